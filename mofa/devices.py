@@ -1,0 +1,31 @@
+"""Device, dtype and memory: the only home of the word "cuda".
+
+The door (pipeline.engine, apps) asks here once; everything below follows its inputs.
+"""
+
+import torch
+
+from mofa.errors import InputError, ResourceError
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device to compute on: the one asked for, else the best that is present.
+
+    Raises ResourceError when an asked-for device is absent and InputError for a name torch does not know.
+    """
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f'device "{name}" is unknown: use "cpu", "cuda", "cuda:1" or "mps".') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ResourceError(
+            f'device "{name}" was asked for, but this torch ({torch.__version__}) sees no CUDA device: '
+            'use device "cpu", or install a CUDA build of torch.'
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ResourceError(f'device "{name}" was asked for, but this machine has none: use device "cpu".')
+    return device

@@ -1,0 +1,41 @@
+"""What can go wrong, in words for the person who has to act on it.
+
+Every message is one sentence that says what, where, and what to do. The command line prints the
+message and leaves with `exit_code`; a service returns it as it is. No input may show a traceback.
+"""
+
+
+class MofaError(Exception):
+    """Base of every error that mofa raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(MofaError):
+    """The request cannot be done as asked: the caller has to change something."""
+
+    exit_code = 2
+
+
+class OutputError(MofaError):
+    """The result cannot be written where it was asked for."""
+
+    exit_code = 2
+
+
+class WeightsError(MofaError):
+    """Weights are absent, damaged, or not those that the slot needs."""
+
+    exit_code = 2
+
+
+class ResourceError(MofaError):
+    """The machine lacks a device or the memory that the request needs."""
+
+    exit_code = 2
+
+
+class Cancelled(MofaError):
+    """Raised from a progress callback to stop a run; nothing half-made stays behind."""
+
+    exit_code = 130

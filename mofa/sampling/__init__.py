@@ -1,0 +1,1 @@
+"""Layer 3: sigma schedules, the denoiser, the sampling loop."""

@@ -1,0 +1,1 @@
+"""Layer 1: pixel geometry, flow algebra, splatting. Imports types and errors only."""

@@ -1,0 +1,177 @@
+"""The data that travels between folders: frozen, with axes, units and direction decided once.
+
+Conventions, valid everywhere:
+
+- T counts frames, the source frame 0 included. A flow has S = T - 1 steps, each from frame 0 to
+  frame s + 1, never from one frame to the next.
+- Points and vector channels are (x, y): x to the right, y down, in pixels of that tensor's own
+  H x W. Pixel (0, 0) is the centre of the top left pixel.
+- Pictures are RGB in 0..1; Clip alone holds bytes.
+- Absence is a mask, never a value: `valid` and `known` say where something is known.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+AdapterName = Literal["trajectory", "landmark"]
+
+
+class Progress(Protocol):
+    """Called as `progress(stage, done, total)` while a stage runs; raise Cancelled in it to stop."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
+
+
+def silent(stage: str, done: int, total: int, /) -> None:
+    """The progress callback of a caller who does not want one."""
+
+
+@dataclass(frozen=True)
+class CropBox:
+    """The window of the original picture that the working picture shows.
+
+    `left`, `top`, `width`, `height` are in pixels of the original (upright) picture and may reach
+    beyond it, which is padding. `working_width` x `working_height` is the size it is resampled to.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    working_width: int
+    working_height: int
+
+    @property
+    def scale_x(self) -> float:
+        """Working pixels per original pixel, horizontally."""
+        return self.working_width / self.width
+
+    @property
+    def scale_y(self) -> float:
+        """Working pixels per original pixel, vertically."""
+        return self.working_height / self.height
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """The picture to animate, at working size, and where it was cut from the original."""
+
+    pixels: Float[Tensor, "3 H W"]
+    crop: CropBox
+
+
+@dataclass(frozen=True)
+class TrackSet:
+    """N point trajectories over T frames; `visible` is False where a point is hidden or unknown."""
+
+    points: Float[Tensor, "N T 2"]
+    visible: Bool[Tensor, "N T"]
+
+
+@dataclass(frozen=True)
+class LandmarkClip:
+    """68 face points per frame (iBUG order) with the detector's confidence 0..1 per frame."""
+
+    points: Float[Tensor, "T 68 2"]
+    score: Float[Tensor, "T"]
+    fps: float
+
+
+@dataclass(frozen=True)
+class SparseMotion:
+    """N hints on a picture of height x width: where they sit in frame 0 and how far each has moved.
+
+    Positions keep their sub-pixel part; `known[s, n]` is False where hint n says nothing at step s.
+    A hint with zero displacement that is known is an anchor: it holds its place still.
+    """
+
+    positions: Float[Tensor, "N 2"]
+    displacement: Float[Tensor, "S N 2"]
+    known: Bool[Tensor, "S N"]
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class FlowField:
+    """Dense motion from frame 0 to every later frame; `valid` False means nothing is known there."""
+
+    pixels: Float[Tensor, "S 2 H W"]
+    valid: Bool[Tensor, "S 1 H W"]
+
+
+@dataclass(frozen=True)
+class MotionBranch:
+    """One adapter's share of the motion.
+
+    `sketch` is the landmark line drawing (landmark adapter only), `region` where the branch rules,
+    0..1, and `strength` multiplies the adapter's residuals.
+    """
+
+    adapter: AdapterName
+    flow: FlowField
+    region: Float[Tensor, "1 H W"]
+    sketch: Float[Tensor, "T 3 H W"] | None = None
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class MotionPlan:
+    """Everything a renderer needs to know about the motion.
+
+    The branches' flows contain the camera. `camera` repeats it alone: per step, the affine map
+    (2 x 3) that takes a still point of frame 0 to its place in that frame. It tells a renderer what
+    stands still in the world, and hence what moves in front of it.
+    """
+
+    branches: tuple[MotionBranch, ...]
+    camera: Float[Tensor, "S 2 3"]
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class MotionFeatures:
+    """The picture's feature pyramid warped to every frame: 4 levels [T, C, h, w], H/8 .. H/64.
+
+    Computed once per clip: nothing in it depends on the noise level or on guidance. `sketch` holds
+    the landmark drawing's embedding at H/8, or None.
+    """
+
+    levels: tuple[Float[Tensor, "T c h w"], ...]
+    sketch: Float[Tensor, "T c h w"] | None = None
+
+
+@dataclass(frozen=True)
+class BackboneCondition:
+    """What Stable Video Diffusion itself is told about the picture."""
+
+    image_embedding: Float[Tensor, "1 1 D"]
+    image_latent: Float[Tensor, "1 4 h w"]
+    time_ids: Float[Tensor, "1 3"]
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Sound: samples -1..1, channels first."""
+
+    samples: Float[Tensor, "C L"]
+    rate: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished clip: 8-bit RGB frames, their rate, and the sound if there is any."""
+
+    frames: UInt8[Tensor, "T 3 H W"]
+    fps: float
+    audio: Waveform | None = None
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Wall seconds spent per stage, in the order the stages ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Layer 3: what weights exist, where from, under which licence; locate, download, verify."""

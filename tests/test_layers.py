@@ -1,0 +1,81 @@
+"""The house keeps its layers: a file imports from layers below and from its own folder, nothing else."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mofa"
+LAYER = {
+    "types": 0, "errors": 0, "devices": 0,
+    "tensors": 1,
+    "control": 2, "media": 2, "models": 2,
+    "weights": 3, "sampling": 3, "drivers": 3,
+    "pipeline": 4, "training": 4,
+    "evaluation": 5,
+    "apps": 6,
+}  # fmt: skip
+# A library with one home: nobody else imports it.
+HOME = {
+    "cv2": "media", "av": "media", "PIL": "media",
+    "diffusers": "models", "transformers": "models",
+    "huggingface_hub": "weights",
+    "mediapipe": "drivers",
+    "rich": "apps", "gradio": "apps", "ray": "apps",
+}  # fmt: skip
+
+
+def imported_modules(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: write imports in full, not relative"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def offences(file: Path) -> list[str]:
+    room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room == "__init__":  # the front door names its rooms lazily
+        return []
+    found = []
+    for name in sorted(imported_modules(file)):
+        top, _, rest = name.partition(".")
+        if top == "mofa":
+            other = rest.split(".")[0]
+            if other in LAYER and other != room and LAYER[other] >= LAYER[room] and LAYER[room] > 0:
+                found.append(
+                    f"{file.relative_to(PACKAGE)} (layer {LAYER[room]}) imports {name} (layer {LAYER[other]})"
+                )
+            if LAYER[room] == 0 and other not in ("types", "errors", "devices"):
+                found.append(f"{file.relative_to(PACKAGE)} (layer 0) imports {name}")
+        elif HOME.get(top, room) != room:
+            found.append(f"{file.relative_to(PACKAGE)} imports {top}, whose only home is {HOME[top]}/")
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_point_downwards(file: Path) -> None:
+    assert not offences(file), "\n".join(offences(file))
+
+
+def test_every_room_has_a_layer() -> None:
+    rooms = {f.relative_to(PACKAGE).parts[0].removesuffix(".py") for f in PACKAGE.rglob("*.py")}
+    assert rooms - {"__init__", "__main__"} <= LAYER.keys()
+
+
+def test_only_devices_says_cuda() -> None:
+    sayers = [
+        str(f.relative_to(PACKAGE))
+        for f in PACKAGE.rglob("*.py")
+        if f.name != "devices.py"
+        and any(
+            (isinstance(node, ast.Attribute) and node.attr == "cuda")
+            or (isinstance(node, ast.Constant) and node.value == "cuda")
+            for node in ast.walk(ast.parse(f.read_text(encoding="utf-8")))
+        )
+    ]
+    assert not sayers, f"device decisions belong in mofa/devices.py, found in {sayers}"
