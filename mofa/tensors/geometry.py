@@ -1,0 +1,74 @@
+"""Where pixels are: crops and their inverses, and the resizing of what lives in pixels.
+
+Pixel (0, 0) is the centre of the top left pixel, so a picture of width W spans -0.5 .. W - 0.5 and
+resampling by a factor s takes x to (x + 0.5) * s - 0.5.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.types import CropBox
+
+Fit = Literal["crop", "pad"]
+
+
+def pixel_grid(height: int, width: int, like: Tensor) -> Float[Tensor, "2 H W"]:
+    """(x, y) of every pixel centre, with the dtype and device of `like`."""
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=like.dtype, device=like.device),
+        torch.arange(width, dtype=like.dtype, device=like.device),
+        indexing="ij",
+    )
+    return torch.stack([x, y])
+
+
+def fit_crop(
+    original_width: int, original_height: int, working_width: int, working_height: int, fit: Fit
+) -> CropBox:
+    """The centred window of the original that fills a working picture of another aspect.
+
+    "crop" cuts what does not fit, "pad" keeps the whole picture and reaches beyond it. Scales are
+    equal on both axes.
+    """
+    scales = working_width / original_width, working_height / original_height
+    scale = max(scales) if fit == "crop" else min(scales)
+    width, height = working_width / scale, working_height / scale
+    return CropBox(
+        left=(original_width - width) / 2,
+        top=(original_height - height) / 2,
+        width=width,
+        height=height,
+        working_width=working_width,
+        working_height=working_height,
+    )
+
+
+def to_working(points: Float[Tensor, "*n 2"], crop: CropBox) -> Float[Tensor, "*n 2"]:
+    """Points (x, y) of the original picture, seen in the working picture."""
+    scale = points.new_tensor([crop.scale_x, crop.scale_y])
+    origin = points.new_tensor([crop.left, crop.top])
+    return (points + 0.5 - origin) * scale - 0.5
+
+
+def to_original(points: Float[Tensor, "*n 2"], crop: CropBox) -> Float[Tensor, "*n 2"]:
+    """The inverse of `to_working`."""
+    scale = points.new_tensor([crop.scale_x, crop.scale_y])
+    origin = points.new_tensor([crop.left, crop.top])
+    return (points + 0.5) / scale + origin - 0.5
+
+
+def resize_flow(
+    flow: Float[Tensor, "S 2 H W"],
+    height: int,
+    width: int,
+    resize: Literal["bilinear", "nearest"] = "bilinear",
+) -> Float[Tensor, "S 2 h w"]:
+    """Flow on another grid: positions and, per axis, values scale with the picture."""
+    factors = flow.new_tensor([width / flow.shape[-1], height / flow.shape[-2]])
+    align_corners = None if resize == "nearest" else False
+    resized = F.interpolate(flow, (height, width), mode=resize, align_corners=align_corners)
+    return resized * factors[:, None, None]
