@@ -1,0 +1,70 @@
+"""Tracks: clicked points become curves, curves become hints."""
+
+import torch
+from jaxtyping import Float
+from scipy.interpolate import PchipInterpolator
+from torch import Tensor
+
+from mofa.errors import InputError
+from mofa.types import SparseMotion, TrackSet
+
+
+def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, "T"]) -> Float[Tensor, "T 2"]:
+    """The place at each fraction (0..1) of the way along the curve through K clicked points.
+
+    A monotone cubic (PCHIP) per axis over equally spaced parameters (method 1): every leg between two clicks
+    takes the same share of the way, however long it is. One click is an anchor, which stays where it is.
+    Raises InputError when there is no point or one is not finite.
+    """
+    if len(clicks) == 0:
+        raise InputError(
+            "a track has no points: give at least one, as in 120,80 (one point holds its place)."
+        )
+    if not clicks.isfinite().all():
+        raise InputError(f"a track has a point that is not a number: {clicks.tolist()}.")
+    if len(clicks) == 1:
+        return clicks.expand(len(fraction), 2)
+    knots = torch.linspace(0, 1, len(clicks), dtype=torch.float64)
+    path = PchipInterpolator(knots.numpy(), clicks.double().cpu().numpy())
+    return torch.from_numpy(path(fraction.double().cpu().numpy())).to(clicks)
+
+
+def fit_frames(tracks: TrackSet, num_frames: int) -> TrackSet:
+    """The same tracks retimed to `num_frames` frames: linear in time, first onto first and last onto last.
+
+    A point between two frames is visible where it is visible in both.
+    """
+    source = tracks.points.shape[1]
+    time = torch.linspace(0, source - 1, num_frames, dtype=torch.float64, device=tracks.points.device)
+    before, after = time.floor().long(), time.ceil().long()
+    share = (time - before).to(tracks.points)[:, None]
+    return TrackSet(
+        points=torch.lerp(tracks.points[:, before], tracks.points[:, after], share),
+        visible=tracks.visible[:, before] & tracks.visible[:, after],
+    )
+
+
+def hints_from_tracks(tracks: TrackSet, height: int, width: int) -> SparseMotion:
+    """Hints for a picture of height x width: step s carries p[s + 1] - p[0] at p[0] (method 1).
+
+    A hint is known while its point is visible. A point that is hidden in frame 0 has no pixel of the picture
+    to move and is left out. Points may leave the picture later. Raises InputError when a point that is
+    visible in frame 0 starts outside the picture (more than half a pixel beyond the outermost pixel centres).
+    """
+    seen = tracks.visible[:, 0]
+    points, visible = tracks.points[seen], tracks.visible[seen]
+    start = points[:, 0]
+    outside = ((start < -0.5) | (start > start.new_tensor([width, height]) - 0.5)).any(-1)
+    if outside.any():
+        x, y = start[outside][0].tolist()
+        raise InputError(
+            f"point {x:g},{y:g} lies outside the picture, which is {width} x {height} pixels: start every "
+            "track inside it."
+        )
+    return SparseMotion(
+        positions=start,
+        displacement=(points[:, 1:] - start[:, None]).transpose(0, 1),
+        known=visible[:, 1:].T,
+        height=height,
+        width=width,
+    )
