@@ -33,19 +33,21 @@ def splat(
     x, y = x.where(lands, 0), y.where(lands, 0)
     mass = lands.to(values.dtype) if weight is None else weight[:, 0].where(lands, 0)
 
-    # The weight rides along as one more channel; index_add wants pixels first.
+    # The weight rides along as one more channel; index_add wants pixels first. A frame one pixel wide around
+    # the canvas takes what only half lands inside.
     carried = torch.cat([values, torch.ones_like(values[:, :1])], 1) * mass[:, None]
     carried = carried.movedim(1, -1).reshape(-1, channels + 1)
-    first = torch.arange(batch, device=flow.device).view(-1, 1, 1) * (height * width)
     left, top = x.detach().floor(), y.detach().floor()
-    total = values.new_zeros(batch * height * width, channels + 1)
-    for step_x, step_y in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        corner_x, corner_y = left + step_x, top + step_y
-        inside = (corner_x >= 0) & (corner_x < width) & (corner_y >= 0) & (corner_y < height)
-        share = ((1 - (x - corner_x).abs()) * (1 - (y - corner_y).abs())).where(inside, 0)
-        place = first + corner_y.long().clamp(0, height - 1) * width + corner_x.long().clamp(0, width - 1)
-        total = total.index_add(0, place.flatten(), carried * share.reshape(-1, 1).to(carried.dtype))
+    canvas_height, canvas_width = height + 2, width + 2
+    first = torch.arange(batch, device=flow.device).view(-1, 1, 1) * (canvas_height * canvas_width)
+    corner = first + (top.long() + 1) * canvas_width + left.long() + 1
+    total = values.new_zeros(batch * canvas_height * canvas_width, channels + 1)
+    for step_x, share_x in ((0, left + 1 - x), (1, x - left)):
+        for step_y, share_y in ((0, top + 1 - y), (1, y - top)):
+            place = corner + step_y * canvas_width + step_x
+            share = (share_x * share_y).to(carried.dtype)
+            total = total.index_add(0, place.flatten(), carried * share.reshape(-1, 1))
 
-    total = total.view(batch, height, width, channels + 1).movedim(-1, 1)
+    total = total.view(batch, canvas_height, canvas_width, channels + 1)[:, 1:-1, 1:-1].movedim(-1, 1)
     weight_sum = total[:, channels:]
     return total[:, :channels] / (weight_sum + EPSILON), weight_sum
