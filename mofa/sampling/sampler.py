@@ -1,0 +1,91 @@
+"""From noise to latents: Euler steps down the schedule, windows blended at every step."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.sampling.schedule import Schedule
+from mofa.tensors.windows import Window, blend, take
+from mofa.types import Progress, silent
+
+
+@runtime_checkable
+class Estimate(Protocol):
+    """(x, sigma) -> clean: noisy latents at a noise level in, their clean estimate out."""
+
+    def __call__(
+        self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], /
+    ) -> Float[Tensor, "T 4 h w"]: ...
+
+
+@runtime_checkable
+class ClipDenoiser(Protocol):
+    """What can be read for any window of a clip; `mofa.sampling.denoiser.Denoiser` is the one in use."""
+
+    def over(self, frames: Window, /) -> Estimate:
+        """The clean estimate of these frames, with all that the noise level cannot change worked out."""
+        ...
+
+
+@runtime_checkable
+class StepCallback(Protocol):
+    """Called after every step with its index, the latents it left and the clean estimate it used.
+
+    Both are [T, 4, h, w] and to be read only. Raise Cancelled to stop the run.
+    """
+
+    def __call__(
+        self, step: int, latents: Float[Tensor, "T 4 h w"], clean: Float[Tensor, "T 4 h w"], /
+    ) -> None: ...
+
+
+def ignore(step: int, latents: Float[Tensor, "T 4 h w"], clean: Float[Tensor, "T 4 h w"], /) -> None:
+    """The step callback of a caller who does not want one."""
+
+
+def euler_step(
+    x: Float[Tensor, "*s"],
+    clean: Float[Tensor, "*s"],
+    sigma: Float[Tensor, ""],
+    sigma_next: Float[Tensor, ""],
+) -> Float[Tensor, "*s"]:
+    """From noise level `sigma` to `sigma_next` along the slope towards the clean estimate.
+
+    One step of dx / dsigma = (x - clean) / sigma (Karras et al. 2022, equations 1 and 3).
+    """
+    slope = (x - clean) / sigma
+    return x + slope * (sigma_next - sigma)
+
+
+@torch.no_grad()
+def sample(
+    denoiser: ClipDenoiser,
+    noise: Float[Tensor, "T 4 h w"],
+    schedule: Schedule,
+    windows: Sequence[Window],
+    progress: Progress = silent,
+    callback: StepCallback = ignore,
+) -> Float[Tensor, "T 4 h w"]:
+    """Clean latents of a clip from standard normal noise, in the noise's dtype (float32 is advised).
+
+    `windows` cover the clip (`mofa.tensors.windows`); a single one is the plain pass. All windows
+    of a step start from the same latents and an Euler step is linear in the clean estimate, so blending
+    the estimates is blending the latents that each window would have stepped to. `progress` hears of
+    every window of every step; it and `callback` may raise Cancelled, which leaves the loop at once.
+    """
+    passes = [(window, denoiser.over(window)) for window in windows]
+    total = schedule.steps * len(passes)
+    x = noise * schedule.initial_scale
+    for step, (sigma, sigma_next) in enumerate(pairwise(schedule.sigmas)):
+        estimates = []
+        for window, denoise in passes:
+            estimates.append(denoise(take(x, window), sigma))
+            progress("sample", step * len(passes) + len(estimates), total)
+        clean = blend(estimates, windows, len(x))
+        x = euler_step(x, clean, sigma, sigma_next)
+        callback(step, x, clean)
+    return x
