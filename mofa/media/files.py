@@ -1,0 +1,178 @@
+"""Results are written under another name and renamed at the end: nothing half-made is ever seen."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mofa.errors import OutputError
+
+FRAME_PATTERN = "frame_*.png"
+"""What a folder of frames holds, and all that `replacing_folder` will ever replace."""
+
+
+def check_writable(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuses outputs that could not be written, before any work is done; leaves nothing behind.
+
+    A path without a suffix stands for a folder of frames. Missing parent folders are no obstacle,
+    they are created when the time comes.
+
+    Raises OutputError: a path is taken (name `--overwrite`) or is no file, or its folder is not
+    writable.
+    """
+    for path in paths:
+        if path.suffix:
+            _check_file_target(path, overwrite)
+        else:
+            _check_folder_target(path, overwrite)
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir():
+            raise OutputError(
+                f"{folder} is a file, so {path} cannot be written below it; choose another folder."
+            )
+        probe = _hidden_name(folder / path.name)
+        with _explained(path):
+            probe.touch(exist_ok=False)
+            probe.unlink()
+
+
+@contextmanager
+def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Yields a hidden name beside `path`, with its suffix, that becomes `path` when the block succeeds.
+
+    Parent folders are created. Whatever ends the block early, Ctrl-C included, removes the hidden
+    file. Without `overwrite` the final rename never replaces a file, even one that appeared meanwhile.
+
+    Raises OutputError: the file exists, or cannot be written (folder, permission, full disk).
+    """
+    _check_file_target(path, overwrite)
+    target = path.resolve() if path.is_symlink() else path
+    hidden = _hidden_name(target)
+    try:
+        with _explained(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield hidden
+            if not overwrite:
+                _reserve(target)
+            try:
+                os.replace(hidden, target)
+            except BaseException:
+                if not overwrite:
+                    target.unlink()
+                raise
+    finally:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Like `replacing` for a folder of frames: yields an empty hidden folder that becomes `path`.
+
+    An existing empty folder may be filled. With `overwrite`, a folder that holds frames
+    (`FRAME_PATTERN`) and nothing else is replaced; any other content is never touched.
+
+    Raises OutputError: the folder holds something, or cannot be written.
+    """
+    _check_folder_target(path, overwrite)
+    target = path.resolve() if path.is_symlink() else path
+    hidden, previous = _hidden_name(target), _hidden_name(target)
+    try:
+        with _explained(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            hidden.mkdir()
+            yield hidden
+            _check_folder_target(path, overwrite)
+            if target.exists():
+                os.rename(target, previous)
+            try:
+                os.rename(hidden, target)
+            except BaseException:
+                if previous.exists():
+                    os.rename(previous, target)
+                raise
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def _hidden_name(target: Path) -> Path:
+    return target.with_name(f".mofa-{secrets.token_hex(6)}{target.suffix}")
+
+
+def _reserve(target: Path) -> None:
+    """Takes the name with an empty file, which only one process can do."""
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        raise OutputError(_taken(target)) from None
+
+
+def _check_file_target(path: Path, overwrite: bool) -> None:
+    if not path.name:
+        raise OutputError(f"{path} names no file; give a file name such as clip.mp4.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give a file name such as {path / 'clip.mp4'}.")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not an ordinary file; give another name.")
+    if path.exists() and not overwrite:
+        raise OutputError(_taken(path))
+
+
+def _check_folder_target(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputError(
+            f"{path} is a file, but frames go into a folder; give another name, or a suffix like .mp4."
+        )
+    with _explained(path):
+        content = {entry.name for entry in path.iterdir()}
+    frames = {entry.name for entry in path.glob(FRAME_PATTERN) if entry.is_file()}
+    if content - frames:
+        raise OutputError(f"{path} holds other files than frames; give a new or empty folder.")
+    if frames and not overwrite:
+        raise OutputError(_taken(path))
+
+
+def _taken(path: Path) -> str:
+    return f"{path} exists already; give another name, or --overwrite to replace it."
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns the system's refusals into sentences about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_refusal(path, error)) from error
+
+
+def _refusal(path: Path, error: OSError) -> str:
+    folder = path.absolute().parent
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            free = _free_space(folder)
+            return f"The disk that holds {folder} is full{free}; free some space or choose another folder."
+        case errno.EACCES | errno.EPERM:
+            return f"{path} cannot be written: no permission in {folder}; choose another folder."
+        case errno.EROFS:
+            return f"{path} cannot be written: {folder} is read-only; choose another folder."
+        case errno.EEXIST | errno.ENOTDIR:
+            return f"{path} cannot be written: a file is in the way of its folder; choose another folder."
+        case errno.ENAMETOOLONG:
+            return f"{str(path)[:80]}... cannot be written: the name is too long; give a shorter one."
+        case errno.EFBIG:
+            return f"{path} cannot be written: it is larger than {folder} allows; choose another folder."
+        case _:
+            return f"{path} cannot be written ({error.strerror or error}); choose another place."
+
+
+def _free_space(folder: Path) -> str:
+    try:
+        return f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB free)"
+    except OSError:
+        return ""

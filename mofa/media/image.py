@@ -1,0 +1,320 @@
+"""Still pictures: decoded upright and in sRGB, cut to the working window, written as PNG."""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import ExifTags, Image, ImageCms
+from torch import Tensor
+
+from mofa.errors import InputError
+from mofa.types import CropBox, SourceImage
+
+LARGEST_PICTURE = 200_000_000
+"""Pixels. Decoded to float32, such a picture takes 2.4 GB."""
+
+# Formats that decode a picture by themselves: no EPS (runs Ghostscript), no stubs, none without a signature.
+_FORMATS = (
+    "AVIF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "ICO",
+    "JPEG",
+    "JPEG2000",
+    "MPO",
+    "PNG",
+    "PPM",
+    "QOI",
+    "TIFF",
+    "WEBP",
+)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+_pillow_limit = threading.Lock()
+
+SELF_CONTAINED = {"protocol_whitelist": "none"}
+"""For av.open: a playlist may name other files or addresses, which nobody asked to fetch."""
+
+
+def read_picture(path: Path) -> Float[Tensor, "3 H W"]:
+    """The picture at `path`: RGB 0..1, upright (EXIF), sRGB (embedded colour profile applied).
+
+    Transparent parts are laid on white. Animated pictures give their first frame. 16-bit channels are
+    scaled to the same 0..1; 8-bit pictures hold exactly k / 255.
+
+    Raises InputError: missing, a folder, empty, a video, unreadable or cut short, or over
+    `LARGEST_PICTURE` pixels (decided from the header, before decoding).
+    """
+    with _opened(path) as picture, _damage_named(path):
+        upright = _decoded(picture)
+        if _is_deep_grey(upright):
+            return torch.from_numpy(_deep_grey(upright)).expand(3, -1, -1).clone()
+        pixels = np.array(_on_white(_in_srgb(upright)))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 255
+
+
+def read_mask(path: Path) -> Float[Tensor, "1 H W"]:
+    """The mask painted in the picture at `path`, 0..1, upright.
+
+    It is the alpha channel where the picture has one that varies (a brush painted on a transparent
+    layer), else the luminance (white = inside).
+
+    Raises InputError as `read_picture` does.
+    """
+    with _opened(path) as picture, _damage_named(path):
+        upright = _decoded(picture)
+        if upright.has_transparency_data and not _is_deep_grey(upright):
+            alpha = upright.convert("RGBA").getchannel("A")
+            lowest, highest = alpha.getextrema()
+            if lowest != highest:
+                return torch.from_numpy(np.array(alpha)).unsqueeze(0).float() / 255
+    red, green, blue = read_picture(path)
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue).clamp(0, 1).unsqueeze(0)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the upright picture, from its header alone.
+
+    Raises InputError as `read_picture` does, except for damage that only decoding shows.
+    """
+    with _opened(path) as picture:
+        width, height = picture.size
+        # Pillow reports TIFF sizes upright already.
+        sideways = picture.format != "TIFF" and _orientation(picture) in _SIDEWAYS
+    return (height, width) if sideways else (width, height)
+
+
+def resample(values: Float[Tensor, "C H W"], crop: CropBox) -> Float[Tensor, "C h w"]:
+    """The window `crop` of `values` at working size, filtered against aliasing (Lanczos, a = 3).
+
+    Working pixel (x, y) shows the square of the original that `crop` maps it to. Beyond the border the
+    border pixels are repeated. Values stay in 0..1; a window of equal size on whole pixels is a copy.
+    """
+    left, top = crop.left, crop.top
+    right, bottom = left + crop.width, top + crop.height
+    _, height, width = values.shape
+    before_x, before_y = _beyond(left), _beyond(top)
+    after_x, after_y = _beyond(width - right), _beyond(height - bottom)
+    pad = (before_x, after_x, before_y, after_y)
+    padded = torch.nn.functional.pad(values[None], pad, mode="replicate")[0] if any(pad) else values
+    left, right, top, bottom = left + before_x, right + before_x, top + before_y, bottom + before_y
+    size = (crop.working_width, crop.working_height)
+    whole = all(edge == int(edge) for edge in (left, right, top, bottom))
+    if whole and size == (int(right - left), int(bottom - top)):
+        return padded[:, int(top) : int(bottom), int(left) : int(right)].clone()
+    planes = [
+        np.asarray(
+            Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+        )
+        for plane in padded.float().cpu().numpy()
+    ]
+    return torch.from_numpy(np.stack(planes)).to(values).clamp(0, 1)
+
+
+def load_source(picture: Float[Tensor, "3 H W"], crop: CropBox) -> SourceImage:
+    """The picture to animate, cut to `crop` by `resample`."""
+    return SourceImage(pixels=resample(picture, crop), crop=crop)
+
+
+def to_bytes(picture: Float[Tensor, "*T 3 H W"]) -> UInt8[Tensor, "*T 3 H W"]:
+    """0..1 to the nearest of 0..255; values outside are clamped."""
+    return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def save_png(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
+    """Writes a PNG at `path` itself; `media.files.replacing` gives the path where that matters."""
+    pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
+    Image.fromarray(pixels).save(path, format="PNG", compress_level=3)
+
+
+def _beyond(distance: float) -> int:
+    """Whole pixels that a window reaches beyond a border at `distance` inside it."""
+    return max(0, int(np.ceil(-distance)))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture with its header read and its size accepted; every complaint names `path`."""
+    with open_file(path, "picture") as file:
+        try:
+            picture = open_quietly(file)
+        except Image.DecompressionBombError:
+            raise InputError(_too_large(path)) from None
+        except Exception:  # foreign bytes: Pillow's parsers raise whatever they stumble over
+            raise InputError(_unreadable(path)) from None
+        with picture:
+            if picture.width * picture.height > LARGEST_PICTURE:
+                raise InputError(_too_large(path))
+            yield picture
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Foreign bytes once more: whatever decoding stumbles over becomes one sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InputError(f"The picture {path} is damaged or cut short; save or download it again.") from error
+
+
+@contextmanager
+def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
+    """Opens foreign data. Raises InputError naming `kind`: missing, a folder, empty, no permission."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of one {kind}.")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"There is no {kind} at {path}; check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"The {kind} {path} cannot be opened ({reason}); check the path.") from None
+    with file:
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"The {kind} {path} is empty (0 bytes); save or download it again.")
+        yield file
+
+
+def open_quietly(file: BinaryIO) -> Image.Image:
+    """Pillow's view of an encoded picture, with our size limit in place of Pillow's own.
+
+    Raises whatever Pillow raises on bytes it does not know.
+    """
+    Image.init()
+    known = [name for name in _FORMATS if name in Image.OPEN]
+    with _pillow_limit, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pillows_own, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, LARGEST_PICTURE
+        try:
+            return Image.open(file, formats=known)
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillows_own
+
+
+def _decoded(picture: Image.Image) -> Image.Image:
+    """All pixels, turned upright. Pillow turns TIFF by itself and takes its orientation tag away."""
+    picture.load()
+    turn = _UPRIGHT.get(_orientation(picture))
+    if turn is None:
+        return picture
+    upright = picture.transpose(turn)
+    upright.info = picture.info
+    return upright
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation 1..8; pictures with none, or with damaged EXIF, count as upright."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # foreign bytes: EXIF is a small TIFF file of its own
+        return 1
+
+
+def _is_deep_grey(picture: Image.Image) -> bool:
+    return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+
+
+def _deep_grey(picture: Image.Image) -> Float[np.ndarray, "H W"]:
+    """Grey of more than 8 bits as float32 0..1.
+
+    16-bit files span 0..65535 whatever mode they are opened in. Wider integers and floats have no
+    stated white: values up to 1 are taken as they are, anything else is scaled to its own maximum.
+    """
+    values = np.nan_to_num(np.asarray(picture).astype(np.float32), posinf=1.0, neginf=0.0)
+    highest = float(values.max())
+    if picture.mode != "F" and highest <= 65535:
+        return np.clip(values / 65535, 0, 1)
+    return np.clip(values / max(highest, 1.0), 0, 1)
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """RGB, or RGBA where there is transparency, with the embedded profile applied."""
+    profile = picture.info.get("icc_profile")
+    if picture.has_transparency_data:
+        alpha = picture.convert("RGBA").getchannel("A")
+        opaque = _opaque(picture)
+    else:
+        alpha, opaque = None, picture
+    if opaque.mode not in ("RGB", "L", "CMYK", "LAB"):
+        opaque = opaque.convert("RGB")
+    colours = _apply_profile(opaque, profile) if profile else opaque.convert("RGB")
+    if alpha is not None:
+        colours.putalpha(alpha)
+    return colours
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    match picture.mode:
+        case "LA" | "La" | "L":
+            return picture.convert("LA").convert("L")
+        case _:
+            return picture.convert("RGBA").convert("RGB")
+
+
+def _apply_profile(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Into sRGB. A profile that does not fit its picture is ignored, as viewers do."""
+    try:
+        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if picture.mode == "RGB" and ImageCms.getProfileDescription(embedded).startswith("sRGB"):
+            return picture  # the identity, kept free of rounding
+        converted = ImageCms.profileToProfile(
+            picture, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        converted = None
+    return converted or picture.convert("RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGBA":
+        return picture
+    ground = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(ground, picture).convert("RGB")
+
+
+def _too_large(path: Path) -> str:
+    return (
+        f"The picture {path} has more than {LARGEST_PICTURE // 1_000_000} megapixels; "
+        "make it smaller in a picture editor first."
+    )
+
+
+def _unreadable(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"heim", b"mif1"):
+        return f"The picture {path} is HEIC, which cannot be read here; save it as JPEG or PNG."
+    if _is_video(path):
+        return f"{path} is a video; give a still picture, or name the video with --reference for its motion."
+    return (
+        f"{path} cannot be read as JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF; save the picture as one of these."
+    )
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        with path.open("rb") as file, av.open(file, options=SELF_CONTAINED) as container:
+            return any(stream.duration or stream.frames > 1 for stream in container.streams.video)
+    except (av.FFmpegError, ValueError, OSError):
+        return False
