@@ -72,3 +72,11 @@ def resize_flow(
     align_corners = None if resize == "nearest" else False
     resized = F.interpolate(flow, (height, width), mode=resize, align_corners=align_corners)
     return resized * factors[:, None, None]
+
+
+def cut_window(values: Float[Tensor, "*b H W"], crop: CropBox) -> Float[Tensor, "*b h w"]:
+    """A window on whole pixels, without resampling; beyond the border the border pixels are repeated."""
+    height, width = values.shape[-2:]
+    rows = torch.arange(int(crop.top), int(crop.top) + crop.working_height).clamp(0, height - 1)
+    columns = torch.arange(int(crop.left), int(crop.left) + crop.working_width).clamp(0, width - 1)
+    return values[..., rows.to(values.device), :][..., columns.to(values.device)]

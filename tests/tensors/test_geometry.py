@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mofa.tensors.geometry import fit_crop, pixel_grid, resize_flow, to_original, to_working
+from mofa.tensors.geometry import cut_window, fit_crop, pixel_grid, resize_flow, to_original, to_working
+from mofa.types import CropBox
 
 sides = st.integers(8, 4000)
 
@@ -47,3 +48,10 @@ def test_a_flow_that_says_go_to_the_right_edge_still_says_so_after_resizing():
 def test_the_grid_is_x_then_y():
     grid = pixel_grid(3, 4, torch.zeros(1))
     assert grid[:, 2, 3].tolist() == [3.0, 2.0]
+
+
+def test_a_wider_window_repeats_the_border_and_cutting_back_undoes_it():
+    values = torch.randn(2, 3, 5, 7)
+    wide = cut_window(values, CropBox(-2.0, -1.0, 11.0, 8.0, 11, 8))
+    assert torch.equal(wide[..., 0, :2], values[..., 0, :1].expand(2, 3, 2))
+    assert torch.equal(cut_window(wide, CropBox(2.0, 1.0, 7.0, 5.0, 7, 5)), values)

@@ -1,0 +1,277 @@
+"""The `mofa` command: text in, a scene out, progress and sentences for people.
+
+Heavy imports wait until a command runs, so that `mofa --help` answers at once.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mofa.errors import MofaError
+
+if TYPE_CHECKING:
+    from mofa.pipeline.request import AnimationRequest
+
+SCENE_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0 done, 2 wrong input, 130 cancelled, 1 anything else."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    try:
+        return options.run(options)
+    except MofaError as error:
+        return _fail(str(error), error.exit_code, options)
+    except KeyboardInterrupt:
+        return _fail("cancelled; nothing half-made was left behind.", 130, options)
+    except BrokenPipeError:
+        # The reader of our output has left (`mofa ... | head`); there is nobody to tell.
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if os.environ.get("MOFA_DEBUG"):
+            raise
+        return _fail(*_unexpected(error), options)
+
+
+def _fail(message: str, exit_code: int, options: argparse.Namespace) -> int:
+    print(f"mofa: {message}", file=sys.stderr)
+    if getattr(options, "json", False):
+        print(json.dumps({"error": message, "exit_code": exit_code}))
+    return exit_code
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    from mofa.devices import is_out_of_memory
+
+    if is_out_of_memory(error):
+        return "out of memory: ask for a smaller --size or fewer --frames.", 2
+    return (
+        f"something went wrong inside mofa ({type(error).__name__}: {error}). "
+        "Set MOFA_DEBUG=1 to see where, and please report it.",
+        1,
+    )
+
+
+# --- Options ------------------------------------------------------------------------------------
+
+
+class _InOrder(argparse.Action):
+    """Collects options in the order they were typed: a mask belongs to the track before it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        namespace.in_order = [*getattr(namespace, "in_order", []), (self.dest, values)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mofa",
+        description="Image in, motion drawn or spoken, video out.",
+        epilog="`mofa COMMAND --help` explains a command; docs/scene.md explains scenes.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_animate(commands)
+    _add_demo(commands)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a scene")
+    schema.set_defaults(run=_run_schema)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        from mofa import __version__
+
+        parser.exit(message=f"mofa {__version__}\n")
+
+
+def _add_animate(commands: Any) -> None:
+    animate = commands.add_parser(
+        "animate",
+        help="animate a photo, or repeat a scene",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Animate a photo: say what moves, where to, and what the camera does.\n\n"
+            "  mofa animate photo.jpg --track '50%,60% 70%,55%' -o clip.mp4\n"
+            "  mofa animate photo.jpg --track '120,80 180,80' --brush mask.png -o clip.mp4\n"
+            "  mofa animate photo.jpg --camera 'pan right 40 px, zoom 1.1' -o clip.gif\n"
+            "  mofa animate clip.scene.yaml --frames 50 -o longer.mp4"
+        ),
+        epilog=(
+            "--brush, --select, --ease, --from, --to, --there-and-back and --strength belong to the track, camera\n"
+            "or reference before them; --brush and --select before any track hold for the whole scene.\n"
+            "Tracks, cameras and references on the command line replace those of a scene."
+        ),
+    )
+    animate.add_argument("input", metavar="PHOTO|SCENE", help="a photo, or a scene file (.yaml, .json)")
+    what = animate.add_argument_group("what moves (in the order given)")
+
+    def in_order(flag: str, metavar: str | None, text: str, **more: Any) -> None:
+        dest = flag.removeprefix("--").replace("-", "_")
+        what.add_argument(flag, dest=dest, metavar=metavar, action=_InOrder, help=text, **more)
+
+    in_order("--track", "'X,Y X,Y ...'", "a line something moves along, in pixels or percent; one point is an anchor")
+    in_order("--tracks", "FILE", "tracks from a file: JSON, NumPy (point trackers), SVG paths")
+    in_order("--camera", "MOVE", "'pan right 40 px, zoom 1.1, rotate 5'; the camera moves, the scene stays")
+    in_order("--reference", "VIDEO", "take the motion of a video")
+    in_order("--brush", "MASK", "picture that is white where things may move")
+    in_order("--select", "X,Y", "the thing at this point may move")
+    in_order("--ease", "EASE", "linear, in, out, in-out, or 'time,fraction ...' pairs")
+    in_order("--from", "FRAME", "frame at which it begins", type=int)
+    in_order("--to", "FRAME", "frame at which it is complete", type=int)
+    in_order("--there-and-back", None, "return to the beginning by the end", nargs=0)
+    in_order("--strength", "S", "multiplies the motion", type=float)
+
+    clip = animate.add_argument_group("the clip")
+    clip.add_argument("-o", "--output", metavar="CLIP", help=".mp4, .gif, .webp, or a folder for PNG frames")
+    clip.add_argument("--frames", type=int, metavar="N", help="number of frames (25)")
+    clip.add_argument("--fps", type=float, help="frames per second (8)")
+    clip.add_argument("--size", metavar="WxH", help="size of the clip (the picture's, at most 1280 long)")
+    clip.add_argument("--fit", metavar="crop|pad", help="what to do when the size has another aspect (crop)")
+    clip.add_argument("--loop", action="store_true", default=None, help="let the end flow into the beginning")
+    clip.add_argument("--seed", type=int, help="seed of everything random (0)")
+    clip.add_argument("--renderer", metavar="warp|diffusion", help="warp moves the pixels themselves (default)")
+    clip.add_argument(
+        "--extras",
+        metavar="LIST",
+        help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet or none (flow,flow-npz,overlay,sheet)",
+    )
+    _add_run_options(animate)
+    animate.add_argument("--preview", action="store_true", help="stop after the motion: flow and overlay, no clip")
+    animate.set_defaults(run=_run_animate)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    how.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    how.add_argument("--json", action="store_true", help="print what was made as one JSON object")
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser("demo", help="animate an example that comes with mofa")
+    demo.add_argument("name", nargs="?", metavar="EXAMPLE", help="which one; the first when not given")
+    demo.add_argument("-o", "--output", metavar="CLIP", default="demo.mp4", help="the clip to write (demo.mp4)")
+    demo.add_argument("--list", action="store_true", help="list the examples and leave")
+    _add_run_options(demo)
+    demo.set_defaults(run=_run_demo, preview=False)
+
+
+# --- Text to scene ------------------------------------------------------------------------------
+
+_CONTROL_KEY = {"track": "points", "tracks": "file", "camera": "move", "reference": "video"}
+_KIND = {"tracks": "track"}
+_DETAIL_KEY = {"ease": "ease", "from": "start", "to": "end", "strength": "strength"}
+
+
+def controls_in_order(typed: Sequence[tuple[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The scene's controls, and its own region, from options in the order they were typed.
+
+    A mask or a selection belongs to the track or reference before it, or to the whole scene when it comes first.
+    Raises InputError for a detail (such as --ease) that follows nothing it could belong to.
+    """
+    from mofa.errors import InputError
+
+    controls: list[dict[str, Any]] = []
+    scene_region = None
+    for option, value in typed:
+        if option in _CONTROL_KEY:
+            controls.append({"kind": _KIND.get(option, option), _CONTROL_KEY[option]: value})
+        elif option in ("brush", "select"):
+            region = {"mask" if option == "brush" else "select": value}
+            owner = next((c for c in reversed(controls) if c["kind"] != "camera"), None)
+            if owner is None:
+                scene_region = region
+            else:
+                owner["region"] = region
+        elif not controls:
+            flag = option.replace("_", "-")
+            raise InputError(f"--{flag} belongs to a track, camera or reference: put it after one.")
+        elif option == "there_and_back":
+            controls[-1]["there_and_back"] = True
+        else:
+            controls[-1][_DETAIL_KEY[option]] = value
+    return controls, scene_region
+
+
+def request_from(options: argparse.Namespace) -> "AnimationRequest":
+    """The AnimationRequest that the command line describes, on its own or over a scene."""
+    from mofa.pipeline.request import AnimationRequest
+
+    source = Path(options.input)
+    controls, region = controls_in_order(getattr(options, "in_order", []))
+    if source.suffix.lower() in SCENE_SUFFIXES:
+        data, where = AnimationRequest.from_file(source).to_data(), str(source)
+    else:
+        data, where = {"picture": options.input, "controls": []}, "command line"
+    given = {name: getattr(options, name) for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer")}
+    data |= {name: value for name, value in given.items() if value is not None}
+    if controls:
+        data["controls"] = controls
+    if region:
+        data["region"] = region
+    outputs = data.setdefault("outputs", {})
+    if options.output:
+        outputs["clip"] = options.output
+    outputs.setdefault("clip", f"{Path(data['picture']).stem}-animated.mp4")
+    if options.extras is not None:
+        outputs["extras"] = [] if options.extras == "none" else options.extras.split(",")
+    return AnimationRequest.from_data(data, where)
+
+
+# --- Commands -----------------------------------------------------------------------------------
+
+
+def _run_animate(options: argparse.Namespace) -> int:
+    return _animate(request_from(options), options)
+
+
+def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
+    from mofa.apps.progress import progress_bars
+    from mofa.pipeline.animate import animate, plan
+    from mofa.pipeline.outputs import check_outputs, write_outputs
+
+    check_outputs(request, options.overwrite)
+    with progress_bars(quiet=options.quiet) as progress:
+        make = plan if options.preview else animate
+        result = make(request, progress)
+        files = write_outputs(result, options.overwrite, progress)
+    if options.json:
+        print(json.dumps(result.summary() | {"files": {name: str(path) for name, path in files.items()}}, indent=2))
+    elif not options.quiet:
+        for name, path in files.items():
+            print(f"{name:>8}  {path}")
+    return 0
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from mofa.apps.examples import example, example_names
+    from mofa.pipeline.request import AnimationRequest
+
+    if options.list:
+        print("\n".join(example_names()))
+        return 0
+    request = AnimationRequest.from_file(example(options.name))
+    outputs = request.outputs.model_copy(update={"clip": Path(options.output)})
+    return _animate(request.model_copy(update={"outputs": outputs}), options)
+
+
+def _run_schema(_: argparse.Namespace) -> int:
+    from mofa.pipeline.request import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,473 @@
+"""The scene: what a person asks for, checked where it enters.
+
+An AnimationRequest survives YAML and JSON, and every run writes the one it resolved beside its
+clip. Unknown keys are refused with the nearest valid name. Nothing here touches a picture or a
+tensor: files are opened by pipeline.animate.
+"""
+
+import difflib
+import json
+import math
+import re
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from mofa.errors import InputError
+
+if TYPE_CHECKING:
+    from mofa.control.timing import Ease as TimingEase
+    from mofa.control.timing import Timing
+
+MAX_FRAMES = 10_000
+MAX_SIDE = 16_384
+
+RendererName = Literal["warp", "diffusion"]
+Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet"]
+
+# --- Values with a written form of their own ----------------------------------------------------
+
+Coordinate = float | str
+
+
+def _coordinate(value: Any) -> Coordinate:
+    """Pixels as a float, or percent as text such as "50%"."""
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    problem = f'{value!r} is no coordinate: write pixels (120) or percent of the picture ("50%")'
+    if isinstance(value, bool):
+        raise ValueError(problem)
+    try:
+        parsed = float(value.strip().removesuffix("%") if isinstance(value, str) else value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(problem) from None
+    if not math.isfinite(parsed):
+        raise ValueError(f"{value!r} is not a finite number: a coordinate needs one")
+    return f"{parsed:.10g}%" if percent else parsed
+
+
+def _point(value: Any) -> Any:
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f'{value!r} is no point: write "x,y" or [x, y], in pixels or percent ("50%,20%")')
+    return tuple(_coordinate(part) for part in value)
+
+
+def _points(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+_POINT_SCHEMA = {
+    "description": 'A point of the upright picture: "x,y" or [x, y], in pixels or percent ("50%,20%").',
+    "anyOf": [
+        {"type": "string", "pattern": r"^\s*[-+.\deE]+%?\s*,\s*[-+.\deE]+%?\s*$"},
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+.\deE]+%$"}]},
+            "minItems": 2,
+            "maxItems": 2,
+        },
+    ],
+}
+Point = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_point), WithJsonSchema(_POINT_SCHEMA)]
+
+_SIZE = re.compile(r"\s*(-?\d+)\s*[xX×]\s*(-?\d+)\s*")
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if not match:
+            raise ValueError(f"{value!r} is no size: write WIDTHxHEIGHT, for example 768x512")
+        value = match.groups()
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"{value!r} is no size: write WIDTHxHEIGHT, for example 768x512")
+    try:
+        width, height = (int(side) for side in value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{value!r} is no size: write WIDTHxHEIGHT, for example 768x512") from None
+    if not (16 <= width <= MAX_SIDE and 16 <= height <= MAX_SIDE):
+        raise ValueError(f"size {width}x{height} cannot be made: both sides must lie in 16..{MAX_SIDE}")
+    return width, height
+
+
+Size = Annotated[
+    tuple[int, int],
+    BeforeValidator(_size),
+    PlainSerializer(lambda size: f"{size[0]}x{size[1]}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[xX×]\s*\d+\s*$"}),
+]
+
+
+def _ease(value: Any) -> Any:
+    # control.timing knows the easings; it needs torch, which a scene that is only described does not.
+    from mofa.control.timing import parse_ease
+
+    if not isinstance(value, str):
+        return value
+    with _as_scene_problem():
+        return parse_ease(value)
+
+
+@contextmanager
+def _as_scene_problem() -> Iterator[None]:
+    """Lets pydantic say where in the scene a value lies that another layer refuses."""
+    try:
+        yield
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Ease = Annotated[
+    str | tuple[tuple[float, float], ...],
+    BeforeValidator(_ease),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["linear", "in", "out", "in-out", "0.3,0.8 1,1"]},
+                {"type": "array", "items": {"type": "array", "prefixItems": [{"type": "number"}] * 2}},
+            ]
+        }
+    ),
+]
+ScenePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), return_type=str)]
+
+# --- The scene ----------------------------------------------------------------------------------
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class MaskRegion(_Frozen):
+    """A painted region: white may move, black may not."""
+
+    mask: ScenePath
+    """Picture of the region, of the photo's aspect: white (or opaque) may move."""
+
+
+class SelectedRegion(_Frozen):
+    """The thing under a click."""
+
+    select: Point
+    """Point on the thing; the region round it is found by itself."""
+
+
+Region = MaskRegion | SelectedRegion
+
+
+class _Control(_Frozen):
+    strength: float = Field(default=1.0, ge=-10, le=10)
+    """Multiplies the motion: 1 as drawn, 0.5 half as far, -1 the other way."""
+    region: Region | None = None
+    """Where this control may move anything: a painted mask or a selection."""
+    start: int = Field(default=0, ge=0, le=MAX_FRAMES)
+    """Frame at which the motion begins."""
+    end: int | None = Field(default=None, ge=0, le=MAX_FRAMES)
+    """Frame at which the motion is complete; the last one when not given."""
+    ease: Ease = "linear"
+    """Speed along the way: linear, in, out, in-out, or (time, fraction) pairs, both 0..1."""
+    there_and_back: bool = False
+    """Reach the end half-way in time and be back at the beginning at the end."""
+
+    @model_validator(mode="after")
+    def _has_a_timing(self) -> "_Control":
+        with _as_scene_problem():
+            self.timing  # noqa: B018
+        return self
+
+    @property
+    def timing(self) -> "Timing":
+        """When and how fast, as control.timing computes it."""
+        from mofa.control.timing import Timing
+
+        return Timing(cast("TimingEase", self.ease), self.start, self.end, self.there_and_back)
+
+
+class TrackControl(_Control):
+    """Something moves along a drawn line; a single point is an anchor that stays still."""
+
+    kind: Literal["track"] = "track"
+    points: Annotated[tuple[Point, ...], BeforeValidator(_points)] | None = None
+    """Points along the way, "x,y x,y ..." or a list; one point is an anchor."""
+    file: ScenePath | None = None
+    """Tracks from a file: JSON, NumPy .npy/.npz as point trackers write them, or SVG paths."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "TrackControl":
+        if (self.points is None) == (self.file is None):
+            raise ValueError("a track needs either points or a file, and not both")
+        if self.points is not None and not self.points:
+            raise ValueError('a track with no points moves nothing: give it at least one, "x,y"')
+        return self
+
+
+class CameraControl(_Control):
+    """The camera moves: pan, zoom, rotate, or their sum. Added to what else moves."""
+
+    kind: Literal["camera"] = "camera"
+    move: str = Field(min_length=1, max_length=500)
+    """The move in words: "pan right 40 px, zoom 1.1, rotate 5". It is the camera that moves."""
+
+
+class ReferenceControl(_Control):
+    """The motion of a video drives the picture, resized and retimed."""
+
+    kind: Literal["reference"] = "reference"
+    video: ScenePath
+    """Video whose motion is taken over."""
+
+
+Control = Annotated[TrackControl | CameraControl | ReferenceControl, Field(discriminator="kind")]
+
+
+class Outputs(_Frozen):
+    """What is written, and where."""
+
+    clip: ScenePath | None = None
+    """The clip: .mp4, .gif, .webp, or a folder for PNG frames. The rest lies beside it."""
+    extras: tuple[Extra, ...] = ("flow", "flow-npz", "overlay", "sheet")
+    """What lies beside the clip: flow (colour wheel), flow-npz, flow-flo, overlay, sheet (contact sheet)."""
+
+
+class AnimationRequest(_Frozen):
+    """One clip to be made: a picture, how it moves, and what is written."""
+
+    picture: ScenePath
+    """The photo to animate."""
+    size: Size | None = None
+    """Size of the clip, WIDTHxHEIGHT; the picture's own, at most 1280 on the long side, when not given."""
+    fit: Literal["crop", "pad"] = "crop"
+    """When the size has another aspect than the picture: crop what is too much, or pad what is missing."""
+    frames: int = Field(default=25, ge=2, le=MAX_FRAMES)
+    """Number of frames, the photo itself being the first."""
+    fps: float = Field(default=8.0, gt=0, le=240)
+    """Frames per second."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of everything random; the same scene makes the same clip, bit for bit."""
+    renderer: RendererName | None = None
+    """warp moves the pixels themselves, diffusion runs Stable Video Diffusion; warp when not given."""
+    loop: bool = False
+    """Let the end flow into the beginning."""
+    region: Region | None = None
+    """What may move at all, for every track and reference without a region of its own."""
+    controls: tuple[Control, ...]
+    """What moves: tracks, camera moves, reference videos."""
+    outputs: Outputs = Outputs()
+    """What is written, and where."""
+
+    @field_validator("controls")
+    @classmethod
+    def _something_moves(cls, controls: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not controls:
+            raise ValueError(
+                "nothing is asked to move: add a track, a camera move or a reference video "
+                '(for example --track "50%,50% 60%,50%")'
+            )
+        return controls
+
+    @model_validator(mode="after")
+    def _controls_end_in_the_clip(self) -> "AnimationRequest":
+        for index, control in enumerate(self.controls):
+            last = control.start if control.end is None else control.end
+            if last > self.frames - 1:
+                raise ValueError(
+                    f"controls[{index}] runs to frame {last}, but the clip has frames 0..{self.frames - 1}: "
+                    "ask for more frames or end it earlier"
+                )
+        return self
+
+    # --- Reading and writing ---
+
+    @classmethod
+    def from_data(cls, data: object, where: str = "scene") -> "AnimationRequest":
+        """The request that `data` (as read from YAML or JSON) describes; InputError names what is wrong."""
+        if not isinstance(data, dict):
+            raise InputError(f"{where}: a scene is a mapping of keys to values, see docs/scene.md.")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InputError(f"{where}: {_explain(error)}") from None
+        except RecursionError:
+            raise InputError(f"{where}: the scene is nested too deeply to be one.") from None
+
+    @classmethod
+    def from_text(cls, text: str, where: str = "scene") -> "AnimationRequest":
+        """Reads YAML (of which JSON is a part)."""
+        return cls.from_data(parse_scene(text, where), where)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "AnimationRequest":
+        """Reads a scene file; relative paths in it start from the file's folder."""
+        return cls.from_text(read_scene_text(path), str(path)).relative_to(path.parent)
+
+    def relative_to(self, folder: Path) -> "AnimationRequest":
+        """The same request with relative paths resolved against `folder`."""
+        return _map_paths(self, lambda path: folder / path)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain lists, dicts, numbers and strings; `from_data` takes them back."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_yaml(self) -> str:
+        """The scene file's text."""
+        return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.to_data(), indent=2, ensure_ascii=False) + "\n"
+
+    def beside(self, folder: Path) -> "AnimationRequest":
+        """The same request with paths as a scene file in `folder` should name them.
+
+        Files below the folder are named relative to it, so that the folder can be moved; others absolutely.
+        """
+        home = folder.resolve()
+
+        def name(path: Path) -> Path:
+            full = path.resolve()
+            return full.relative_to(home) if full.is_relative_to(home) else full
+
+        return _map_paths(self, name)
+
+
+def read_scene_text(path: Path) -> str:
+    """The text of a scene file; InputError when it is missing, not text, or far too long for a scene."""
+    try:
+        if path.stat().st_size > 16_000_000:
+            raise InputError(f"{path} is {path.stat().st_size >> 20} MB, too long for a scene file.")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: check the scene's path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file: a scene is YAML or JSON, see docs/scene.md.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def parse_scene(text: str, where: str) -> object:
+    """YAML or JSON text as plain data."""
+    try:
+        return yaml.load(text, Loader=_SceneLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(f"{where}{place}: not valid YAML or JSON: {problem}.") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # Values that look like dates or numbers but are none end here.
+        raise InputError(f"{where}: not valid YAML or JSON: {error}.") from None
+
+
+class _SceneLoader(yaml.SafeLoader):
+    """Safe YAML without anchors: a few lines of them can unfold to gigabytes, and no scene needs one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(None, None, "aliases are not used in scenes", event.start_mark)
+        return super().compose_node(parent, index)
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of a scene."""
+    schema = AnimationRequest.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mofa scene"} | schema
+
+
+def _map_paths(model: Any, rename: Any) -> Any:
+    """The same model with `rename` applied to every path in it."""
+    changes = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Path):
+            changes[name] = rename(value)
+        elif isinstance(value, BaseModel):
+            changes[name] = _map_paths(value, rename)
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            changes[name] = tuple(_map_paths(item, rename) for item in value)
+    return model.model_copy(update=changes)
+
+
+# --- Explaining what is wrong -------------------------------------------------------------------
+
+
+def nearest(word: str, words: list[str]) -> str:
+    """' did you mean "x"?' when one of the words is near, else the list of them."""
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f'did you mean "{close[0]}"?' if close else f"use one of {', '.join(words)}."
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem of a scene in one sentence: where, what, what to do."""
+    problems = error.errors(include_url=False, include_context=True)
+    # A misspelt key also makes the right one missing: name the key that is there.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    place = [part for part in problem["loc"] if not _is_tag(part)]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    kind, value = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        model = _model_at(problem["loc"][:-1])
+        return f'"{where}" is not a known key: {nearest(str(place[-1]), sorted(model.model_fields))}'
+    if kind == "missing":
+        return f'"{where}" is missing: every scene needs it.'
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        kinds = ["track", "camera", "reference"]
+        given = value.get("kind") if isinstance(value, dict) else value
+        return f"{where} needs a kind, {given!r} is none: {nearest(str(given), kinds)}"
+    if kind == "path_type":
+        return f"{where}: {_short(value)} is no path: write the file's name as text."
+    if kind == "literal_error":
+        return f"{where}: {value!r} is not allowed here: use {problem['ctx']['expected']}."
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    if kind == "value_error":
+        return f"{where}: {message}." if where else f"{message}."
+    return f"{where}: {message[0].lower()}{message[1:]}, not {_short(value)}."
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_TAGS = ("track", "camera", "reference", "MaskRegion", "SelectedRegion")
+
+
+def _is_tag(part: int | str) -> bool:
+    return isinstance(part, str) and (part in _TAGS or "[" in part or part in ("str", "float"))
+
+
+def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that an error's location names, following unions by their tags."""
+    models: list[type[BaseModel]] = [AnimationRequest]
+    for part in place:
+        found = [
+            inner
+            for model in models
+            if part in model.model_fields
+            for inner in _models_in(model.model_fields[str(part)].annotation)
+        ]
+        tagged = [m for m in models if part in (m.__name__, m.__name__.removesuffix("Control").lower())]
+        models = found or tagged or models
+    return models[0]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) in (Union, types.UnionType, tuple, Annotated):
+        return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

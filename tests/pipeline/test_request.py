@@ -1,0 +1,155 @@
+"""A scene survives YAML and JSON, and what is wrong in one is said in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mofa.control.timing  # noqa: F401  imported before hypothesis draws: torch seeds `random`
+from mofa.errors import InputError
+from mofa.pipeline.request import (
+    AnimationRequest,
+    CameraControl,
+    MaskRegion,
+    Outputs,
+    ReferenceControl,
+    SelectedRegion,
+    TrackControl,
+    json_schema,
+)
+
+numbers = st.floats(-5000, 5000, allow_nan=False).map(lambda x: round(x, 3))
+coordinates = numbers | st.integers(0, 100).map(lambda p: f"{p}%")
+points = st.tuples(coordinates, coordinates)
+names = st.from_regex(r"[a-z]{1,8}\.(png|npy)", fullmatch=True).map(Path)
+regions = st.none() | st.builds(MaskRegion, mask=names) | st.builds(SelectedRegion, select=points)
+eases = st.sampled_from(["linear", "in", "out", "in-out", ((0.0, 0.0), (0.4, 0.9), (1.0, 1.0))])
+common = {
+    "strength": st.floats(-2, 2).map(lambda x: round(x, 3)),
+    "region": regions,
+    "ease": eases,
+    "start": st.integers(0, 4),
+    "end": st.none() | st.integers(5, 9),
+    "there_and_back": st.booleans(),
+}
+controls = st.one_of(
+    st.builds(TrackControl, points=st.lists(points, min_size=1, max_size=5).map(tuple), **common),
+    st.builds(TrackControl, file=names, **common),
+    st.builds(CameraControl, move=st.just("pan right 40 px, zoom 1.1"), **common),
+    st.builds(ReferenceControl, video=names, **common),
+)
+requests = st.builds(
+    AnimationRequest,
+    picture=names,
+    size=st.none() | st.tuples(st.integers(16, 2000), st.integers(16, 2000)),
+    fit=st.sampled_from(["crop", "pad"]),
+    frames=st.integers(10, 200),
+    fps=st.floats(1, 60),
+    seed=st.integers(0, 2**40),
+    renderer=st.sampled_from([None, "warp", "diffusion"]),
+    loop=st.booleans(),
+    region=regions,
+    controls=st.lists(controls, min_size=1, max_size=4).map(tuple),
+    outputs=st.builds(Outputs, clip=names, extras=st.just(("flow", "sheet"))),
+)
+
+
+@given(requests)
+@settings(max_examples=60, deadline=None)
+def test_a_scene_survives_yaml_and_json(request):
+    assert AnimationRequest.from_text(request.to_yaml()) == request
+    assert AnimationRequest.from_text(request.to_json()) == request
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_a_scene_or_one_sentence(text):
+    try:
+        AnimationRequest.from_text(text)
+    except InputError as error:
+        assert "\n\n" not in str(error)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["size", "fit", "frames", "fps", "region", "controls", "outputs", "picture", "x"]), junk)
+@settings(max_examples=200, deadline=None)
+def test_any_value_in_any_place_is_taken_or_refused_in_words(key, value):
+    scene = {"picture": "a.jpg", "controls": [{"kind": "track", "points": "1,2"}]} | {key: value}
+    try:
+        AnimationRequest.from_data(scene)
+    except InputError as error:
+        assert str(error).startswith("scene: ")
+
+
+@given(junk)
+@settings(max_examples=100, deadline=None)
+def test_any_control_is_taken_or_refused_in_words(value):
+    for control in (value, {"kind": "track", "points": value}, {"kind": "track", "points": "1,2", "ease": value}):
+        try:
+            AnimationRequest.from_data({"picture": "a.jpg", "controls": [control]})
+        except InputError as error:
+            assert str(error).startswith("scene: ")
+
+
+TRACK = "{kind: track, points: '1,2 3,4'}"
+
+
+@pytest.mark.parametrize(
+    ("scene", "says"),
+    [
+        ("pictur: a\ncontrols: [" + TRACK + "]", '"pictur" is not a known key: did you mean "picture"?'),
+        ("picture: a\ncontrols: [{kind: track, pionts: '1,2'}]", 'did you mean "points"?'),
+        ("picture: a\ncontrols: [{kind: track, points: '1,2', region: {maks: a}}]", 'did you mean "mask"?'),
+        ("picture: a\noutputs: {extra: [flow]}\ncontrols: [" + TRACK + "]", 'did you mean "extras"?'),
+        ("picture: a\ncontrols: [{kind: trak, points: '1,2'}]", 'did you mean "track"?'),
+        ("picture: a\ncontrols: []", "nothing is asked to move"),
+        ("picture: a\ncontrols: [{kind: track, points: ''}]", "no points"),
+        ("picture: a\ncontrols: [{kind: track, points: '1,nan'}]", "not a finite number"),
+        ("picture: a\ncontrols: [{kind: track, points: '1,2', ease: swing}]", 'easing "swing" is unknown'),
+        ("picture: a\ncontrols: [{kind: track, points: '1,2', start: 5, end: 3}]", "end frame 3"),
+        ("picture: a\nsize: -3x40\ncontrols: [" + TRACK + "]", "size -3x40 cannot be made"),
+        ("picture: a\nframes: 1\ncontrols: [" + TRACK + "]", "frames"),
+        ("picture: a\nframes: 9\ncontrols: [{kind: track, points: '1,2', end: 9}]", "frames 0..8"),
+        ("picture: &a x\ncontrols: *a", "aliases are not used"),
+        ("picture: a\n  controls: [", "line 2"),
+    ],
+)
+def test_what_is_wrong_is_named(scene, says):
+    with pytest.raises(InputError) as caught:
+        AnimationRequest.from_text(scene)
+    assert says in str(caught.value)
+
+
+def test_paths_start_from_the_scene_file_and_are_named_from_where_it_lies(tmp_path):
+    (tmp_path / "scene.yaml").write_text(f"picture: photos/a.jpg\ncontrols: [{TRACK}]")
+    request = AnimationRequest.from_file(tmp_path / "scene.yaml")
+    assert request.picture == tmp_path / "photos/a.jpg"
+    assert request.beside(tmp_path).picture == Path("photos/a.jpg")
+    assert request.beside(tmp_path / "elsewhere").picture == (tmp_path / "photos/a.jpg").resolve()
+
+
+def test_the_published_schema_is_the_one_the_code_checks():
+    published = Path(__file__).parents[2] / "docs" / "scene.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == json_schema(), "run `make schema`"
+
+
+def test_every_key_has_its_help_in_the_schema():
+    schema = json_schema()
+    for model in (schema, *schema["$defs"].values()):
+        for name, field in model.get("properties", {}).items():
+            assert name == "kind" or "$ref" in field or field.get("description"), name
+
+
+def test_no_yaml_type_reaches_beyond_plain_data():
+    with pytest.raises(InputError):
+        AnimationRequest.from_text("!!python/object/apply:os.system ['true']")
+    assert yaml.safe_load(AnimationRequest.from_text(f"picture: a\ncontrols: [{TRACK}]").to_yaml())
