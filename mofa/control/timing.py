@@ -121,8 +121,8 @@ def _check_name(name: str) -> EaseName:
         if name == valid:
             return valid
     raise InputError(
-        f'easing "{name}" is unknown: did you mean "{nearest(name, get_args(EaseName))}"? (linear, in, out, in-out, or pairs of time and '
-        "fraction)"
+        f'easing "{name}" is unknown: did you mean "{nearest(name, get_args(EaseName))}"? '
+        "(linear, in, out, in-out, or pairs of time and fraction)"
     )
 
 

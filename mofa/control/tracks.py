@@ -29,7 +29,7 @@ def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, "T"]) -> Float[T
     return torch.from_numpy(path(fraction.double().cpu().numpy())).to(clicks)
 
 
-def fit_frames(tracks: TrackSet, num_frames: int) -> TrackSet:
+def retime(tracks: TrackSet, num_frames: int) -> TrackSet:
     """The same tracks retimed to `num_frames` frames: linear in time, first onto first and last onto last.
 
     A point between two frames is visible where it is visible in both.

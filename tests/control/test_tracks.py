@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mofa.control.timing import Timing, progress
-from mofa.control.tracks import curve, fit_frames, hints_from_tracks
+from mofa.control.tracks import curve, hints_from_tracks, retime
 from mofa.errors import InputError
 from mofa.types import TrackSet
 
@@ -66,14 +66,14 @@ def test_a_visible_start_outside_the_picture_is_refused() -> None:
 
 
 def test_retiming_keeps_both_ends_and_hides_what_is_half_hidden() -> None:
-    longer = fit_frames(tracks(), 5)
+    longer = retime(tracks(), 5)
     assert longer.points[0, :, 0].tolist() == [1, 1.5, 2, 3, 4]
     assert longer.visible[0].tolist() == [True, False, False, False, True]
-    same = fit_frames(longer, 3)
+    same = retime(longer, 3)
     assert torch.equal(same.points, tracks().points)
     assert torch.equal(same.visible, tracks().visible)
 
 
 def test_one_frame_retimed_stands_still() -> None:
-    still = fit_frames(TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool)), 4)
+    still = retime(TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool)), 4)
     assert still.points.tolist() == [[[2, 3]] * 4]
