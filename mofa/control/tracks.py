@@ -29,13 +29,12 @@ def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, "T"]) -> Float[T
     return torch.from_numpy(path(fraction.double().cpu().numpy())).to(clicks)
 
 
-def retime(tracks: TrackSet, num_frames: int) -> TrackSet:
-    """The same tracks retimed to `num_frames` frames: linear in time, first onto first and last onto last.
+def retime(tracks: TrackSet, fraction: Float[Tensor, "T"]) -> TrackSet:
+    """The same tracks at other times: fraction 0 is their first frame, 1 their last, linear in between.
 
     A point between two frames is visible where it is visible in both.
     """
-    source = tracks.points.shape[1]
-    time = torch.linspace(0, source - 1, num_frames, dtype=torch.float64, device=tracks.points.device)
+    time = fraction.double() * (tracks.points.shape[1] - 1)
     before, after = time.floor().long(), time.ceil().long()
     share = (time - before).to(tracks.points)[:, None]
     return TrackSet(

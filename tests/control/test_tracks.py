@@ -66,14 +66,16 @@ def test_a_visible_start_outside_the_picture_is_refused() -> None:
 
 
 def test_retiming_keeps_both_ends_and_hides_what_is_half_hidden() -> None:
-    longer = retime(tracks(), 5)
+    longer = retime(tracks(), torch.linspace(0, 1, 5))
     assert longer.points[0, :, 0].tolist() == [1, 1.5, 2, 3, 4]
     assert longer.visible[0].tolist() == [True, False, False, False, True]
-    same = retime(longer, 3)
+    same = retime(longer, torch.linspace(0, 1, 3))
     assert torch.equal(same.points, tracks().points)
     assert torch.equal(same.visible, tracks().visible)
 
 
 def test_one_frame_retimed_stands_still() -> None:
-    still = retime(TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool)), 4)
+    still = retime(
+        TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool)), torch.linspace(0, 1, 4)
+    )
     assert still.points.tolist() == [[[2, 3]] * 4]

@@ -1,0 +1,152 @@
+"""Motion taken from a video: its flow from the first frame drives the picture."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from mofa.errors import InputError
+from mofa.tensors.flow import sample
+from mofa.tensors.geometry import pixel_grid, resize_flow
+from mofa.types import FlowField, Progress, silent
+
+WORKING_SIDE = 640  # longest side at which a video's motion is measured
+ENOUGH = 0.95  # share of the frame that must be measured directly before chaining is spared
+
+
+@runtime_checkable
+class FlowEstimator(Protocol):
+    """Optical flow: what is at p in `first` is at p + flow in `second`, (x, y) in pixels."""
+
+    def __call__(
+        self, first: UInt8[Tensor, "3 H W"], second: UInt8[Tensor, "3 H W"], /
+    ) -> Float[Tensor, "2 H W"]: ...
+
+
+def reference_flow(
+    frames: UInt8[Tensor, "R 3 h w"],
+    fraction: Float[Tensor, "T"],
+    height: int,
+    width: int,
+    estimate: FlowEstimator,
+    progress: Progress = silent,
+) -> FlowField:
+    """The motion of a video, retimed and stretched to a picture of height x width.
+
+    `fraction` says for every frame of the clip how much of the video has passed: 0 is its first frame, which
+    stands for the picture, 1 its last. Where the flow
+    cannot be measured (things that get hidden or leave the frame) it continues that of the pixels around, so
+    the field is valid everywhere, except in steps in which nothing at all could be measured.
+    Raises InputError for a video of fewer than two frames.
+    """
+    if len(frames) < 2:
+        raise InputError(f"the reference video has {len(frames)} frame(s): motion needs at least two.")
+    measured = measured_flow(_chosen(frames, len(fraction)), estimate, progress)
+    carried = _spread(measured.pixels, measured.valid)
+    known = measured.valid.flatten(1).any(1)
+
+    pixels = carried.new_empty(len(fraction) - 1, 2, height, width)
+    valid = torch.empty(len(fraction) - 1, 1, height, width, dtype=torch.bool, device=carried.device)
+    times = (fraction[1:] * len(carried)).tolist()
+    for step, time in enumerate(times):  # step by step: the picture may be large and the clip long
+        flow, certain = _at(carried, known, time)
+        pixels[step] = resize_flow(flow[None], height, width)[0]
+        valid[step] = certain
+    return FlowField(pixels, valid)
+
+
+def measured_flow(
+    frames: UInt8[Tensor, "K 3 h w"], estimate: FlowEstimator, progress: Progress = silent
+) -> FlowField:
+    """Flow from frame 0 to each later frame, valid where the flow back agrees (Sundaram et al., ECCV 2010).
+
+    Measured directly where that holds; where it does not, over the frame before: the flow so far, plus the
+    step from there. Direct flow does not drift, steps from frame to frame reach further.
+    """
+    flow = torch.zeros_like(frames[0, :2], dtype=torch.float32)
+    valid = torch.ones_like(frames[0, :1], dtype=torch.bool)
+    flows, valids = [], []
+    for step in range(1, len(frames)):
+        progress("reference", step - 1, len(frames) - 1)
+        direct, agrees = _checked(frames[0], frames[step], estimate)
+        if step > 1 and agrees.float().mean() < ENOUGH:
+            chained, unbroken = _chained(flow, valid, frames[step - 1], frames[step], estimate)
+            flow, valid = torch.where(agrees, direct, chained), agrees | unbroken
+        else:
+            flow, valid = direct, agrees
+        flows.append(flow)
+        valids.append(valid)
+    progress("reference", len(frames) - 1, len(frames) - 1)
+    return FlowField(torch.stack(flows), torch.stack(valids))
+
+
+def consistent(forward: Float[Tensor, "2 H W"], backward: Float[Tensor, "2 H W"]) -> Bool[Tensor, "1 H W"]:
+    """Where the way there and back ends near its start, and the way there ends inside the picture.
+
+    |f(p) + b(p + f(p))|^2 < 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al., eq. 5).
+    """
+    height, width = forward.shape[1:]
+    places = pixel_grid(height, width, forward) + forward
+    back = sample(backward[None], places[None])[0]
+    error = (forward + back).square().sum(0)
+    allowed = 0.01 * (forward.square().sum(0) + back.square().sum(0)) + 0.5
+    x, y = places
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return ((error < allowed) & inside)[None]
+
+
+def _checked(
+    first: UInt8[Tensor, "3 H W"], second: UInt8[Tensor, "3 H W"], estimate: FlowEstimator
+) -> tuple[Float[Tensor, "2 H W"], Bool[Tensor, "1 H W"]]:
+    forward = estimate(first, second)
+    return forward, consistent(forward, estimate(second, first))
+
+
+def _chained(
+    flow: Float[Tensor, "2 H W"],
+    valid: Bool[Tensor, "1 H W"],
+    before: UInt8[Tensor, "3 H W"],
+    now: UInt8[Tensor, "3 H W"],
+    estimate: FlowEstimator,
+) -> tuple[Float[Tensor, "2 H W"], Bool[Tensor, "1 H W"]]:
+    step, agrees = _checked(before, now, estimate)
+    places = pixel_grid(flow.shape[1], flow.shape[2], flow) + flow
+    onward = sample(torch.cat([step, agrees.to(step)])[None], places[None])[0]
+    return flow + onward[:2], valid & (onward[2:] > 0.5)
+
+
+def _chosen(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, "K 3 H W"]:
+    """At most `num_frames` frames, reduced: evenly spread over the video, its first and last among them."""
+    count = min(len(frames), num_frames)
+    frames = frames[torch.linspace(0, len(frames) - 1, count).round().long()]
+    height, width = frames.shape[2:]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    if size == (height, width):
+        return frames
+    reduced = [F.interpolate(frame[None].float(), size, mode="bilinear", antialias=True) for frame in frames]
+    return torch.cat([frame.round().clamp(0, 255).to(torch.uint8) for frame in reduced])
+
+
+def _at(
+    flow: Float[Tensor, "K 2 H W"], known: Bool[Tensor, "K"], time: float
+) -> tuple[Float[Tensor, "2 H W"], Bool[Tensor, ""]]:
+    """The flow at a time between frames 0 (still) and K, linear in between."""
+    after = max(1, min(len(flow), int(-(-time // 1))))
+    share = time - (after - 1)
+    if after == 1:
+        return flow[0] * share, known[0]
+    return torch.lerp(flow[after - 2], flow[after - 1], share), known[after - 2] & known[after - 1]
+
+
+def _spread(values: Float[Tensor, "S C H W"], known: Bool[Tensor, "S 1 H W"]) -> Float[Tensor, "S C H W"]:
+    """Unknown pixels filled from known ones around them, coarse to fine (pull-push; Gortler et al., 1996)."""
+    if known.all() or known.shape[2:].numel() == 1:
+        return torch.where(known, values, 0)
+    kernel = min(2, values.shape[2]), min(2, values.shape[3])
+    weight = F.avg_pool2d(known.to(values), kernel, ceil_mode=True)
+    total = F.avg_pool2d(torch.where(known, values, 0), kernel, ceil_mode=True)
+    coarse = _spread(total / weight.clamp(min=1e-6), weight > 0)
+    return torch.where(known, values, F.interpolate(coarse, values.shape[2:], mode="bilinear"))

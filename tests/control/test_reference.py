@@ -1,0 +1,89 @@
+"""What moves in the video moves in the picture, at the picture's size and pace."""
+
+import pytest
+import torch
+
+from mofa.control.reference import consistent, measured_flow, reference_flow
+from mofa.errors import InputError
+
+HEIGHT, WIDTH = 24, 32
+REACH = 6.0
+
+
+def video(shifts: list[float]) -> torch.Tensor:
+    """Frames that hold nothing but how far they have moved, for the estimators below to read."""
+    return torch.tensor(shifts).to(torch.uint8)[:, None, None, None].expand(-1, 3, HEIGHT, WIDTH)
+
+
+def ideal(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Flow of a picture that shifts to the right as a whole."""
+    shift = second[0, 0, 0].float() - first[0, 0, 0].float()
+    return torch.stack([shift.expand(first.shape[1:]), torch.zeros(first.shape[1:])])
+
+
+def short_sighted(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """An estimator that is lost when things move further than it can see."""
+    flow = ideal(first, second)
+    return flow if flow.abs().max() <= REACH else torch.full_like(flow, 3.0)
+
+
+def test_each_frame_is_measured_from_the_first() -> None:
+    measured = measured_flow(video([0, 1, 3]), ideal)
+    assert measured.pixels[:, 0, 0, 0].tolist() == [1, 3]
+    assert measured.valid[1, 0, 0].tolist() == [True] * 29 + [False] * 3
+
+
+def test_far_motion_is_chained_over_the_frames_between() -> None:
+    measured = measured_flow(video([0, 5, 10, 15]), short_sighted)
+    assert measured.pixels[:, 0, 5, 3].tolist() == [5, 10, 15]
+    assert measured.valid[:, 0, 5, 3].all()
+
+
+def test_a_flow_that_does_not_come_back_is_not_trusted() -> None:
+    forward = torch.zeros(2, HEIGHT, WIDTH)
+    forward[0, :, :16] = 4
+    assert consistent(forward, -forward)[0, 0].tolist() == [True] * 12 + [False] * 4 + [True] * 16
+
+
+@pytest.mark.parametrize(("count", "num_frames"), [(7, 4), (4, 7), (4, 4), (2, 5)])
+def test_retiming_keeps_the_whole_motion(count, num_frames) -> None:
+    frames = video([6 * step / (count - 1) for step in range(count)])
+    flow = reference_flow(frames, num_frames, HEIGHT, WIDTH, ideal)
+    expected = torch.linspace(0, 6, num_frames)[1:]
+    torch.testing.assert_close(flow.pixels[:, 0, 5, 5], expected, atol=0, rtol=0)
+
+
+def test_the_motion_is_stretched_to_the_picture() -> None:
+    flow = reference_flow(video([0, 4]), 2, HEIGHT, 2 * WIDTH, ideal)
+    assert flow.pixels.shape == (1, 2, HEIGHT, 2 * WIDTH)
+    assert (flow.pixels[:, 0] == 8).all()
+
+
+def test_what_leaves_the_frame_goes_on_as_its_neighbours_do() -> None:
+    flow = reference_flow(video([0, 5, 10]), 3, HEIGHT, WIDTH, ideal)
+    assert flow.valid.all()
+    assert (flow.pixels[1, 0] == 10).all()
+
+
+def test_steps_without_any_measurement_are_not_valid() -> None:
+    flow = reference_flow(video([0, 5, 200]), 3, HEIGHT, WIDTH, short_sighted)
+    assert flow.valid[0].all()
+    assert not flow.valid[1].any()
+
+
+def test_large_videos_are_measured_at_a_bounded_size() -> None:
+    seen = []
+
+    def watch(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        seen.append(first.shape)
+        return ideal(first, second)
+
+    frames = video([0, 5])[:, :, :1, :1].expand(-1, 3, 100, 1280)
+    flow = reference_flow(frames, 2, 10, 128, watch)
+    assert set(seen) == {(3, 50, 640)}
+    torch.testing.assert_close(flow.pixels[0, :, 0, 0], torch.tensor([1.0, 0.0]))
+
+
+def test_one_frame_has_no_motion() -> None:
+    with pytest.raises(InputError, match="at least two"):
+        reference_flow(video([0]), 5, HEIGHT, WIDTH, ideal)
