@@ -1,16 +1,16 @@
 """Fetches weights from where they are published: the Hugging Face hub, or an author's own storage.
 
-huggingface_hub resumes what was cut short and honours HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE. Files
-that its cache holds already are used where they lie.
+huggingface_hub finds the files, sends the token and opens the connections, and so honours HF_HOME,
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. Files that its cache holds already are used where they lie.
 """
 
+import hashlib
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,30 @@ from typing import Any
 from mofa.errors import MofaError, OutputError, WeightsError
 from mofa.types import Progress, silent
 from mofa.weights.convert import sha256_of
-from mofa.weights.registry import Slot, Source, WeightFile, in_words
+from mofa.weights.registry import Slot, WeightFile, in_words
 from mofa.weights.store import check_room, home, locate, record, slot_folder, unfinished_folder, wrong_content
 
-_BLOCK = 1 << 20
-_TIMEOUT_SECONDS = 30
+BLOCK = 1 << 20
+TRIES = 5
+PAUSE_SECONDS = 2.0
+PARTIAL_CONTENT = 206
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A file as a server announces it: bytes, SHA-256 where it says one, and where it is."""
+    """A file as a server announces it: where, how many bytes, and the tag of this version of it."""
 
     slot: Slot
     file: WeightFile
+    address: str
+    origin: str
     size: int
-    sha256: str | None
-    source: Source | None
-    path: str
+    tag: str
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum of the content: the hub's tag of large files; that of small ones is git's."""
+        return self.tag if re.fullmatch(r"[0-9a-f]{64}", self.tag) else None
 
 
 def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, list[Path]]:
@@ -60,9 +67,7 @@ def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, li
 
 
 def _check_access(slot: Slot) -> None:
-    if not slot.gated:
-        return
-    if not _hub().get_token():
+    if slot.gated and not _hub().get_token():
         raise WeightsError(_closed(slot))
 
 
@@ -77,20 +82,16 @@ def _closed(slot: Slot) -> str:
 def _offer(slot: Slot, file: WeightFile) -> Offer | None:
     """The first place that has the file. None for an optional file that nobody has."""
     if slot.url:
-        return Offer(slot, file, file.size, None, None, slot.url)
+        with _explained(slot):
+            return _announced(slot, file, slot.url, slot.url)
     hub = _hub()
     for source in slot.sources:
         if source.mirror:
             continue
         path = source.path(file)
-        with _explained(slot):
-            try:
-                announced = hub.get_hf_file_metadata(hub.hf_hub_url(source.repository, path))
-            except hub.errors.RemoteEntryNotFoundError:
-                continue
-        # The tag of a large file is its SHA-256, that of a small one is git's.
-        checksum = announced.etag if re.fullmatch(r"[0-9a-f]{64}", announced.etag or "") else None
-        return Offer(slot, file, announced.size or file.size, checksum, source, path)
+        with _explained(slot), suppress(hub.errors.RemoteEntryNotFoundError):
+            address = hub.hf_hub_url(source.repository, path)
+            return _announced(slot, file, address, f"{source.repository}/{path}")
     if file.optional:
         return None
     places = " or ".join(f"{source.repository}/{source.path(file)}" for source in slot.sources)
@@ -99,8 +100,13 @@ def _offer(slot: Slot, file: WeightFile) -> Offer | None:
     )
 
 
+def _announced(slot: Slot, file: WeightFile, address: str, origin: str) -> Offer:
+    announced = _hub().get_hf_file_metadata(address, token=_token(slot))
+    return Offer(slot, file, address, origin, announced.size or file.size, announced.etag or "")
+
+
 def _fetch(offer: Offer, progress: Progress) -> Path:
-    landed = _fetch_from_hub(offer, progress) if offer.source else _fetch_from_url(offer, progress)
+    landed = _fetch_whole(offer, progress)
     sha256 = sha256_of(landed, progress)
     broken = offer.sha256 is not None and sha256 != offer.sha256
     if broken or wrong_content(offer.file, landed):
@@ -112,64 +118,51 @@ def _fetch(offer: Offer, progress: Progress) -> Path:
     target = slot_folder(offer.slot) / offer.file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(landed, target)
-    origin = f"{offer.source.repository}/{offer.path}" if offer.source else offer.path
-    record(offer.slot, target, sha256, origin)
+    record(offer.slot, target, sha256, offer.origin)
     return target
 
 
-def _fetch_from_hub(offer: Offer, progress: Progress) -> Path:
-    assert offer.source is not None
-    stage = f"{offer.slot.name}: {offer.file.name}"
+def _fetch_whole(offer: Offer, progress: Progress) -> Path:
+    """Fetches until everything is there; a line that goes dead is taken up again a few times."""
+    # A new version of the file has another tag, and never goes on where the old one stopped.
+    version = hashlib.sha256(f"{offer.origin} {offer.tag}".encode()).hexdigest()[:16]
+    part = unfinished_folder(offer.slot) / f"{version}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.touch()
     with _explained(offer.slot):
-        return Path(
-            _hub().hf_hub_download(
-                offer.source.repository,
-                offer.path,
-                local_dir=unfinished_folder(offer.slot),
-                tqdm_class=_reporter(progress, stage, offer.size),
-            )
-        )
+        for tries_left in reversed(range(TRIES)):
+            try:
+                _fetch_rest(offer, part, progress)
+                break
+            except _hub().errors.HTTPError as error:
+                # A refusal (which is an OSError, too) stays one; only the line is worth another try.
+                if isinstance(error, OSError) or tries_left == 0:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+    return part
 
 
-def _reporter(progress: Progress, stage: str, size: int) -> type:
-    """A progress bar class, as the hub's library wants one, that draws nothing and calls `progress`."""
-    from huggingface_hub.utils import tqdm
-
-    class Reporter(tqdm):
-        reached = 0
-
-        def __init__(self, *args: Any, **settings: Any) -> None:
-            self.done = settings.get("initial") or 0
-            super().__init__(*args, **{**settings, "disable": True})
-
-        def update(self, n: float | None = 1) -> None:
-            self.done += n or 0
-            # The library may show one transfer by two bars; the one ahead counts.
-            Reporter.reached = max(Reporter.reached, int(self.done))
-            progress(stage, Reporter.reached, size)
-
-    return Reporter
-
-
-def _fetch_from_url(offer: Offer, progress: Progress) -> Path:
-    """Plain HTTP, going on where an earlier try stopped if the server can."""
-    landed = unfinished_folder(offer.slot) / offer.file.name
-    landed.parent.mkdir(parents=True, exist_ok=True)
-    part = landed.with_name(landed.name + ".part")
-    start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(offer.path, headers={"Range": f"bytes={start}-"} if start else {})
-    with _explained(offer.slot), urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
-        resumed = response.status == 206
-        done = start if resumed else 0
-        size = done + int(response.headers.get("Content-Length") or offer.size)
-        check_room(home(), size - done)
-        with part.open("ab" if resumed else "wb") as file:
-            while block := response.read(_BLOCK):
+def _fetch_rest(offer: Offer, part: Path, progress: Progress) -> None:
+    """Adds to `part` what it lacks. The hub's own download would begin at the first byte every time."""
+    done = part.stat().st_size
+    if done == offer.size:
+        return
+    utils = _hub().utils
+    headers = utils.build_hf_headers(token=_token(offer.slot)) | {"Accept-Encoding": "identity"}
+    wanted = headers | ({"Range": f"bytes={done}-"} if done else {})
+    with utils.get_session().stream("GET", offer.address, headers=wanted, follow_redirects=True) as response:
+        utils.hf_raise_for_status(response)
+        done = done if response.status_code == PARTIAL_CONTENT else 0
+        with part.open("ab" if done else "wb") as file:
+            for block in response.iter_bytes(BLOCK):
                 file.write(block)
                 done += len(block)
-                progress(f"{offer.slot.name}: {offer.file.name}", done, size)
-    os.replace(part, landed)
-    return landed
+                progress(f"{offer.slot.name}: {offer.file.name}", done, offer.size)
+
+
+def _token(slot: Slot) -> bool | None:
+    """The user's token goes to the hub only, where the library sends it as the user has set."""
+    return False if slot.url else None
 
 
 @contextmanager
@@ -177,9 +170,7 @@ def _explained(slot: Slot) -> Iterator[None]:
     """Turns what goes wrong on the way to a server into one sentence about `slot`."""
     try:
         yield
-    except MofaError:
-        raise
-    except Exception as error:
+    except (OSError, _hub().errors.HTTPError) as error:
         raise _refusal(slot, error) from error
 
 
@@ -194,17 +185,20 @@ def _refusal(slot: Slot, error: Exception) -> MofaError:
         return OutputError(
             f"The disk of {home()} is full; free some space and run the command again to go on."
         )
-    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "code", None)
+    status = getattr(getattr(error, "response", None), "status_code", None)
     server = os.environ.get("HF_ENDPOINT") or ("the Hugging Face hub" if slot.sources else slot.url)
     if status:
         return WeightsError(f"{server} refused {slot.name} (HTTP {status}); try again later, or {instead}.")
-    return WeightsError(f"{server} cannot be reached for {slot.name}; check the network, or {instead}.")
+    return WeightsError(
+        f"{server} cannot be reached for {slot.name}; check the network and try again, or {instead}."
+    )
 
 
 def _hub() -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError as error:
         raise WeightsError(
             "Downloads need the packages of the diffusion extra: pip install 'mofa[diffusion]'."

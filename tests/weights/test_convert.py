@@ -118,6 +118,16 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+def refusal(file: Path) -> str:
+    """What is said against the file; nothing if it is read."""
+    try:
+        read_shapes(file)
+        read_checkpoint(file)
+    except WeightsError as error:
+        return str(error)
+    return ""
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     name=st.sampled_from(["zip.pt", "old.pt", "new.safetensors"]),
@@ -131,13 +141,9 @@ def test_damage_is_one_sentence_whatever_was_lost(
     spot = int(share * len(whole))
     file = tmp_path / name
     file.write_bytes(whole[:spot] + bytes([whole[spot] ^ 0xFF]) + whole[spot + 1 :] if flip else whole[:spot])
-    try:
-        read_shapes(file)
-        read_checkpoint(file)
-    except WeightsError as error:
-        assert str(file) in str(error)
-    else:
-        assert flip, "a cut file was taken for a whole one"
+    message = refusal(file)
+    # A flipped byte may be a number's; a missing end is always noticed.
+    assert str(file) in message or (flip and not message)
 
 
 def test_a_cut_download_says_so(whole_files: dict[str, bytes], tmp_path: Path) -> None:
