@@ -36,9 +36,9 @@ def reference_flow(
     """The motion of a video, retimed and stretched to a picture of height x width.
 
     `fraction` says for every frame of the clip how much of the video has passed: 0 is its first frame, which
-    stands for the picture, 1 its last. Where the flow
-    cannot be measured (things that get hidden or leave the frame) it continues that of the pixels around, so
-    the field is valid everywhere, except in steps in which nothing at all could be measured.
+    stands for the picture, 1 its last. Where the flow cannot be measured (things that get hidden or leave the
+    frame) it continues that of the pixels around, so the field is valid everywhere, except in steps in which
+    nothing at all could be measured.
     Raises InputError for a video of fewer than two frames.
     """
     if len(frames) < 2:
@@ -49,7 +49,8 @@ def reference_flow(
 
     pixels = carried.new_empty(len(fraction) - 1, 2, height, width)
     valid = torch.empty(len(fraction) - 1, 1, height, width, dtype=torch.bool, device=carried.device)
-    times = (fraction[1:] * len(carried)).tolist()
+    # A fraction of single precision must still meet the frame that it means.
+    times = (fraction[1:].double() * len(carried)).round(decimals=4).tolist()
     for step, time in enumerate(times):  # step by step: the picture may be large and the clip long
         flow, certain = _at(carried, known, time)
         pixels[step] = resize_flow(flow[None], height, width)[0]

@@ -35,6 +35,7 @@ def retime(tracks: TrackSet, fraction: Float[Tensor, "T"]) -> TrackSet:
     A point between two frames is visible where it is visible in both.
     """
     time = fraction.double() * (tracks.points.shape[1] - 1)
+    time = time.round(decimals=4)  # a fraction of single precision must still meet the frame that it means
     before, after = time.floor().long(), time.ceil().long()
     share = (time - before).to(tracks.points)[:, None]
     return TrackSet(

@@ -48,25 +48,30 @@ def test_a_flow_that_does_not_come_back_is_not_trusted() -> None:
 @pytest.mark.parametrize(("count", "num_frames"), [(7, 4), (4, 7), (4, 4), (2, 5)])
 def test_retiming_keeps_the_whole_motion(count, num_frames) -> None:
     frames = video([6 * step / (count - 1) for step in range(count)])
-    flow = reference_flow(frames, num_frames, HEIGHT, WIDTH, ideal)
-    expected = torch.linspace(0, 6, num_frames)[1:]
-    torch.testing.assert_close(flow.pixels[:, 0, 5, 5], expected, atol=0, rtol=0)
+    fraction = torch.linspace(0, 1, num_frames)
+    flow = reference_flow(frames, fraction, HEIGHT, WIDTH, ideal)
+    torch.testing.assert_close(flow.pixels[:, 0, 5, 5], 6 * fraction[1:])
+
+
+def test_the_motion_may_go_there_and_back() -> None:
+    flow = reference_flow(video([0, 4]), torch.tensor([0, 0.5, 1, 0.25, 0]), HEIGHT, WIDTH, ideal)
+    assert flow.pixels[:, 0, 5, 5].tolist() == [2, 4, 1, 0]
 
 
 def test_the_motion_is_stretched_to_the_picture() -> None:
-    flow = reference_flow(video([0, 4]), 2, HEIGHT, 2 * WIDTH, ideal)
+    flow = reference_flow(video([0, 4]), torch.tensor([0.0, 1.0]), HEIGHT, 2 * WIDTH, ideal)
     assert flow.pixels.shape == (1, 2, HEIGHT, 2 * WIDTH)
     assert (flow.pixels[:, 0] == 8).all()
 
 
 def test_what_leaves_the_frame_goes_on_as_its_neighbours_do() -> None:
-    flow = reference_flow(video([0, 5, 10]), 3, HEIGHT, WIDTH, ideal)
+    flow = reference_flow(video([0, 5, 10]), torch.linspace(0, 1, 3), HEIGHT, WIDTH, ideal)
     assert flow.valid.all()
     assert (flow.pixels[1, 0] == 10).all()
 
 
 def test_steps_without_any_measurement_are_not_valid() -> None:
-    flow = reference_flow(video([0, 5, 200]), 3, HEIGHT, WIDTH, short_sighted)
+    flow = reference_flow(video([0, 5, 200]), torch.linspace(0, 1, 3), HEIGHT, WIDTH, short_sighted)
     assert flow.valid[0].all()
     assert not flow.valid[1].any()
 
@@ -79,11 +84,11 @@ def test_large_videos_are_measured_at_a_bounded_size() -> None:
         return ideal(first, second)
 
     frames = video([0, 5])[:, :, :1, :1].expand(-1, 3, 100, 1280)
-    flow = reference_flow(frames, 2, 10, 128, watch)
+    flow = reference_flow(frames, torch.tensor([0.0, 1.0]), 10, 128, watch)
     assert set(seen) == {(3, 50, 640)}
     torch.testing.assert_close(flow.pixels[0, :, 0, 0], torch.tensor([1.0, 0.0]))
 
 
 def test_one_frame_has_no_motion() -> None:
     with pytest.raises(InputError, match="at least two"):
-        reference_flow(video([0]), 5, HEIGHT, WIDTH, ideal)
+        reference_flow(video([0]), torch.linspace(0, 1, 5), HEIGHT, WIDTH, ideal)

@@ -69,13 +69,22 @@ def test_retiming_keeps_both_ends_and_hides_what_is_half_hidden() -> None:
     longer = retime(tracks(), torch.linspace(0, 1, 5))
     assert longer.points[0, :, 0].tolist() == [1, 1.5, 2, 3, 4]
     assert longer.visible[0].tolist() == [True, False, False, False, True]
-    same = retime(longer, torch.linspace(0, 1, 3))
-    assert torch.equal(same.points, tracks().points)
-    assert torch.equal(same.visible, tracks().visible)
+
+
+@pytest.mark.parametrize("count", [3, 14, 25, 50])
+def test_retiming_to_as_many_frames_changes_nothing(count) -> None:
+    places = torch.rand(2, count, 2)
+    blinking = torch.arange(count).remainder(2).bool().expand(2, -1)
+    same = retime(TrackSet(places, blinking), progress(Timing(), count))
+    torch.testing.assert_close(same.points, places)
+    assert torch.equal(same.visible, blinking)
+
+
+def test_retiming_there_and_back() -> None:
+    back = retime(tracks(), torch.tensor([0, 0.5, 1, 0.5, 0]))
+    assert back.points[0, :, 0].tolist() == [1, 2, 4, 2, 1]
 
 
 def test_one_frame_retimed_stands_still() -> None:
-    still = retime(
-        TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool)), torch.linspace(0, 1, 4)
-    )
-    assert still.points.tolist() == [[[2, 3]] * 4]
+    single = TrackSet(torch.tensor([[[2.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool))
+    assert retime(single, torch.linspace(0, 1, 4)).points.tolist() == [[[2, 3]] * 4]
