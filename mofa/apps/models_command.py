@@ -125,6 +125,7 @@ def _where(arguments: argparse.Namespace) -> int:
 
 
 def _download(arguments: argparse.Namespace) -> int:
+    from mofa.errors import Cancelled
     from mofa.weights.download import download
     from mofa.weights.registry import in_words
     from mofa.weights.store import locate
@@ -133,8 +134,11 @@ def _download(arguments: argparse.Namespace) -> int:
     for slot in slots:
         terms = f"{slot.licence.name}; {slot.licence.sentence}; {slot.licence.url}"
         print(f"{slot.name}: about {in_words(slot.size)}. Licence: {terms}")
-    with _progress_bar() as progress:
-        fetched = download(slots, progress)
+    try:
+        with _progress_in_megabytes() as progress:
+            fetched = download(slots, progress)
+    except KeyboardInterrupt:
+        raise Cancelled("stopped; run the command again to go on where it stopped.") from None
     for name in arguments.slots:
         news = f"{len(fetched[name])} files fetched" if name in fetched else "already here"
         print(f"{name}: {news}")
@@ -146,7 +150,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from mofa.weights.registry import find_slot
     from mofa.weights.store import locate
 
-    with _progress_bar() as progress:
+    with _progress_in_megabytes() as progress:
         report = import_weights(arguments.source, arguments.slot, arguments.link, progress)
     for entry in report.imported:
         print(f"{entry.slot}: {entry.source}")
@@ -170,7 +174,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise WeightsError(
             f"{', '.join(absent)} cannot be verified: not on this machine; see `mofa models list`."
         )
-    with _progress_bar() as progress:
+    with _progress_in_megabytes() as progress:
         checks = [check for slot in slots for check in verify(slot, progress)]
     if arguments.json:
         _print_json(
@@ -251,19 +255,9 @@ def _print_json(content: Any) -> int:
 
 
 @contextmanager
-def _progress_bar() -> Iterator["Progress"]:
-    """A bar on the terminal, in bytes; nothing where the output is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+def _progress_in_megabytes() -> Iterator["Progress"]:
+    """A callback that counts bytes on a bar; nothing where the error stream is no terminal."""
+    from mofa.apps.progress import progress_bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield progress
+    with progress_bars(quiet=not sys.stderr.isatty()) as show:
+        yield lambda stage, done, total: show(f"{stage} (MB)", done // 10**6, total // 10**6)
