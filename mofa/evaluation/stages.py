@@ -1,0 +1,180 @@
+"""The diffusion renderer's work, cut into the stages that are worth a number each.
+
+A stage is a call with its arguments. On the meta device it can be counted (`evaluation.cost`), on any other
+it can be timed (`evaluation.bench`): both read the same list.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mofa.models.adapter_config import AdapterConfig
+from mofa.models.backbone import Backbone
+from mofa.models.motion_adapter import MotionAdapter
+from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, SparseToDenseConfig
+from mofa.models.svd_xt import ATTENTION_HEADS, make_image_encoder, make_unet, make_vae
+from mofa.sampling.denoiser import AdapterBranch, Batch, WindowDenoiser
+from mofa.sampling.schedule import guidance_scales
+from mofa.types import AdapterName, MotionFeatures, SparseMotion
+
+ADAPTERS: tuple[AdapterName, ...] = ("trajectory", "landmark")
+DECODED_FRAMES = 8
+NUM_HINTS = 20
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class ClipSize:
+    """Width and height in pixels (multiples of 64) and frames, the source frame included."""
+
+    width: int = 512
+    height: int = 512
+    num_frames: int = 25
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Everything that the diffusion renderer runs, with one encoder and one trunk per adapter."""
+
+    densifier: SparseToDense
+    encoders: Mapping[AdapterName, MotionEncoder]
+    adapters: Mapping[AdapterName, MotionAdapter]
+    backbone: Backbone
+
+    @property
+    def weight_bytes(self) -> int:
+        """What all weights take together."""
+        backbone = self.backbone
+        networks = (
+            self.densifier.network,
+            *self.encoders.values(),
+            *self.adapters.values(),
+            backbone.unet,
+            backbone.vae,
+            backbone.image_encoder,
+        )
+        return sum(weight.nbytes for network in networks for weight in network.parameters())
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A call that is worth a number."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def full_size_networks(device: torch.device, dtype: torch.dtype) -> Networks:
+    """The released sizes with random weights; the sparse-to-dense network computes in float32.
+
+    On the meta device the weights take no memory, elsewhere about 4 GB at two bytes each.
+    """
+    config = AdapterConfig(num_attention_heads=ATTENTION_HEADS)
+
+    densifier = partial(ConditionalMotionPropagation, SparseToDenseConfig())
+    return Networks(
+        densifier=SparseToDense(place(densifier, device, torch.float32)),
+        encoders={
+            name: place(partial(make_motion_encoder, name, config), device, dtype) for name in ADAPTERS
+        },
+        adapters={name: place(partial(MotionAdapter, config), device, dtype) for name in ADAPTERS},
+        backbone=Backbone(
+            unet=place(make_unet, device, dtype),
+            vae=place(make_vae, device, dtype),
+            image_encoder=place(make_image_encoder, device, dtype),
+        ),
+    )
+
+
+def place(make: Callable[[], Module], device: torch.device, dtype: torch.dtype) -> Module:
+    """The network that `make` makes, in evaluation mode, made where it will be."""
+    with device:
+        network = make()
+    # Some weights are made on the CPU whatever was asked for. Diffusers' own `to` warns about every dtype.
+    return nn.Module.to(network.eval(), device, dtype)
+
+
+@torch.no_grad()
+def stages(networks: Networks, size: ClipSize) -> tuple[Stage, ...]:
+    """The renderer's stages for a clip of `size`, in their order, with made-up inputs.
+
+    A step is a guided one: both halves as one batch. It is listed by its parts and as a whole, as the
+    sampler runs it with both adapters sharing the picture.
+    """
+    backbone, latent = networks.backbone, networks.backbone.unet.conv_in.weight
+    num_frames, height, width = size.num_frames, size.height, size.width
+    picture = torch.rand(3, height, width, device=latent.device)
+    flow = 8 * torch.randn(num_frames - 1, 2, height, width, device=latent.device)
+    drawing = torch.rand(num_frames, 3, height, width).to(latent)
+    encoding = {
+        name: (picture[None].to(latent) * 2 - 1, flow, drawing if name == "landmark" else None)
+        for name in ADAPTERS
+    }
+    features = {name: networks.encoders[name](*encoding[name]) for name in ADAPTERS}
+    x = torch.randn(num_frames, 4, height // 8, width // 8, device=latent.device)
+    batch = made_up_batch(backbone, x, halves=2)
+    sigma = x.new_ones(())
+    sample = torch.cat([x.to(latent).expand_as(batch.image_latent), batch.image_latent], dim=2)
+    told = (sample, sigma, batch.image_embedding, batch.time_ids)
+    return (
+        Stage("encode", backbone.condition, (picture,)),
+        Stage("densify", networks.densifier, (picture, made_up_hints(flow))),
+        *(Stage(f"features, {name}", networks.encoders[name], encoding[name]) for name in ADAPTERS),
+        Stage("step: UNet", backbone.predict, told),
+        *(
+            Stage(f"step: {name} adapter", networks.adapters[name], (*told, features[name]))
+            for name in ADAPTERS
+        ),
+        Stage("step, whole", hybrid_step(networks, features, (batch,), picture), (x, sigma)),
+        Stage(f"decode {DECODED_FRAMES} frames", backbone.decode, (x[:DECODED_FRAMES],)),
+    )
+
+
+def hybrid_step(
+    networks: Networks,
+    features: Mapping[AdapterName, MotionFeatures],
+    batches: tuple[Batch, ...],
+    picture: Float[Tensor, "3 H W"],
+) -> WindowDenoiser:
+    """One whole step, (x, sigma) -> clean, with both adapters in half of the picture's strength each."""
+    region = torch.full_like(picture[:1], 0.5).to(batches[0].image_latent)
+    num_frames = batches[0].image_latent.shape[1]
+    return WindowDenoiser(
+        backbone=networks.backbone,
+        batches=batches,
+        branches=tuple(AdapterBranch(networks.adapters[name], features[name], region) for name in features),
+        scales=guidance_scales(num_frames).to(picture.device).view(-1, 1, 1, 1),
+    )
+
+
+def made_up_batch(backbone: Backbone, x: Float[Tensor, "T 4 h w"], halves: int) -> Batch:
+    """A condition of the right shape, device and dtype for `halves` guidance halves of the latents `x`."""
+    like = backbone.unet.conv_in.weight
+    width = backbone.image_encoder.config.projection_dim
+    return Batch(
+        image_embedding=torch.randn(halves, 1, width).to(like),
+        image_latent=torch.randn(halves, *x.shape).to(like),
+        time_ids=torch.tensor([[6, 127, 0.02]]).expand(halves, 3).to(like),
+    )
+
+
+def made_up_hints(flow: Float[Tensor, "S 2 H W"]) -> SparseMotion:
+    """Hints spread evenly over a picture, moving as the flow does where they start."""
+    steps, _, height, width = flow.shape
+    grid = torch.linspace(0.05, 0.95, NUM_HINTS, device=flow.device)
+    positions = torch.stack([grid * width, grid.flip(0) * height], dim=1)
+    return SparseMotion(
+        positions=positions,
+        displacement=flow[:, :, :NUM_HINTS, 0].mT.contiguous(),
+        known=torch.ones(steps, NUM_HINTS, dtype=torch.bool, device=flow.device),
+        height=height,
+        width=width,
+    )
