@@ -11,7 +11,7 @@ Conventions, valid everywhere:
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 AdapterName = Literal["trajectory", "landmark"]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Called as `progress(stage, done, total)` while a stage runs; raise Cancelled in it to stop."""
 
