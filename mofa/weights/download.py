@@ -43,6 +43,17 @@ class Offer:
         """The checksum of the content: the hub's tag of large files; that of small ones is git's."""
         return self.tag if re.fullmatch(r"[0-9a-f]{64}", self.tag) else None
 
+    @property
+    def part(self) -> Path:
+        """Where its first bytes wait for the rest. Another version has another tag, and never joins them."""
+        version = hashlib.sha256(f"{self.origin} {self.tag}".encode()).hexdigest()[:16]
+        return unfinished_folder(self.slot) / f"{version}.part"
+
+    @property
+    def rest(self) -> int:
+        """Bytes still to come."""
+        return self.size - (self.part.stat().st_size if self.part.exists() else 0)
+
 
 def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, list[Path]]:
     """Fetches what is missing of the slots into our store; returns the new files by slot name.
@@ -57,7 +68,7 @@ def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, li
     for slot in {slot.name: slot for slot, _ in wanted}.values():
         _check_access(slot)
     offers = [offer for slot, file in wanted if (offer := _offer(slot, file))]
-    check_room(home(), sum(offer.size for offer in offers))
+    check_room(home(), sum(offer.rest for offer in offers))
     fetched: dict[str, list[Path]] = {slot.name: [] for slot in slots}
     for offer in offers:
         fetched[offer.slot.name].append(_fetch(offer, progress))
@@ -124,36 +135,33 @@ def _fetch(offer: Offer, progress: Progress) -> Path:
 
 def _fetch_whole(offer: Offer, progress: Progress) -> Path:
     """Fetches until everything is there; a line that goes dead is taken up again a few times."""
-    # A new version of the file has another tag, and never goes on where the old one stopped.
-    version = hashlib.sha256(f"{offer.origin} {offer.tag}".encode()).hexdigest()[:16]
-    part = unfinished_folder(offer.slot) / f"{version}.part"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.touch()
+    offer.part.parent.mkdir(parents=True, exist_ok=True)
+    offer.part.touch()
     with _explained(offer.slot):
         for tries_left in reversed(range(TRIES)):
             try:
-                _fetch_rest(offer, part, progress)
+                _fetch_rest(offer, progress)
                 break
             except _hub().errors.HTTPError as error:
                 # A refusal (which is an OSError, too) stays one; only the line is worth another try.
                 if isinstance(error, OSError) or tries_left == 0:
                     raise
                 time.sleep(PAUSE_SECONDS)
-    return part
+    return offer.part
 
 
-def _fetch_rest(offer: Offer, part: Path, progress: Progress) -> None:
-    """Adds to `part` what it lacks. The hub's own download would begin at the first byte every time."""
-    done = part.stat().st_size
-    if done == offer.size:
+def _fetch_rest(offer: Offer, progress: Progress) -> None:
+    """Adds what its part lacks. The hub's own download would begin at the first byte after every stop."""
+    if not offer.rest:
         return
+    done = offer.size - offer.rest
     utils = _hub().utils
     headers = utils.build_hf_headers(token=_token(offer.slot)) | {"Accept-Encoding": "identity"}
     wanted = headers | ({"Range": f"bytes={done}-"} if done else {})
     with utils.get_session().stream("GET", offer.address, headers=wanted, follow_redirects=True) as response:
         utils.hf_raise_for_status(response)
         done = done if response.status_code == PARTIAL_CONTENT else 0
-        with part.open("ab" if done else "wb") as file:
+        with offer.part.open("ab" if done else "wb") as file:
             for block in response.iter_bytes(BLOCK):
                 file.write(block)
                 done += len(block)
