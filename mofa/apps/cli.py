@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from mofa.errors import MofaError
+from mofa.errors import InputError, MofaError
 
 if TYPE_CHECKING:
     from mofa.pipeline.request import AnimationRequest
@@ -21,12 +22,13 @@ SCENE_SUFFIXES = (".yaml", ".yml", ".json")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 done, 2 wrong input, 130 cancelled, 1 anything else."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if not hasattr(options, "run"):
-        parser.print_help()
-        return 0
+    options = argparse.Namespace()
     try:
+        parser = _parser()
+        parser.parse_args(arguments, options)
+        if not hasattr(options, "run"):
+            parser.print_help()
+            return 0
         return options.run(options)
     except MofaError as error:
         return _fail(str(error), error.exit_code, options)
@@ -68,13 +70,39 @@ class _InOrder(argparse.Action):
     """Collects options in the order they were typed: a mask belongs to the track before it."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
     ) -> None:
         namespace.in_order = [*getattr(namespace, "in_order", []), (self.dest, values)]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with an option in one sentence, as everything else does."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        near = get_close_matches(unknown, self.known_options(), n=1)
+        raise InputError(
+            f'{message}: did you mean "{near[0]}"?' if near else f"{message}: see {self.prog} --help."
+        )
+
+    def known_options(self) -> list[str]:
+        """Every option of this command and those below it."""
+        options = []
+        for action in self._actions:
+            options += action.option_strings
+            if isinstance(action.choices, dict):
+                options += [
+                    option for command in action.choices.values() for option in command.known_options()
+                ]
+        return options
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mofa",
         description="Image in, motion drawn or spoken, video out.",
         epilog="`mofa COMMAND --help` explains a command; docs/scene.md explains scenes.",
@@ -108,8 +136,8 @@ def _add_animate(commands: Any) -> None:
             "  mofa animate clip.scene.yaml --frames 50 -o longer.mp4"
         ),
         epilog=(
-            "--brush, --select, --ease, --from, --to, --there-and-back and --strength belong to the track, camera\n"
-            "or reference before them; --brush and --select before any track hold for the whole scene.\n"
+            "--ease, --from, --to, --there-and-back and --strength belong to the track, camera or reference\n"
+            "before them; --brush and --select to the track or reference before them, or else to the scene.\n"
             "Tracks, cameras and references on the command line replace those of a scene."
         ),
     )
@@ -120,7 +148,11 @@ def _add_animate(commands: Any) -> None:
         dest = flag.removeprefix("--").replace("-", "_")
         what.add_argument(flag, dest=dest, metavar=metavar, action=_InOrder, help=text, **more)
 
-    in_order("--track", "'X,Y X,Y ...'", "a line something moves along, in pixels or percent; one point is an anchor")
+    in_order(
+        "--track",
+        "'X,Y X,Y ...'",
+        "a line something moves along, in pixels or percent; one point is an anchor",
+    )
     in_order("--tracks", "FILE", "tracks from a file: JSON, NumPy (point trackers), SVG paths")
     in_order("--camera", "MOVE", "'pan right 40 px, zoom 1.1, rotate 5'; the camera moves, the scene stays")
     in_order("--reference", "VIDEO", "take the motion of a video")
@@ -140,14 +172,18 @@ def _add_animate(commands: Any) -> None:
     clip.add_argument("--fit", metavar="crop|pad", help="what to do when the size has another aspect (crop)")
     clip.add_argument("--loop", action="store_true", default=None, help="let the end flow into the beginning")
     clip.add_argument("--seed", type=int, help="seed of everything random (0)")
-    clip.add_argument("--renderer", metavar="warp|diffusion", help="warp moves the pixels themselves (default)")
+    clip.add_argument(
+        "--renderer", metavar="warp|diffusion", help="warp moves the pixels themselves (default)"
+    )
     clip.add_argument(
         "--extras",
         metavar="LIST",
-        help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet or none (flow,flow-npz,overlay,sheet)",
+        help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet or none (all but flow-flo)",
     )
     _add_run_options(animate)
-    animate.add_argument("--preview", action="store_true", help="stop after the motion: flow and overlay, no clip")
+    animate.add_argument(
+        "--preview", action="store_true", help="stop after the motion: flow and overlay, no clip"
+    )
     animate.set_defaults(run=_run_animate)
 
 
@@ -161,7 +197,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 def _add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help="animate an example that comes with mofa")
     demo.add_argument("name", nargs="?", metavar="EXAMPLE", help="which one; the first when not given")
-    demo.add_argument("-o", "--output", metavar="CLIP", default="demo.mp4", help="the clip to write (demo.mp4)")
+    demo.add_argument(
+        "-o", "--output", metavar="CLIP", default="demo.mp4", help="the clip to write (demo.mp4)"
+    )
     demo.add_argument("--list", action="store_true", help="list the examples and leave")
     _add_run_options(demo)
     demo.set_defaults(run=_run_demo, preview=False)
@@ -177,11 +215,9 @@ _DETAIL_KEY = {"ease": "ease", "from": "start", "to": "end", "strength": "streng
 def controls_in_order(typed: Sequence[tuple[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The scene's controls, and its own region, from options in the order they were typed.
 
-    A mask or a selection belongs to the track or reference before it, or to the whole scene when it comes first.
+    A mask or a selection belongs to the track or reference before it, or to the scene if it comes first.
     Raises InputError for a detail (such as --ease) that follows nothing it could belong to.
     """
-    from mofa.errors import InputError
-
     controls: list[dict[str, Any]] = []
     scene_region = None
     for option, value in typed:
@@ -214,7 +250,9 @@ def request_from(options: argparse.Namespace) -> "AnimationRequest":
         data, where = AnimationRequest.from_file(source).to_data(), str(source)
     else:
         data, where = {"picture": options.input, "controls": []}, "command line"
-    given = {name: getattr(options, name) for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer")}
+    given = {
+        name: getattr(options, name) for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer")
+    }
     data |= {name: value for name, value in given.items() if value is not None}
     if controls:
         data["controls"] = controls
@@ -247,7 +285,11 @@ def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
         result = make(request, progress)
         files = write_outputs(result, options.overwrite, progress)
     if options.json:
-        print(json.dumps(result.summary() | {"files": {name: str(path) for name, path in files.items()}}, indent=2))
+        print(
+            json.dumps(
+                result.summary() | {"files": {name: str(path) for name, path in files.items()}}, indent=2
+            )
+        )
     elif not options.quiet:
         for name, path in files.items():
             print(f"{name:>8}  {path}")

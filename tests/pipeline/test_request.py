@@ -80,7 +80,9 @@ junk = st.recursive(
 )
 
 
-@given(st.sampled_from(["size", "fit", "frames", "fps", "region", "controls", "outputs", "picture", "x"]), junk)
+@given(
+    st.sampled_from(["size", "fit", "frames", "fps", "region", "controls", "outputs", "picture", "x"]), junk
+)
 @settings(max_examples=200, deadline=None)
 def test_any_value_in_any_place_is_taken_or_refused_in_words(key, value):
     scene = {"picture": "a.jpg", "controls": [{"kind": "track", "points": "1,2"}]} | {key: value}
@@ -93,7 +95,11 @@ def test_any_value_in_any_place_is_taken_or_refused_in_words(key, value):
 @given(junk)
 @settings(max_examples=100, deadline=None)
 def test_any_control_is_taken_or_refused_in_words(value):
-    for control in (value, {"kind": "track", "points": value}, {"kind": "track", "points": "1,2", "ease": value}):
+    for control in (
+        value,
+        {"kind": "track", "points": value},
+        {"kind": "track", "points": "1,2", "ease": value},
+    ):
         try:
             AnimationRequest.from_data({"picture": "a.jpg", "controls": [control]})
         except InputError as error:

@@ -1,0 +1,89 @@
+"""One request, end to end: picture in, clip out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mofa.media.image import load_source, read_picture
+from mofa.pipeline.engine import Engine, build_engine
+from mofa.pipeline.plan import Original, PlannedMotion, plan_motion
+from mofa.pipeline.request import AnimationRequest
+from mofa.tensors.geometry import fit_crop
+from mofa.types import Clip, Progress, SourceImage, silent
+
+DEFAULT_LONG_SIDE = 1280
+
+
+@dataclass(frozen=True)
+class AnimationResult:
+    """What a run made: the clip (None when only the motion was asked for), and how it came about."""
+
+    source: SourceImage
+    motion: PlannedMotion
+    clip: Clip | None
+    settings: AnimationRequest
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain facts for a log or a caller in another language."""
+        _, height, width = self.source.pixels.shape
+        return {
+            "renderer": self.settings.renderer,
+            "width": width,
+            "height": height,
+            "frames": None if self.clip is None else len(self.clip.frames),
+            "fps": self.settings.fps,
+            "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+        }
+
+
+def animate(
+    request: AnimationRequest, progress: Progress = silent, engine: Engine | None = None
+) -> AnimationResult:
+    """The clip that a request describes. Writes nothing: see pipeline.outputs for that.
+
+    `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError whose
+    message is one sentence for the person who made the request.
+    """
+    planned = plan(request, progress, engine)
+    engine = engine or build_engine(planned.settings)
+    seconds = dict(planned.seconds)
+    with _timed("render", seconds):
+        frames = engine.render(planned.source, planned.motion.plan, planned.settings, progress)
+    clip = Clip(frames=frames, fps=planned.settings.fps)
+    return AnimationResult(planned.source, planned.motion, clip, planned.settings, seconds)
+
+
+def plan(
+    request: AnimationRequest, progress: Progress = silent, engine: Engine | None = None
+) -> AnimationResult:
+    """Everything of `animate` up to the motion: the instant preview."""
+    seconds: dict[str, float] = {}
+    with _timed("read", seconds):
+        original = Original(read_picture(request.picture))
+        settings = resolve(request, original.width, original.height)
+        assert settings.size is not None
+        crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
+        source = load_source(original.pixels, crop)
+    engine = engine or build_engine(settings)
+    with _timed("plan", seconds):
+        motion = plan_motion(settings, original, source, engine.densify, engine.estimate_flow, progress)
+    return AnimationResult(source, motion, None, settings, seconds)
+
+
+def resolve(request: AnimationRequest, width: int, height: int) -> AnimationRequest:
+    """The request with every open question answered, for a picture of width x height."""
+    size = request.size
+    if size is None:
+        scale = min(1.0, DEFAULT_LONG_SIDE / max(width, height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+    return request.model_copy(update={"size": size, "renderer": request.renderer or "warp"})
+
+
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - begin

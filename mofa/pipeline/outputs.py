@@ -1,0 +1,94 @@
+"""What lies on the disk after a run: the clip, and beside it the motion, the overlay and the scene.
+
+All files of a run appear together, after the last byte of the last one is written, or not at all.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from mofa.errors import InputError
+from mofa.media.draw import contact_sheet, draw_overlay, flow_wheel
+from mofa.media.files import check_writable, replacing
+from mofa.media.flow_files import write_flo, write_flow
+from mofa.media.image import save_png, to_bytes
+from mofa.media.video import check_clip_name, write_clip
+from mofa.pipeline.animate import AnimationResult
+from mofa.pipeline.request import AnimationRequest
+from mofa.types import Progress, silent
+
+
+def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str, Path]:
+    """Name and path of every file that a run writes; the clip itself first.
+
+    Raises InputError when the request names no clip.
+    """
+    clip = request.outputs.clip
+    if clip is None:
+        raise InputError("no output is named: give outputs.clip in the scene, or -o clip.mp4.")
+    base = clip.with_suffix("")
+    suffix = {
+        "flow": ".flow.png",
+        "flow-npz": ".flow.npz",
+        "overlay": ".overlay.png",
+        "sheet": ".sheet.png",
+    }
+    files = {"clip": clip} if with_clip else {}
+    for extra in request.outputs.extras:
+        if extra == "flow-flo":
+            steps = request.frames - 1
+            files |= {
+                f"flow {s}": base.with_name(f"{base.name}.flow.{s:04d}.flo") for s in range(1, steps + 1)
+            }
+        elif with_clip or extra != "sheet":
+            files[extra] = base.with_name(base.name + suffix[extra])
+    return files | {"scene": base.with_name(base.name + ".scene.yaml")}
+
+
+def check_outputs(request: AnimationRequest, overwrite: bool, with_clip: bool = True) -> None:
+    """Refuses, before any work is done, what could not be written after it.
+
+    Raises OutputError, or InputError for a kind of clip that is not known.
+    """
+    if request.outputs.clip is not None:
+        check_clip_name(request.outputs.clip)
+    check_writable(list(output_files(request, with_clip).values()), overwrite)
+
+
+def write_outputs(
+    result: AnimationResult, overwrite: bool = False, progress: Progress = silent
+) -> dict[str, Path]:
+    """Writes a run's files and says where they are.
+
+    Raises OutputError: a file exists (and `overwrite` is False), the folder or the disk refuses.
+    """
+    files = output_files(result.settings, with_clip=result.clip is not None)
+    with ExitStack() as together:
+        for name, path in files.items():
+            if name == "clip":
+                continue
+            _write(name, together.enter_context(replacing(path, overwrite)), result, files["scene"].parent)
+        if result.clip is not None:
+            write_clip(result.clip, files["clip"], progress, overwrite)
+    return files
+
+
+def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
+    flow = result.motion.plan.branches[0].flow
+    match name.split():
+        case ["flow"]:
+            # The step that moves most says most: the last one of a there-and-back is still.
+            step = int(flow.pixels.abs().amax(dim=(1, 2, 3)).argmax())
+            save_png(path, flow_wheel(flow.pixels[step]))
+        case ["flow-npz"]:
+            write_flow(path, flow)
+        case ["flow", step]:
+            write_flo(path, flow.pixels[int(step) - 1])
+        case ["overlay"]:
+            tracks = [track for tracks in result.motion.tracks for track in tracks.points]
+            picture = to_bytes(result.source.pixels)
+            save_png(path, draw_overlay(picture, tracks, list(result.motion.regions)))
+        case ["sheet"]:
+            assert result.clip is not None
+            save_png(path, contact_sheet(result.clip.frames))
+        case ["scene"]:
+            path.write_text(result.settings.beside(home).to_yaml(), encoding="utf-8")

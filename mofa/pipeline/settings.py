@@ -1,0 +1,78 @@
+"""How the diffusion renderer works: one frozen dataclass, presets as instances of it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+Offload = Literal["none", "model", "block"]
+PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """How Stable Video Diffusion and its adapters are run; the defaults are the preset "standard"."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    model: Literal["svd-xt"] = "svd-xt"
+    """The image-to-video model; its weights come from `mofa models download`."""
+    densifier: Literal["cmp", "edge-aware"] = "cmp"
+    """What spreads hints over the picture: the CMP network, or the picture's edges without weights."""
+    steps: int = 25
+    """Denoising steps; more are slower and finer."""
+    guidance_lowest: float = 1.0
+    """Guidance scale of a window's first frame."""
+    guidance_highest: float = 3.0
+    """Guidance scale of a window's last frame; 1 for both is twice as fast."""
+    trajectory_strength: float = 0.6
+    """Multiplies the trajectory adapter's residuals; 0 is the plain backbone."""
+    landmark_strength: float = 1.0
+    """Multiplies the landmark adapter's residuals."""
+    conditioning_fps: int = 7
+    """Frame rate that the model is told, apart from the clip's own; the adapters were trained with 7."""
+    motion_bucket: int = 128
+    """Amount of motion that the model is told, 0..255; the adapters were trained with 128."""
+    noise_strength: float = 0.02
+    """Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model."""
+    normalise_for_clip: bool = True
+    """Show CLIP the picture as it was trained to see it; the released demos did not."""
+    window: int = 25
+    """Frames denoised together; longer clips are made of overlapping windows."""
+    stride: int = 12
+    """Frames between the beginnings of two windows."""
+    decode_chunk: int = 8
+    """Frames decoded together; fewer take less memory."""
+    fit_64: Literal["pad", "crop"] = "pad"
+    """The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it."""
+    precision: PrecisionName = "auto"
+    """Number format of the networks; auto is float16 on a GPU and float32 elsewhere."""
+    device: str | None = None
+    """Where to compute: cpu, cuda, cuda:1, mps; the best there is when not given."""
+    offload: Offload = "none"
+    """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
+    halves_at_once: Literal[1, 2] = 2
+    """2 runs guidance's two halves together, 1 one after the other in less memory."""
+    attention_slices: int = 1
+    """Number of slices that attention is computed in; more take less memory and more time."""
+    compile: bool = False
+    """Compile the networks' blocks: slow to start, faster for many clips."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("steps", 1), ("conditioning_fps", 1), ("window", 2), ("stride", 1), ("decode_chunk", 1),
+            ("attention_slices", 1), ("motion_bucket", 0), ("noise_strength", 0),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not value >= least:
+                raise ValueError(f"{name} is {value}, but must be {least} or more")
+        if self.stride > self.window - 1:
+            raise ValueError(
+                f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
+            )
+
+
+STANDARD = DiffusionSettings()
+PRESETS = {
+    "draft": replace(STANDARD, steps=10, guidance_highest=1.0),
+    "standard": STANDARD,
+    "fine": replace(STANDARD, steps=40),
+}
