@@ -17,7 +17,7 @@ from mofa.errors import InputError
 from mofa.media.image import open_file
 from mofa.types import FlowField
 
-FLOW_GRID = 256
+FLOW_GRID = 64
 """NPZ flow is rounded to 1 / FLOW_GRID px, far below what any estimator resolves, to halve the file."""
 
 # Middlebury's format (Baker et al., IJCV 2011, the code that comes with the benchmark): this float reads

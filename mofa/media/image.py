@@ -49,8 +49,12 @@ _UPRIGHT = {
 _SIDEWAYS = (5, 6, 7, 8)
 _pillow_limit = threading.Lock()
 
-SELF_CONTAINED = {"protocol_whitelist": "none"}
-"""For av.open: a playlist may name other files or addresses, which nobody asked to fetch."""
+SELF_CONTAINED = {
+    "protocol_whitelist": "none",
+    "format_whitelist": "mov,matroska,avi,mpeg,mpegts,flv,asf,ogg,m4v,h264,hevc,mxf,nut,ivf,mjpeg,dv,rm,"
+    "yuv4mpegpipe,mpegvideo,gif,obu,wtv",
+}
+"""For av.open: containers of moving pictures alone; a playlist names addresses nobody asked to fetch."""
 
 
 def read_picture(path: Path) -> Float[Tensor, "3 H W"]:
@@ -315,6 +319,6 @@ def _unreadable(path: Path) -> str:
 def _is_video(path: Path) -> bool:
     try:
         with path.open("rb") as file, av.open(file, options=SELF_CONTAINED) as container:
-            return any(stream.duration or stream.frames > 1 for stream in container.streams.video)
+            return len(container.streams.video) > 0
     except (av.FFmpegError, ValueError, OSError):
         return False

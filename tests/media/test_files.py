@@ -1,0 +1,147 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from mofa.errors import OutputError
+from mofa.media.files import check_writable, replacing, replacing_folder
+
+
+def entries(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "clip.mp4"
+    with replacing(target, overwrite=False) as hidden:
+        hidden.write_bytes(b"first")
+        assert not target.exists()
+        assert hidden.suffix == ".mp4"
+    assert target.read_bytes() == b"first"
+    assert entries(target.parent) == {"clip.mp4"}
+
+
+def write_half(target: Path, end: BaseException) -> None:
+    with replacing(target, overwrite=True) as hidden:
+        hidden.write_bytes(b"half")
+        raise end
+
+
+def write_half_folder(target: Path, end: BaseException) -> None:
+    with replacing_folder(target, overwrite=False) as folder:
+        (folder / "frame_0000.png").write_bytes(b"half")
+        raise end
+
+
+def write_in_a_race(target: Path) -> None:
+    with replacing(target, overwrite=False) as hidden:
+        hidden.write_bytes(b"mine")
+        target.write_bytes(b"theirs")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ValueError, SystemExit])
+def test_an_early_end_leaves_what_was_there(tmp_path: Path, end: type[BaseException]) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(end):
+        write_half(target, end())
+    with pytest.raises(end):
+        write_half_folder(tmp_path / "frames", end())
+    assert entries(tmp_path) == {"clip.mp4"}
+    assert target.read_bytes() == b"old"
+
+
+def test_existing_file_needs_overwrite(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(OutputError, match=r"clip\.mp4.*--overwrite"), replacing(target, overwrite=False):
+        pytest.fail("the block must not run")
+    with replacing(target, overwrite=True) as hidden:
+        hidden.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_a_file_that_appeared_meanwhile_survives(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    with pytest.raises(OutputError, match="--overwrite"):
+        write_in_a_race(target)
+    assert target.read_bytes() == b"theirs"
+    assert entries(tmp_path) == {"clip.mp4"}
+
+
+def test_nothing_stays_when_the_block_wrote_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError), replacing(tmp_path / "clip.mp4", overwrite=False):
+        pass
+    assert entries(tmp_path) == set()
+
+
+def test_a_link_keeps_pointing_where_it_did(tmp_path: Path) -> None:
+    (tmp_path / "real.mp4").write_bytes(b"old")
+    link = tmp_path / "link.mp4"
+    try:
+        link.symlink_to(tmp_path / "real.mp4")
+    except OSError:
+        pytest.skip("links are not allowed here")
+    with replacing(link, overwrite=True) as hidden:
+        hidden.write_bytes(b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.mp4").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "is full .*MB free"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "cannot be written"),
+    ],
+)
+def test_the_systems_refusals_become_sentences(tmp_path: Path, number: int, words: str) -> None:
+    with pytest.raises(OutputError, match=words):
+        write_half(tmp_path / "clip.mp4", OSError(number, os.strerror(number)))
+    assert entries(tmp_path) == set()
+
+
+def test_frames_replace_frames_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "frames"
+    target.mkdir()  # an empty folder may be filled
+    for count, overwrite in ((3, False), (1, True)):
+        with replacing_folder(target, overwrite) as folder:
+            for index in range(count):
+                (folder / f"frame_{index:04d}.png").write_bytes(b"picture")
+    assert entries(tmp_path) == {"frames", "frames/frame_0000.png"}
+    with pytest.raises(OutputError, match="--overwrite"), replacing_folder(target, overwrite=False):
+        pytest.fail("the block must not run")
+    (target / "thesis.doc").write_bytes(b"five years")
+    with pytest.raises(OutputError, match="other files"), replacing_folder(target, overwrite=True):
+        pytest.fail("the block must not run")
+    assert (target / "thesis.doc").exists()
+
+
+@pytest.mark.parametrize("name", ["taken.mp4", "folder.mp4", "taken.mp4/below/clip.mp4", "taken", "."])
+def test_refused_before_the_work_begins(tmp_path: Path, name: str) -> None:
+    (tmp_path / "taken.mp4").write_bytes(b"old")
+    (tmp_path / "taken").write_bytes(b"a file where a folder of frames should go")
+    (tmp_path / "folder.mp4").mkdir()
+    before = entries(tmp_path)
+    with pytest.raises(OutputError) as refusal:
+        check_writable([tmp_path / "free.gif", tmp_path / name], overwrite=False)
+    assert str(tmp_path) in str(refusal.value)
+    assert entries(tmp_path) == before
+
+
+def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
+    check_writable([tmp_path / "a" / "clip.mp4", tmp_path / "frames"], overwrite=False)
+    assert entries(tmp_path) == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="no permission"):
+            check_writable([tmp_path / "clip.mp4"], overwrite=False)
+    finally:
+        tmp_path.chmod(0o700)
