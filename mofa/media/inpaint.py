@@ -1,41 +1,204 @@
-"""What a picture shows behind things: holes filled from their surroundings, and soft outlines."""
+"""What a picture shows behind things: holes filled from their surroundings.
+
+Coarse to fine, every hole pixel becomes the mean of what the patches around it would show there, and every
+patch looks for the known patch most like it (Wexler, Shechtman and Irani, "Space-Time Completion of Video",
+PAMI 2007; the search is that of Barnes et al., "PatchMatch", SIGGRAPH 2009, for all pixels at once).
+"""
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+
+from mofa.tensors.gaps import fill_gaps
+
+PATCH = 3
+"""Radius in pixels of the patches that are compared: 7 x 7."""
+SEARCHED = 12_000
+"""Hole pixels up to which a level is searched; larger ones take over what the coarser level found."""
+SIMPLE = 300
+"""Hole pixels below which there is no coarser level."""
+TRUST = 1.3
+"""How much less a patch has to say for every pixel that it lies deeper in the hole."""
+ROUNDS = 5
+"""Turns of search and mean per level."""
 
 
 def inpaint(picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
-    """The picture (0..1) with `hole` filled from around it; the rest is returned as it is."""
-    if not hole.any():
-        return picture
-    pixels = to_bytes(picture)
-    filled = cv2.inpaint(pixels, hole.cpu().numpy().astype(np.uint8), 5, cv2.INPAINT_TELEA)
-    return torch.where(hole, from_bytes(filled, picture), picture)
+    """The picture (0..1) with `hole` filled from around it; the rest is returned as it is.
 
-
-def soft_outline(
-    picture: Float[Tensor, "3 H W"], inside: Bool[Tensor, "H W"], radius: int, tolerance: float
-) -> Float[Tensor, "1 H W"]:
-    """A mask 0..1 that follows the picture's edges within `radius` pixels of the given one's outline.
-
-    Guided filter (He, Sun and Tang, "Guided Image Filtering", ECCV 2010) with its ramp steepened to half its
-    width. Contrast below `tolerance` (0..1 scale) counts as flat: there the outline stays where it was given.
+    The same input gives the same picture. Where too little is known to compare patches, colours flow in from
+    the rim instead; a picture that is all hole comes back unchanged.
     """
-    # In 0..255: the filter's float determinants underflow on smaller numbers.
-    guide = np.ascontiguousarray(255 * picture.movedim(0, -1).cpu().numpy(), dtype=np.float32)
-    mask = inside.cpu().numpy().astype(np.float32)
-    soft = torch.from_numpy(cv2.ximgproc.guidedFilter(guide, mask, radius, (255 * tolerance) ** 2))
-    return (2 * soft - 0.5).clamp(0, 1).to(picture)[None]
+    if not hole.any() or hole.all():
+        return picture
+    rows, columns = surroundings(hole)
+    flowed = flow_in(picture[:, rows, columns], hole[rows, columns])
+    found = complete(flowed, hole[rows, columns])
+    filled = picture.clone()
+    filled[:, rows, columns] = flowed if found is None else match_rim(*found, hole[rows, columns])
+    return torch.where(hole, filled.clamp(0, 1), picture)
 
 
-def to_bytes(picture: Float[Tensor, "3 H W"]) -> np.ndarray:
-    """A picture as OpenCV likes it: [H, W, 3] bytes."""
-    return np.ascontiguousarray((picture * 255).round().byte().movedim(0, -1).cpu().numpy())
+def surroundings(hole: Bool[Tensor, "H W"]) -> tuple[slice, slice]:
+    """Rows and columns of the hole and of as much around it as it is large: what is near looks alike."""
+    spans = []
+    for other_axis in (1, 0):
+        within = hole.any(other_axis).nonzero()
+        first, last = int(within.min()), int(within.max()) + 1
+        margin = max(32, (last - first) // 2)
+        spans.append(slice(max(0, first - margin), last + margin))
+    return spans[0], spans[1]
 
 
-def from_bytes(pixels: np.ndarray, like: Tensor) -> Float[Tensor, "3 H W"]:
-    """The inverse of `to_bytes`, with the device and dtype of `like`."""
-    return torch.from_numpy(pixels).movedim(-1, 0).to(like) / 255
+def flow_in(picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
+    """The hole filled smoothly from its rim (Telea, "An Image Inpainting Technique", JGT 2004)."""
+    pixels = np.ascontiguousarray((picture * 255).round().byte().movedim(0, -1).cpu().numpy())
+    filled = cv2.inpaint(pixels, hole.cpu().numpy().astype(np.uint8), 5, cv2.INPAINT_TELEA)
+    return torch.where(hole, torch.from_numpy(filled).movedim(-1, 0).to(picture) / 255, picture)
+
+
+def complete(
+    picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]
+) -> tuple[Float[Tensor, "3 H W"], Int[Tensor, "2 H W"]] | None:
+    """The picture with its hole filled, starting from what it holds there, and where the fill came from.
+
+    The second is, per pixel, the offset (x, y) to the centre of the known patch that looks like the one
+    here. None if no whole patch is known.
+    """
+    height, width = hole.shape
+    touched = F.max_pool2d(hole[None].float(), 2 * PATCH + 1, 1, PATCH)[0] > 0
+    known = ~touched
+    known[:PATCH], known[-PATCH:], known[:, :PATCH], known[:, -PATCH:] = False, False, False, False
+    if not known.any():
+        return None
+    size = int(hole.sum())
+    generator = torch.Generator().manual_seed(0)
+    offsets = torch.zeros_like(positions(hole))
+    if size > SIMPLE:
+        share = F.avg_pool2d(hole[None].float(), 2, ceil_mode=True)[0]
+        coarse = complete(F.avg_pool2d(picture, 2, ceil_mode=True), share >= 0.5)
+        if coarse is not None:
+            shown, places = coarse
+            shown = F.interpolate(shown[None], (height, width), mode="bilinear", align_corners=False)[0]
+            picture = torch.where(hole, shown, picture)
+            offsets = 2 * places.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
+    offsets = lead_to_known(offsets, known, generator)
+    # What is near the rim knows better: it decides, and what is deep inside follows.
+    depth = torch.from_numpy(distance_transform_edt(hole.cpu().numpy())).to(picture)
+    trust = (TRUST**-depth)[None]
+    if size > SEARCHED:
+        return vote(picture, offsets, trust, hole, 1), offsets
+    for _ in range(ROUNDS):
+        offsets = search(picture, touched, known, offsets, generator)
+        picture = vote(picture, offsets, trust, hole, PATCH)
+    return picture, offsets
+
+
+def lead_to_known(
+    offsets: Int[Tensor, "2 H W"], known: Bool[Tensor, "H W"], generator: torch.Generator
+) -> Int[Tensor, "2 H W"]:
+    """The offsets, those that miss the known patches replaced by offsets to any known patch."""
+    height, width = known.shape
+    here = positions(known)
+    places = known.flatten().nonzero()[:, 0]
+    chosen = places[torch.randint(len(places), (height, width), generator=generator).to(places.device)]
+    anywhere = torch.stack([chosen % width, chosen // width]) - here
+    return torch.where(look_up(known[None], here + offsets), offsets, anywhere)
+
+
+def search(
+    picture: Float[Tensor, "3 H W"],
+    touched: Bool[Tensor, "H W"],
+    known: Bool[Tensor, "H W"],
+    offsets: Int[Tensor, "2 H W"],
+    generator: torch.Generator,
+) -> Int[Tensor, "2 H W"]:
+    """Better offsets for the touched pixels: those of their neighbours, and random ones ever closer by."""
+    row, column = touched.nonzero().T
+    here = torch.stack([column, row])
+    own = patches(picture, here)
+
+    def cost(offset: Int[Tensor, "2 N"]) -> Float[Tensor, "N"]:
+        there = here + offset
+        unlike = (patches(picture, there) - own).square().sum((0, 2))
+        return unlike.where(look_up(known[None], there)[0], torch.inf)
+
+    best = offsets[:, row, column]
+    least = cost(best)
+
+    def keep_better(candidate: Int[Tensor, "2 N"]) -> None:
+        nonlocal best, least
+        found = cost(candidate)
+        best = torch.where(found < least, candidate, best)
+        least = torch.minimum(found, least)
+
+    offsets = offsets.clone()
+    for stride in (4, 2, 1):
+        for step in ((stride, 0), (-stride, 0), (0, stride), (0, -stride)):
+            offsets[:, row, column] = best
+            keep_better(look_up(offsets, here + torch.tensor(step).to(here)[:, None]))
+    reach = max(known.shape) // 2
+    while reach:
+        keep_better(best + torch.randint(-reach, reach + 1, best.shape, generator=generator).to(best))
+        reach //= 2
+    offsets[:, row, column] = best
+    return offsets
+
+
+def vote(
+    picture: Float[Tensor, "3 H W"],
+    offsets: Int[Tensor, "2 H W"],
+    trust: Float[Tensor, "1 H W"],
+    hole: Bool[Tensor, "H W"],
+    radius: int,
+) -> Float[Tensor, "3 H W"]:
+    """Every hole pixel the mean, by trust, of what patches of this radius around it would show there."""
+    row, column = hole.nonzero().T
+    here = torch.stack([column, row])
+    total, weights = picture.new_zeros(len(picture), len(row)), picture.new_zeros(1, len(row))
+    for centre in (here[:, :, None] + cells(here, radius)).unbind(2):
+        weight = look_up(trust, centre)
+        total += weight * look_up(picture, here + look_up(offsets, centre))
+        weights += weight
+    filled = picture.clone()
+    filled[:, row, column] = total / weights
+    return filled
+
+
+def match_rim(
+    picture: Float[Tensor, "3 H W"], offsets: Int[Tensor, "2 H W"], hole: Bool[Tensor, "H W"]
+) -> Float[Tensor, "3 H W"]:
+    """The fill, tinted smoothly so that it meets the rim without a step (as in Poisson image editing)."""
+    rim = (F.max_pool2d(hole[None].float(), 2 * PATCH + 1, 1, PATCH)[0] > 0) & ~hole
+    row, column = distance_transform_edt(~hole.cpu().numpy(), return_distances=False, return_indices=True)
+    row, column = torch.from_numpy(row).long(), torch.from_numpy(column).long()
+    # What the nearest patch of the fill would show on the rim, against what is there.
+    step = picture - look_up(picture, positions(hole) + offsets[:, row, column])
+    return torch.where(hole, picture + fill_gaps(step, rim), picture)
+
+
+def positions(like: Shaped[Tensor, "H W"]) -> Int[Tensor, "2 H W"]:
+    """(x, y) of every pixel, as whole numbers."""
+    row, column = torch.ones_like(like, dtype=torch.bool).nonzero().T.view(2, *like.shape)
+    return torch.stack([column, row])
+
+
+def patches(picture: Float[Tensor, "3 H W"], centres: Int[Tensor, "2 N"]) -> Float[Tensor, "3 N P"]:
+    """The colours of the patches around `centres`, beyond the border those of the border."""
+    return look_up(picture, centres[:, :, None] + cells(centres, PATCH))
+
+
+def cells(like: Tensor, radius: int) -> Int[Tensor, "2 1 P"]:
+    """The offsets (x, y) of a patch's pixels from its centre."""
+    side = torch.arange(-radius, radius + 1, device=like.device)
+    return torch.stack(torch.meshgrid(side, side, indexing="xy")).flatten(1)[:, None]
+
+
+def look_up(values: Shaped[Tensor, "C H W"], points: Int[Tensor, "2 *n"]) -> Shaped[Tensor, "C *n"]:
+    """Values at whole-pixel points (x, y), beyond the border those of the border."""
+    height, width = values.shape[1:]
+    return values.flatten(1)[:, points[1].clamp(0, height - 1) * width + points[0].clamp(0, width - 1)]

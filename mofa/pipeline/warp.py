@@ -22,8 +22,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt, label
 from torch import Tensor
 
-from mofa.media.inpaint import inpaint, soft_outline
+from mofa.media.inpaint import inpaint
+from mofa.media.outline import soft_outline
 from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, remove_camera, sample
+from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.splat import splat
 from mofa.types import MotionPlan, Progress, SourceImage, silent
@@ -45,9 +47,9 @@ class WarpSettings:
     tear: float = 1.5
     """How far neighbouring pixels may be pulled apart, in pixels, before the picture tears between them and
     shows what is behind; below it the picture stretches."""
-    outline: int = 3
+    outline: int = 6
     """Pixels within which a moving thing's outline may follow the photo's edges; 0 keeps the flow's."""
-    halo: int = 2
+    halo: int = 4
     """Pixels around a moving thing that carry its colour and are not used to fill the hole behind it."""
 
 
@@ -163,19 +165,14 @@ def take_apart(
     distance, nearest = nearest_where(torn)
     ramp = distance < RAMP
     inside = fast_side(peak > ((highest + lowest) / 2).flatten()[nearest], torn, ramp)
-    edge = 0.1 * (highest - lowest)
+    edge = 0.02 * (highest - lowest)
     inside_core = inside & (~ramp | (peak >= highest - edge))
     outside_core = ~inside & (~ramp | (peak <= lowest + edge))
 
     movable = torch.zeros_like(torn)
     for branch in plan.branches:
         movable |= (branch.flow.valid.any(0) & (branch.region > 0))[0]
-    matte = inside[None].to(picture)
-    if settings.outline:
-        near = local_maximum(matte[0], settings.outline) > -local_maximum(-matte[0], settings.outline)
-        soft = soft_outline(picture, inside, settings.outline, 0.02)
-        matte = torch.where(near & movable, soft, matte)
-
+    matte = outline_matte(picture, inside, movable, settings.outline)
     reach = highest.flatten()[nearest] + 2 * RAMP
     cover = local_maximum(inside.to(picture), settings.halo) > 0
     behind = inpaint(picture, cover)
@@ -191,6 +188,23 @@ def take_apart(
         nearest_where(outside_core)[1] if outside_core.any() else None,
     )
     return back, front
+
+
+def outline_matte(
+    picture: Float[Tensor, "3 H W"], inside: Bool[Tensor, "H W"], movable: Bool[Tensor, "H W"], radius: int
+) -> Float[Tensor, "1 H W"]:
+    """How much of each pixel belongs to what moves, 0..1: soft near the outline, 0 outside a painted region.
+
+    On the photo's edges it is sharp. Where the outline crosses even ground it fades, both ways or inwards
+    from the rim of a painted region, which nothing outside may leave.
+    """
+    if radius == 0:
+        return inside[None].to(picture)
+    soft = soft_outline(picture, inside, radius, 0.02)[0]
+    painted_rim = local_maximum((~movable).to(picture), radius) > 0
+    faded = (2 * soft - torch.where(painted_rim, 1.0, 0.5)).clamp(0, 1)
+    near = local_maximum(inside.to(picture), radius) > -local_maximum(-inside.to(picture), radius)
+    return torch.where(near, faded * movable, inside.to(picture))[None]
 
 
 def fast_side(
@@ -306,7 +320,7 @@ def inverse_displacement(
     speed = length(flow)
     importance = 8 * speed / speed.max() + 8 * member
     laid, weight = splat(flow[None], flow[None], importance.exp()[None])
-    laid = fill_gaps(laid, (weight > 0).to(flow))
+    laid = fill_gaps(laid[0], weight[0, 0] > 0)
     grid = pixel_grid(flow.shape[1], flow.shape[2], flow)[None]
     # Rows of the Jacobian I + d flow, inverted per pixel.
     across, down = torch.gradient(flow, dim=(2, 1))
@@ -320,17 +334,6 @@ def inverse_displacement(
         step = torch.stack([(here[:, 2:4] * miss).sum(1), (here[:, 4:] * miss).sum(1)], 1)
         points = points - step.clamp(-2, 2)
     return grid - points
-
-
-def fill_gaps(values: Float[Tensor, "1 C H W"], known: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 C H W"]:
-    """Unknown pixels (known 0) filled smoothly from the known ones (1), through ever coarser pictures."""
-    if known.all() or min(values.shape[-2:]) == 1:
-        return values
-    share = F.avg_pool2d(known, 2, ceil_mode=True)
-    coarse = F.avg_pool2d(values * known, 2, ceil_mode=True) / share.clamp(min=1e-6)
-    coarse = fill_gaps(coarse, (share > 0).to(values))
-    around = F.interpolate(coarse, values.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.where(known > 0, values, around)
 
 
 def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
