@@ -47,20 +47,3 @@ def inside(hints: SparseMotion, region: Float[Tensor, "1 H W"]) -> Bool[Tensor, 
     """Which hints start in the region: on a pixel of at least 0.5."""
     column, row = torch.floor(hints.positions + 0.5).long().unbind(-1)
     return region[0, row.clamp(0, hints.height - 1), column.clamp(0, hints.width - 1)] >= 0.5
-
-
-def chosen(hints: SparseMotion, which: Bool[Tensor, "N"]) -> SparseMotion:
-    """Some of the hints."""
-    return SparseMotion(
-        positions=hints.positions[which],
-        displacement=hints.displacement[:, which],
-        known=hints.known[:, which],
-        height=hints.height,
-        width=hints.width,
-    )
-
-
-def split(hints: SparseMotion, region: Float[Tensor, "1 H W"]) -> tuple[SparseMotion, SparseMotion]:
-    """The hints that start in the region and the others: each group is densified by itself (method 2)."""
-    held = inside(hints, region)
-    return chosen(hints, held), chosen(hints, ~held)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mofa.control.brush import fit_mask, inside, split
+from mofa.control.brush import fit_mask, inside
 from mofa.errors import InputError
 from mofa.tensors.geometry import fit_crop
 from mofa.types import SparseMotion
@@ -57,11 +57,6 @@ def test_a_mask_without_paint_is_refused() -> None:
 
 def test_hints_belong_to_the_region_they_start_in() -> None:
     positions = torch.tensor([[2.4, 1.0], [2.6, 1.0], [7.0, 5.0]])
-    displacement = torch.arange(12.0).reshape(2, 3, 2)
-    hints = SparseMotion(positions, displacement, torch.ones(2, 3, dtype=torch.bool), 6, 8)
+    hints = SparseMotion(positions, torch.zeros(2, 3, 2), torch.ones(2, 3, dtype=torch.bool), 6, 8)
     region = painted(6, 8, 0, 3, 6, 6)
     assert inside(hints, region).tolist() == [False, True, False]
-    held, free = split(hints, region)
-    assert torch.equal(held.positions, positions[1:2])
-    assert torch.equal(free.displacement, displacement[:, [0, 2]])
-    assert free.known.shape == (2, 2)
