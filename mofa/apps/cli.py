@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mofa.apps import bench_command, models_command
 from mofa.errors import InputError, MofaError
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_animate(commands)
     _add_demo(commands)
+    models_command.add_parser(commands)
+    bench_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")
     schema.set_defaults(run=_run_schema)
     return parser

@@ -5,7 +5,6 @@ clip. Unknown keys are refused with the nearest valid name. Nothing here touches
 tensor: files are opened by pipeline.animate.
 """
 
-import difflib
 import json
 import math
 import re
@@ -28,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from mofa.control.words import nearest
 from mofa.errors import InputError
 
 if TYPE_CHECKING:
@@ -407,12 +407,6 @@ def _map_paths(model: Any, rename: Any) -> Any:
 # --- Explaining what is wrong -------------------------------------------------------------------
 
 
-def nearest(word: str, words: list[str]) -> str:
-    """' did you mean "x"?' when one of the words is near, else the list of them."""
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f'did you mean "{close[0]}"?' if close else f"use one of {', '.join(words)}."
-
-
 def _explain(error: ValidationError) -> str:
     """The first problem of a scene in one sentence: where, what, what to do."""
     problems = error.errors(include_url=False, include_context=True)
@@ -423,13 +417,12 @@ def _explain(error: ValidationError) -> str:
     kind, value = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         model = _model_at(problem["loc"][:-1])
-        return f'"{where}" is not a known key: {nearest(str(place[-1]), sorted(model.model_fields))}'
+        return f'"{where}" is not a known key: did you mean "{nearest(str(place[-1]), model.model_fields)}"?'
     if kind == "missing":
         return f'"{where}" is missing: every scene needs it.'
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        kinds = ["track", "camera", "reference"]
         given = value.get("kind") if isinstance(value, dict) else value
-        return f"{where} needs a kind, {given!r} is none: {nearest(str(given), kinds)}"
+        return f'{where} needs a kind, {given!r} is none: did you mean "{nearest(str(given), KINDS)}"?'
     if kind == "path_type":
         return f"{where}: {_short(value)} is no path: write the file's name as text."
     if kind == "literal_error":
@@ -445,7 +438,8 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_TAGS = ("track", "camera", "reference", "MaskRegion", "SelectedRegion")
+KINDS = ("track", "camera", "reference")
+_TAGS = (*KINDS, "MaskRegion", "SelectedRegion")
 
 
 def _is_tag(part: int | str) -> bool:
