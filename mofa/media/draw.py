@@ -45,11 +45,11 @@ def flow_wheel(
     share = length / max(float(length.max()) if largest is None else largest, 1e-6)
 
     wheel = _hue_circle().to(flow)
-    turn = (torch.atan2(-y, -x) / torch.pi + 1) / 2 * (len(wheel) - 1)
-    below = turn.floor().long().clamp(0, len(wheel) - 1)
-    above = (below + 1) % len(wheel)
-    part = (turn - below)[..., None]
-    hue = ((1 - part) * wheel[below] + part * wheel[above]).permute(2, 0, 1)
+    # Their code spreads the circle over one step less, which leaves a seam to the right.
+    turn = (torch.atan2(-y, -x) / torch.pi + 1) / 2 * len(wheel)
+    step = turn.floor()
+    below, above = step.long() % len(wheel), (step.long() + 1) % len(wheel)
+    hue = torch.lerp(wheel[below], wheel[above], (turn - step)[..., None]).permute(2, 0, 1)
 
     colour = torch.where(share <= 1, 1 - share * (1 - hue), 0.75 * hue)
     levels = (colour * 255).round().to(torch.uint8)

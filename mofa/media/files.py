@@ -51,8 +51,8 @@ def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     _check_file_target(path, overwrite)
     target = path.resolve() if path.is_symlink() else path
     hidden = _hidden_name(target)
-    try:
-        with _explained(path):
+    with _explained(path):
+        try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield hidden
             if not overwrite:
@@ -63,9 +63,9 @@ def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
                 if not overwrite:
                     target.unlink()
                 raise
-    finally:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -80,8 +80,8 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     _check_folder_target(path, overwrite)
     target = path.resolve() if path.is_symlink() else path
     hidden, previous = _hidden_name(target), _hidden_name(target)
-    try:
-        with _explained(path):
+    with _explained(path):
+        try:
             target.parent.mkdir(parents=True, exist_ok=True)
             hidden.mkdir()
             yield hidden
@@ -94,9 +94,9 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
                 if previous.exists():
                     os.rename(previous, target)
                 raise
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-        shutil.rmtree(previous, ignore_errors=True)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+            shutil.rmtree(previous, ignore_errors=True)
 
 
 def _hidden_name(target: Path) -> Path:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from mofa.errors import InputError, OutputError
+from mofa.errors import InputError
 from mofa.media.files import replacing, replacing_folder
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly, save_png
 from mofa.types import Clip, Progress, Waveform, silent
@@ -71,8 +71,8 @@ def write_clip(clip: Clip, path: Path, progress: Progress = silent, overwrite: b
         with replacing(path, overwrite) as hidden:
             try:
                 _WRITERS[suffix](clip, hidden, progress)
-            except av.FFmpegError as error:
-                raise OutputError(f"{path} cannot be encoded ({error}); try another suffix.") from error
+            except av.FFmpegError as error:  # a full disk, say, which `replacing` knows how to explain
+                raise OSError(error.errno, error.strerror) from error
 
 
 def check_clip_name(path: Path) -> None:

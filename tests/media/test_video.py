@@ -169,6 +169,20 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     write_clip(clip, tmp_path / "clip.mp4", overwrite=True)
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif", "clip.webp", "frames"])
+def test_a_disk_that_refuses_is_explained(tmp_path: Path, name: str) -> None:
+    resource = pytest.importorskip("resource", reason="no file size limits on this system")
+    noise = torch.randint(0, 256, (4, 3, 200, 200), dtype=torch.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"is larger than .* allows"):
+            write_clip(Clip(noise, fps=8.0), tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_reading_stops_where_asked(tmp_path: Path) -> None:
     for suffix in MOVING:
         write_clip(Clip(smooth_frames(9), fps=8.0), tmp_path / f"clip{suffix}")
