@@ -180,7 +180,7 @@ def _arrow_head(points: Float[np.ndarray, "K 2"], length: float) -> Float[np.nda
     direction = direction / norm
     side = np.array((-direction[1], direction[0]))
     back, front = tip - 0.6 * length * direction, tip + 0.4 * length * direction
-    return np.stack((front, back + 0.45 * length * side, back - 0.45 * length * side))
+    return np.stack((front, back + 0.36 * length * side, back - 0.36 * length * side))
 
 
 def _fixed(points: Float[np.ndarray, "K 2"]) -> NDArray[np.int32]:
