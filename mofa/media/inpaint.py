@@ -27,23 +27,28 @@ ROUNDS = 5
 """Turns of search and mean per level."""
 
 
-def inpaint(picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
+def inpaint(
+    picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"], foreign: Bool[Tensor, "H W"]
+) -> Float[Tensor, "3 H W"]:
     """The picture (0..1) with `hole` filled from around it; the rest is returned as it is.
 
-    The same input gives the same picture. Where too little is known to compare patches, colours flow in from
-    the rim instead; a picture that is all hole comes back unchanged.
+    Nothing is taken from `foreign` pixels, nor from the hole. The same input gives the same picture. Where
+    too little is known to compare patches, colours flow in from the rim instead; a picture of which nothing
+    may be used comes back unchanged.
     """
-    if not hole.any() or hole.all():
+    unknown = hole | foreign
+    if not hole.any() or unknown.all():
         return picture
-    rows, columns = surroundings(hole)
-    flowed = flow_in(picture[:, rows, columns], hole[rows, columns])
-    found = complete(flowed, hole[rows, columns])
+    rows, columns = surroundings(hole, unknown)
+    hole_here, unknown_here = hole[rows, columns], unknown[rows, columns]
+    flowed = flow_in(picture[:, rows, columns], unknown_here)
+    found = complete(flowed, hole_here, unknown_here)
     filled = picture.clone()
-    filled[:, rows, columns] = flowed if found is None else match_rim(*found, hole[rows, columns])
+    filled[:, rows, columns] = flowed if found is None else match_rim(*found, hole_here, unknown_here)
     return torch.where(hole, filled.clamp(0, 1), picture)
 
 
-def surroundings(hole: Bool[Tensor, "H W"]) -> tuple[slice, slice]:
+def surroundings(hole: Bool[Tensor, "H W"], unknown: Bool[Tensor, "H W"]) -> tuple[slice, slice]:
     """Rows and columns of the hole and of as much around it as it is large: what is near looks alike."""
     spans = []
     for other_axis in (1, 0):
@@ -51,7 +56,8 @@ def surroundings(hole: Bool[Tensor, "H W"]) -> tuple[slice, slice]:
         first, last = int(within.min()), int(within.max()) + 1
         margin = max(32, (last - first) // 2)
         spans.append(slice(max(0, first - margin), last + margin))
-    return spans[0], spans[1]
+    rows, columns = spans
+    return (slice(None), slice(None)) if unknown[rows, columns].all() else (rows, columns)
 
 
 def flow_in(picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
@@ -62,7 +68,7 @@ def flow_in(picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]) -> Float
 
 
 def complete(
-    picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"]
+    picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"], unknown: Bool[Tensor, "H W"]
 ) -> tuple[Float[Tensor, "3 H W"], Int[Tensor, "2 H W"]] | None:
     """The picture with its hole filled, starting from what it holds there, and where the fill came from.
 
@@ -70,8 +76,7 @@ def complete(
     here. None if no whole patch is known.
     """
     height, width = hole.shape
-    touched = F.max_pool2d(hole[None].float(), 2 * PATCH + 1, 1, PATCH)[0] > 0
-    known = ~touched
+    known = ~widened(unknown, PATCH)
     known[:PATCH], known[-PATCH:], known[:, :PATCH], known[:, -PATCH:] = False, False, False, False
     if not known.any():
         return None
@@ -79,8 +84,8 @@ def complete(
     generator = torch.Generator().manual_seed(0)
     offsets = torch.zeros_like(positions(hole))
     if size > SIMPLE:
-        share = F.avg_pool2d(hole[None].float(), 2, ceil_mode=True)[0]
-        coarse = complete(F.avg_pool2d(picture, 2, ceil_mode=True), share >= 0.5)
+        shares = F.avg_pool2d(torch.stack([hole, unknown])[:, None].float(), 2, ceil_mode=True)[:, 0]
+        coarse = complete(F.avg_pool2d(picture, 2, ceil_mode=True), shares[0] >= 0.5, shares[1] >= 0.5)
         if coarse is not None:
             shown, places = coarse
             shown = F.interpolate(shown[None], (height, width), mode="bilinear", align_corners=False)[0]
@@ -90,12 +95,19 @@ def complete(
     # What is near the rim knows better: it decides, and what is deep inside follows.
     depth = torch.from_numpy(distance_transform_edt(hole.cpu().numpy())).to(picture)
     trust = (TRUST**-depth)[None]
+    touched = widened(hole, PATCH)
     if size > SEARCHED:
+        offsets = search(picture, touched, known, offsets, (1,), 0, generator)
         return vote(picture, offsets, trust, hole, 1), offsets
     for _ in range(ROUNDS):
-        offsets = search(picture, touched, known, offsets, generator)
+        offsets = search(picture, touched, known, offsets, (4, 2, 1), max(height, width) // 2, generator)
         picture = vote(picture, offsets, trust, hole, PATCH)
     return picture, offsets
+
+
+def widened(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
+    """The mask, grown by `radius` pixels to every side."""
+    return F.max_pool2d(mask[None].float(), 2 * radius + 1, 1, radius)[0] > 0
 
 
 def lead_to_known(
@@ -115,9 +127,11 @@ def search(
     touched: Bool[Tensor, "H W"],
     known: Bool[Tensor, "H W"],
     offsets: Int[Tensor, "2 H W"],
+    strides: tuple[int, ...],
+    reach: int,
     generator: torch.Generator,
 ) -> Int[Tensor, "2 H W"]:
-    """Better offsets for the touched pixels: those of their neighbours, and random ones ever closer by."""
+    """Better offsets for the touched pixels: those of neighbours, and random ones within `reach`."""
     row, column = touched.nonzero().T
     here = torch.stack([column, row])
     own = patches(picture, here)
@@ -137,11 +151,10 @@ def search(
         least = torch.minimum(found, least)
 
     offsets = offsets.clone()
-    for stride in (4, 2, 1):
+    for stride in strides:
         for step in ((stride, 0), (-stride, 0), (0, stride), (0, -stride)):
             offsets[:, row, column] = best
             keep_better(look_up(offsets, here + torch.tensor(step).to(here)[:, None]))
-    reach = max(known.shape) // 2
     while reach:
         keep_better(best + torch.randint(-reach, reach + 1, best.shape, generator=generator).to(best))
         reach //= 2
@@ -170,10 +183,13 @@ def vote(
 
 
 def match_rim(
-    picture: Float[Tensor, "3 H W"], offsets: Int[Tensor, "2 H W"], hole: Bool[Tensor, "H W"]
+    picture: Float[Tensor, "3 H W"],
+    offsets: Int[Tensor, "2 H W"],
+    hole: Bool[Tensor, "H W"],
+    unknown: Bool[Tensor, "H W"],
 ) -> Float[Tensor, "3 H W"]:
     """The fill, tinted smoothly so that it meets the rim without a step (as in Poisson image editing)."""
-    rim = (F.max_pool2d(hole[None].float(), 2 * PATCH + 1, 1, PATCH)[0] > 0) & ~hole
+    rim = widened(hole, PATCH) & ~unknown
     row, column = distance_transform_edt(~hole.cpu().numpy(), return_distances=False, return_indices=True)
     row, column = torch.from_numpy(row).long(), torch.from_numpy(column).long()
     # What the nearest patch of the fill would show on the rim, against what is there.

@@ -35,6 +35,8 @@ STILL = 0.01
 RAMP = 8
 """Pixels: how wide a dense flow's step from a moving thing to the ground may be."""
 NEWTON_STEPS = 3
+GRID = 4
+"""Pixels: how finely it is looked up where holes open."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,12 @@ def motions_of_frame(plan: MotionPlan, settings: WarpSettings, frame: int) -> It
         yield share, before
 
 
+def every_motion(plan: MotionPlan, settings: WarpSettings) -> Iterator[tuple[float, Motion]]:
+    """All that the clip's frames are mixed from."""
+    for frame in range(plan.num_frames - settings.loop):
+        yield from motions_of_frame(plan, settings, frame)
+
+
 def motion_at(plan: MotionPlan, frame: int) -> Motion:
     """The motion of a frame against the scene: later branches rule by their region, where they are valid."""
     height, width = plan.branches[0].flow.pixels.shape[-2:]
@@ -150,10 +158,9 @@ def take_apart(
 ) -> tuple[Layer, Layer | None]:
     """The back layer, filled in behind the front, and the front layer if anything tears off."""
     peak, jump = picture.new_zeros(picture.shape[1:]), picture.new_zeros(picture.shape[1:])
-    for frame in range(plan.num_frames - settings.loop):
-        for _, motion in motions_of_frame(plan, settings, frame):
-            peak = torch.maximum(peak, length(motion.displacement)[0])
-            jump = torch.maximum(jump, neighbour_jump(motion.displacement))
+    for _, motion in every_motion(plan, settings):
+        peak = torch.maximum(peak, length(motion.displacement)[0])
+        jump = torch.maximum(jump, neighbour_jump(motion.displacement))
     highest, lowest = local_maximum(peak, RAMP), -local_maximum(-peak, RAMP)
     # A step, not an even stretch: steeper than its surroundings.
     step = (jump > 1.5 * local_mean(jump, 2 * RAMP)) & (highest - lowest > settings.tear)
@@ -173,21 +180,33 @@ def take_apart(
     for branch in plan.branches:
         movable |= (branch.flow.valid.any(0) & (branch.region > 0))[0]
     matte = outline_matte(picture, inside, movable, settings.outline)
-    reach = highest.flatten()[nearest] + 2 * RAMP
-    cover = local_maximum(inside.to(picture), settings.halo) > 0
-    behind = inpaint(picture, cover)
+    donor = nearest_where(inside_core)[1]
     # Where the layers part without a tear they move alike, and the back keeps the photo.
-    outline = local_maximum(inside.to(picture), 1) > -local_maximum(-inside.to(picture), 1)
-    seam = local_maximum((outline & ~ramp).to(picture), RAMP) > 0
-    hole = cover & (distance <= reach) & movable & ~seam
-    front = Layer(front_colours(picture, behind, matte), matte, inside, nearest_where(inside_core)[1])
+    seam = widened(rim_of(inside, 1) & ~ramp, RAMP)
+    cover = widened(inside, settings.halo)
+    hole = cover & movable & ~seam & widened(left_open(inside, donor, plan, settings), settings.halo)
+    front = Layer(own_colours(picture, matte), matte, inside, donor)
     back = Layer(
-        torch.where(hole, behind, picture),
+        inpaint(picture, hole, cover),
         torch.ones_like(matte),
         ~inside,
         nearest_where(outside_core)[1] if outside_core.any() else None,
     )
     return back, front
+
+
+def left_open(
+    inside: Bool[Tensor, "H W"], donor: Int[Tensor, "H W"], plan: MotionPlan, settings: WarpSettings
+) -> Bool[Tensor, "H W"]:
+    """The front's own place as far as some frame does not cover it, on a grid of every fourth pixel."""
+    front, source_of = inside[::GRID, ::GRID], donor[::GRID, ::GRID]
+    open_ = torch.zeros_like(front)
+    for _, motion in every_motion(plan, settings):
+        flow = motion.displacement.flatten(1)[:, source_of] / GRID
+        covered, _ = splat(front[None, None].to(flow), flow[None])
+        open_ |= front & (covered[0, 0] < 0.99)
+    enlarged = open_.repeat_interleave(GRID, 0).repeat_interleave(GRID, 1)
+    return inside & widened(enlarged[: inside.shape[0], : inside.shape[1]], GRID)
 
 
 def outline_matte(
@@ -201,10 +220,9 @@ def outline_matte(
     if radius == 0:
         return inside[None].to(picture)
     soft = soft_outline(picture, inside, radius, 0.02)[0]
-    painted_rim = local_maximum((~movable).to(picture), radius) > 0
+    painted_rim = widened(~movable, radius)
     faded = (2 * soft - torch.where(painted_rim, 1.0, 0.5)).clamp(0, 1)
-    near = local_maximum(inside.to(picture), radius) > -local_maximum(-inside.to(picture), radius)
-    return torch.where(near, faded * movable, inside.to(picture))[None]
+    return torch.where(rim_of(inside, radius), faded * movable, inside.to(picture))[None]
 
 
 def fast_side(
@@ -225,16 +243,15 @@ def fast_side(
     return (fast | (whole & (share[piece] > 0.9))) & ~(whole & (share[piece] < 0.1))
 
 
-def front_colours(
-    picture: Float[Tensor, "3 H W"], behind: Float[Tensor, "3 H W"], matte: Float[Tensor, "1 H W"]
-) -> Float[Tensor, "3 H W"]:
+def own_colours(picture: Float[Tensor, "3 H W"], matte: Float[Tensor, "1 H W"]) -> Float[Tensor, "3 H W"]:
     """The moving thing's own colours, freed from what shines through its soft outline.
 
     Two passes of blur fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021, eq. 5-6).
     """
-    own = picture
+    own = behind = picture
     for radius in (12, 4):
         mean = local_mean(own * matte, radius) / (local_mean(matte, radius) + 1e-4)
+        behind = local_mean(behind * (1 - matte), radius) / (local_mean(1 - matte, radius) + 1e-4)
         own = (mean + matte * (picture - matte * mean - (1 - matte) * behind)).clamp(0, 1)
     return own
 
@@ -251,6 +268,16 @@ def nearest_where(wanted: Bool[Tensor, "H W"]) -> tuple[Float[Tensor, "H W"], In
     distance, (row, column) = distance_transform_edt(~wanted.cpu().numpy(), return_indices=True)
     index = torch.from_numpy(row).long() * wanted.shape[1] + torch.from_numpy(column).long()
     return torch.from_numpy(distance).float().to(wanted.device), index.to(wanted.device)
+
+
+def widened(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
+    """The mask, grown by `radius` pixels to every side."""
+    return local_maximum(mask.float(), radius) > 0
+
+
+def rim_of(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
+    """Pixels within `radius` of the mask's outline, on both sides."""
+    return widened(mask, radius) & widened(~mask, radius)
 
 
 def local_maximum(values: Float[Tensor, "H W"], radius: int) -> Float[Tensor, "H W"]:
@@ -331,6 +358,8 @@ def inverse_displacement(
     for _ in range(NEWTON_STEPS):
         here = sample(field, points)
         miss = (points + here[:, :2] - grid).clamp(-2, 2)
+        if miss.abs().max() < STILL:
+            break
         step = torch.stack([(here[:, 2:4] * miss).sum(1), (here[:, 4:] * miss).sum(1)], 1)
         points = points - step.clamp(-2, 2)
     return grid - points
