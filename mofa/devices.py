@@ -31,6 +31,13 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format asked for ("float32", "float16", "bfloat16"); "auto" is half precision on a GPU."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.float16
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -4,16 +4,21 @@ Heavy imports wait until a command runs, so that `mofa --help` answers at once.
 """
 
 import argparse
+import ast
+import inspect
 import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mofa.apps import bench_command, models_command
 from mofa.errors import InputError, MofaError
+from mofa.pipeline.settings import DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.pipeline.request import AnimationRequest
@@ -178,11 +183,13 @@ def _add_animate(commands: Any) -> None:
     clip.add_argument(
         "--renderer", metavar="warp|diffusion", help="warp moves the pixels themselves (default)"
     )
+    clip.add_argument("--preset", metavar="NAME", help="diffusion settings: draft, standard or fine")
     clip.add_argument(
         "--extras",
         metavar="LIST",
         help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet or none (all but flow-flo)",
     )
+    _add_settings(animate)
     _add_run_options(animate)
     animate.add_argument(
         "--preview", action="store_true", help="stop after the motion: flow and overlay, no clip"
@@ -195,6 +202,34 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--overwrite", action="store_true", help="replace files that exist")
     how.add_argument("--quiet", action="store_true", help="no progress, no summary")
     how.add_argument("--json", action="store_true", help="print what was made as one JSON object")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of DiffusionSettings, with the field's docstring as its help."""
+    group = parser.add_argument_group("the diffusion renderer (any of these chooses it)")
+    docstrings = field_docstrings(DiffusionSettings)
+    for field in fields(DiffusionSettings):
+        flag = f"--{field.name.replace('_', '-')}"
+        text = f"{docstrings[field.name]} ({field.default})".replace("%", "%%")
+        if field.type is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            kind = type(field.default) if isinstance(field.default, int | float) else str
+            group.add_argument(flag, metavar=field.name.split("_")[-1].upper(), type=kind, help=text)
+
+
+def field_docstrings(settings: type) -> dict[str, str]:
+    """The string below each field of a dataclass."""
+    [definition] = ast.parse(inspect.getsource(settings)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(below.value.value).rstrip(".")
+        for field, below in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
 
 
 def _add_demo(commands: Any) -> None:
@@ -249,6 +284,11 @@ def request_from(options: argparse.Namespace) -> "AnimationRequest":
 
     source = Path(options.input)
     controls, region = controls_in_order(getattr(options, "in_order", []))
+    settings = {
+        field.name: value
+        for field in fields(DiffusionSettings)
+        if (value := getattr(options, field.name)) is not None
+    }
     if source.suffix.lower() in SCENE_SUFFIXES:
         data, where = AnimationRequest.from_file(source).to_data(), str(source)
     else:
@@ -257,6 +297,10 @@ def request_from(options: argparse.Namespace) -> "AnimationRequest":
         name: getattr(options, name) for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer")
     }
     data |= {name: value for name, value in given.items() if value is not None}
+    if options.preset or settings:
+        data["renderer"] = options.renderer or "diffusion"
+        base = {"preset": options.preset} if options.preset else data.get("diffusion", {})
+        data["diffusion"] = base | settings
     if controls:
         data["controls"] = controls
     if region:

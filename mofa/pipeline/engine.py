@@ -7,6 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.control.reference import FlowEstimator
+from mofa.devices import pick_device, pick_dtype
 from mofa.media.dis import dis_flow
 from mofa.models.edge_aware import densify
 from mofa.pipeline.plan import Densifier
@@ -35,7 +36,18 @@ class Engine:
 
 def build_engine(request: AnimationRequest) -> Engine:
     """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else."""
-    return Engine(densify=densify, estimate_flow=dis_flow, render=_warp)
+    if request.renderer == "warp":
+        return Engine(densify=densify, estimate_flow=dis_flow, render=_warp)
+    # diffusers and transformers take seconds to import, and the warp renderer needs neither.
+    from mofa.pipeline.diffusion_engine import diffusion_engine
+    from mofa.pipeline.load import load_diffusion_model
+    from mofa.pipeline.placement import Placement
+
+    settings = request.diffusion
+    placement = Placement(pick_device(settings.device), settings.offload)
+    dtype = pick_dtype(settings.precision, placement.device)
+    model = load_diffusion_model(settings, ("trajectory",), placement, dtype)
+    return diffusion_engine(model, placement)
 
 
 def _warp(

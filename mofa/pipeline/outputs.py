@@ -78,11 +78,11 @@ def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
         case ["flow"]:
             # The step that moves most says most: the last one of a there-and-back is still.
             step = int(flow.pixels.abs().amax(dim=(1, 2, 3)).argmax())
-            save_png(path, flow_wheel(flow.pixels[step]))
+            save_png(path, flow_wheel(flow.pixels[step], valid=flow.valid[step]))
         case ["flow-npz"]:
             write_flow(path, flow)
         case ["flow", step]:
-            write_flo(path, flow.pixels[int(step) - 1])
+            write_flo(path, flow.pixels[int(step) - 1], flow.valid[int(step) - 1])
         case ["overlay"]:
             tracks = [track for tracks in result.motion.tracks for track in tracks.points]
             picture = to_bytes(result.source.pixels)

@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -29,6 +30,7 @@ from pydantic import (
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
+from mofa.pipeline.settings import PRESETS, STANDARD, DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.control.timing import Ease as TimingEase
@@ -147,6 +149,18 @@ Ease = Annotated[
 ]
 ScenePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), return_type=str)]
 
+
+def _preset(value: Any) -> Any:
+    if isinstance(value, str):
+        value = {"preset": value}
+    if not isinstance(value, dict) or "preset" not in value:
+        return value
+    name = value["preset"]
+    if name not in PRESETS:
+        raise ValueError(f'{name!r} is no preset: did you mean "{nearest(str(name), PRESETS)}"?')
+    return asdict(PRESETS[name]) | {key: changed for key, changed in value.items() if key != "preset"}
+
+
 # --- The scene ----------------------------------------------------------------------------------
 
 
@@ -262,6 +276,8 @@ class AnimationRequest(_Frozen):
     """Seed of everything random; the same scene makes the same clip, bit for bit."""
     renderer: RendererName | None = None
     """warp moves the pixels themselves, diffusion runs Stable Video Diffusion; warp when not given."""
+    diffusion: Annotated[DiffusionSettings, BeforeValidator(_preset)] = STANDARD
+    """How the diffusion renderer works: settings, or a preset (draft, standard, fine) and what differs."""
     loop: bool = False
     """Let the end flow into the beginning."""
     region: Region | None = None
@@ -411,26 +427,29 @@ def _explain(error: ValidationError) -> str:
     """The first problem of a scene in one sentence: where, what, what to do."""
     problems = error.errors(include_url=False, include_context=True)
     # A misspelt key also makes the right one missing: name the key that is there.
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    problem = next((p for p in problems if p["type"] in MISSPELT), problems[0])
     place = [part for part in problem["loc"] if not _is_tag(part)]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     kind, value = problem["type"], problem.get("input")
-    if kind == "extra_forbidden":
-        model = _model_at(problem["loc"][:-1])
-        return f'"{where}" is not a known key: did you mean "{nearest(str(place[-1]), model.model_fields)}"?'
+    if kind in MISSPELT:
+        meant = nearest(str(place[-1]), _keys_at(problem["loc"]))
+        return f'"{where}" is not a known key: did you mean "{meant}"?'
     if kind == "missing":
         return f'"{where}" is missing: every scene needs it.'
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind == "union_tag_not_found":
+        return f"{where} needs a kind: {', '.join(KINDS)}."
+    if kind == "union_tag_invalid":
         given = value.get("kind") if isinstance(value, dict) else value
         return f'{where} needs a kind, {given!r} is none: did you mean "{nearest(str(given), KINDS)}"?'
     if kind == "path_type":
         return f"{where}: {_short(value)} is no path: write the file's name as text."
     if kind == "literal_error":
         return f"{where}: {value!r} is not allowed here: use {problem['ctx']['expected']}."
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    if kind == "value_error":
-        return f"{where}: {message}." if where else f"{message}."
-    return f"{where}: {message[0].lower()}{message[1:]}, not {_short(value)}."
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind != "value_error":
+        message = f"{message[0].lower()}{message[1:]}, not {_short(value)}"
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{where}: {message}{end}" if where else f"{message}{end}"
 
 
 def _short(value: object) -> str:
@@ -438,6 +457,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+MISSPELT = ("extra_forbidden", "unexpected_keyword_argument")
 KINDS = ("track", "camera", "reference")
 _TAGS = (*KINDS, "MaskRegion", "SelectedRegion")
 
@@ -446,10 +466,12 @@ def _is_tag(part: int | str) -> bool:
     return isinstance(part, str) and (part in _TAGS or "[" in part or part in ("str", "float"))
 
 
-def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model that an error's location names, following unions by their tags."""
+def _keys_at(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known where an error's location says one is not, following unions by their tags."""
+    if place[0] == "diffusion":
+        return [field.name for field in fields(DiffusionSettings)]
     models: list[type[BaseModel]] = [AnimationRequest]
-    for part in place:
+    for part in place[:-1]:
         found = [
             inner
             for model in models
@@ -458,7 +480,7 @@ def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
         ]
         tagged = [m for m in models if part in (m.__name__, m.__name__.removesuffix("Control").lower())]
         models = found or tagged or models
-    return models[0]
+    return list(models[0].model_fields)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
