@@ -7,6 +7,7 @@ level cannot change for one window of frames; what it returns is called at every
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -48,7 +49,7 @@ class Guidance:
 
     lowest: float = 1.0
     highest: float = 3.0
-    halves_at_once: int = 2
+    halves_at_once: Literal[1, 2] = 2
 
     @property
     def acts(self) -> bool:
