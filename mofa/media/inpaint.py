@@ -23,6 +23,8 @@ SIMPLE = 300
 """Hole pixels below which there is no coarser level."""
 TRUST = 1.3
 """How much less a patch has to say for every pixel that it lies deeper in the hole."""
+AT_ONCE = 50_000
+"""Pixels whose patches are compared at once: what bounds the memory."""
 ROUNDS = 5
 """Turns of search and mean per level."""
 
@@ -95,9 +97,10 @@ def complete(
     # What is near the rim knows better: it decides, and what is deep inside follows.
     depth = torch.from_numpy(distance_transform_edt(hole.cpu().numpy())).to(picture)
     trust = (TRUST**-depth)[None]
-    touched = widened(hole, PATCH)
+    touched = widened(hole, PATCH).nonzero()
     if size > SEARCHED:
-        offsets = search(picture, touched, known, offsets, (1,), 0, generator)
+        for part in touched.split(AT_ONCE):
+            offsets = search(picture, part, known, offsets, (1,), 0, generator)
         return vote(picture, offsets, trust, hole, 1), offsets
     for _ in range(ROUNDS):
         offsets = search(picture, touched, known, offsets, (4, 2, 1), max(height, width) // 2, generator)
@@ -124,15 +127,15 @@ def lead_to_known(
 
 def search(
     picture: Float[Tensor, "3 H W"],
-    touched: Bool[Tensor, "H W"],
+    touched: Int[Tensor, "N 2"],
     known: Bool[Tensor, "H W"],
     offsets: Int[Tensor, "2 H W"],
     strides: tuple[int, ...],
     reach: int,
     generator: torch.Generator,
 ) -> Int[Tensor, "2 H W"]:
-    """Better offsets for the touched pixels: those of neighbours, and random ones within `reach`."""
-    row, column = touched.nonzero().T
+    """Better offsets for touched pixels (row, column): those of neighbours, random ones within `reach`."""
+    row, column = touched.T
     here = torch.stack([column, row])
     own = patches(picture, here)
 

@@ -211,7 +211,7 @@ def test_the_clip_moves_as_the_plan_says() -> None:
         "translation": plan(moving(mask, [(16.5, -7.25)])),
         "rotation": plan((mask * turned)[None]),
         "camera": plan(torch.zeros(1, 2, HEIGHT, WIDTH), zoom),
-        "both": plan(moving(mask, [(12, 5)]), zoom),
+        "both": plan(moving(mask, [(8, 5)]), camera((1.05, 3, -2))),
     }
     inside = disc(70, 60, 30)[0]
     for name, given in cases.items():
