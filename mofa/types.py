@@ -141,8 +141,8 @@ class MotionFeatures:
     the landmark drawing's embedding at H/8, or None.
     """
 
-    levels: tuple[Float[Tensor, "T c h w"], ...]
-    sketch: Float[Tensor, "T c h w"] | None = None
+    levels: tuple[Float[Tensor, "T _ _ _"], ...]
+    sketch: Float[Tensor, "T _ _ _"] | None = None
 
 
 @dataclass(frozen=True)
