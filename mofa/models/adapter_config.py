@@ -1,0 +1,103 @@
+"""The sizes of a motion-field adapter, as its config.json states them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mofa.errors import WeightsError
+
+RELEASED_CLASS = "FlowControlNet"
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The adapter's trunk and conditioning branches; the defaults are SVD-XT's geometry.
+
+    `num_attention_heads` changes what the trunk computes without changing a single weight's shape, so
+    nothing but the adapter's own config.json can tell it: it has no default. The widths that
+    config.json does not list (landmark drawing, matting) are the released landmark adapter's.
+    """
+
+    num_attention_heads: tuple[int, ...]
+    in_channels: int = 8
+    down_block_types: tuple[str, ...] = (
+        "CrossAttnDownBlockSpatioTemporal",
+        "CrossAttnDownBlockSpatioTemporal",
+        "CrossAttnDownBlockSpatioTemporal",
+        "DownBlockSpatioTemporal",
+    )
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: tuple[int, ...] = (2, 2, 2, 2)
+    transformer_layers_per_block: tuple[int, ...] = (1, 1, 1, 1)
+    cross_attention_dim: tuple[int, ...] = (1024, 1024, 1024, 1024)
+    addition_time_embed_dim: int = 256
+    projection_class_embeddings_input_dim: int = 768
+    conditioning_channels: int = 3
+    conditioning_embedding_out_channels: tuple[int, ...] = (16, 32, 96, 256)
+    sketch_embedding_out_channels: tuple[int, ...] = (16, 32, 64, 128)
+    matting_channels: int = 64
+
+    @property
+    def num_blocks(self) -> int:
+        """How many down blocks the trunk has; the feature pyramid has as many levels."""
+        return len(self.block_out_channels)
+
+
+PER_BLOCK = ("num_attention_heads", "layers_per_block", "transformer_layers_per_block", "cross_attention_dim")
+LISTS = (
+    *PER_BLOCK,
+    "down_block_types",
+    "block_out_channels",
+    "conditioning_embedding_out_channels",
+    "sketch_embedding_out_channels",
+)
+NUMBERS = (
+    "in_channels",
+    "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
+    "conditioning_channels",
+    "matting_channels",
+)
+# What the class declares but an encoder without a decoder never uses.
+UNUSED = ("sample_size", "out_channels", "up_block_types", "num_frames")
+
+
+def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig:
+    """The config that a parsed config.json states; `source` names the file in messages.
+
+    Numbers stand for one value per block, as diffusers writes them. Raises WeightsError when the file
+    is another class's, lacks the head counts, holds unknown fields, or contradicts itself.
+    """
+    class_name = values.get("_class_name")
+    if class_name != RELEASED_CLASS:
+        raise WeightsError(
+            f'{source} describes a "{class_name}", not a motion-field adapter ("{RELEASED_CLASS}"): '
+            "point this slot at the adapter's own folder."
+        )
+    fields = {name: value for name, value in values.items() if not name.startswith("_")}
+    if "num_attention_heads" not in fields:
+        raise WeightsError(
+            f"{source} has no num_attention_heads, which no other file can tell: take the released one."
+        )
+    unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED})
+    if unknown:
+        raise WeightsError(f"{source} has fields this adapter does not know: {', '.join(unknown[:3])}.")
+    num_blocks = len(fields.get("block_out_channels", AdapterConfig.block_out_channels))
+    known = {name: value for name, value in fields.items() if name not in UNUSED}
+    for name in PER_BLOCK:
+        if isinstance(known.get(name), int):
+            known[name] = (known[name],) * num_blocks
+    sizes: dict[str, Any] = {n: tuple(value) if n in LISTS else int(value) for n, value in known.items()}
+    config = AdapterConfig(**sizes)
+    for name in (*PER_BLOCK, "down_block_types"):
+        if len(getattr(config, name)) != num_blocks:
+            raise WeightsError(
+                f"{source} lists {len(getattr(config, name))} values of {name} for {num_blocks} blocks: "
+                "take the released config.json."
+            )
+    return config
+
+
+def released_fields(config: AdapterConfig) -> dict[str, Any]:
+    """The config as a config.json holds it; `read_adapter_config` takes it back."""
+    return {"_class_name": RELEASED_CLASS} | asdict(config)
