@@ -18,13 +18,13 @@ from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, SparseToDenseConfig
-from mofa.models.svd_xt import ATTENTION_HEADS, make_image_encoder, make_unet, make_vae
+from mofa.models.svd_xt import SVD_XT, TOY, BackboneSizes, make_image_encoder, make_unet, make_vae
 from mofa.sampling.denoiser import AdapterBranch, Batch, WindowDenoiser
 from mofa.sampling.schedule import guidance_scales
 from mofa.types import AdapterName, MotionFeatures, SparseMotion
 
 ADAPTERS: tuple[AdapterName, ...] = ("trajectory", "landmark")
-DECODED_FRAMES = 8
+DECODED_FRAMES = 8  # as many as are decoded at once
 NUM_HINTS = 20
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -37,6 +37,9 @@ class ClipSize:
     width: int = 512
     height: int = 512
     num_frames: int = 25
+
+
+TOY_SIZE = ClipSize(64, 64, 5)
 
 
 @dataclass(frozen=True)
@@ -73,23 +76,46 @@ class Stage:
 
 
 def full_size_networks(device: torch.device, dtype: torch.dtype) -> Networks:
-    """The released sizes with random weights; the sparse-to-dense network computes in float32.
+    """The released sizes. On the meta device they take no memory, elsewhere 9 GB at two bytes a weight."""
+    adapter = AdapterConfig(num_attention_heads=SVD_XT.attention_heads)
+    return make_networks(SVD_XT, adapter, SparseToDenseConfig(), device, dtype)
 
-    On the meta device the weights take no memory, elsewhere about 4 GB at two bytes each.
-    """
-    config = AdapterConfig(num_attention_heads=ATTENTION_HEADS)
 
-    densifier = partial(ConditionalMotionPropagation, SparseToDenseConfig())
+def toy_networks(device: torch.device, dtype: torch.dtype) -> Networks:
+    """The same classes, small enough for any machine; good for comparing a machine with itself."""
+    adapter = AdapterConfig(
+        num_attention_heads=TOY.attention_heads,
+        block_out_channels=TOY.unet_widths,
+        cross_attention_dim=(TOY.embedding_width,) * 4,
+        addition_time_embed_dim=TOY.time_id_width,
+        projection_class_embeddings_input_dim=3 * TOY.time_id_width,
+        conditioning_embedding_out_channels=(4, 4, 8, 8),
+        sketch_embedding_out_channels=(4, 4, 8, 8),
+        matting_channels=8,
+    )
+    sparse_to_dense = SparseToDenseConfig(side=64, width=8, blocks=(1, 1, 1, 1))
+    return make_networks(TOY, adapter, sparse_to_dense, device, dtype)
+
+
+def make_networks(
+    backbone: BackboneSizes,
+    adapter: AdapterConfig,
+    sparse_to_dense: SparseToDenseConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Networks:
+    """Networks of these sizes with random weights; the sparse-to-dense one computes in float32."""
+    densifier = partial(ConditionalMotionPropagation, sparse_to_dense)
     return Networks(
         densifier=SparseToDense(place(densifier, device, torch.float32)),
         encoders={
-            name: place(partial(make_motion_encoder, name, config), device, dtype) for name in ADAPTERS
+            name: place(partial(make_motion_encoder, name, adapter), device, dtype) for name in ADAPTERS
         },
-        adapters={name: place(partial(MotionAdapter, config), device, dtype) for name in ADAPTERS},
+        adapters={name: place(partial(MotionAdapter, adapter), device, dtype) for name in ADAPTERS},
         backbone=Backbone(
-            unet=place(make_unet, device, dtype),
-            vae=place(make_vae, device, dtype),
-            image_encoder=place(make_image_encoder, device, dtype),
+            unet=place(partial(make_unet, backbone), device, dtype),
+            vae=place(partial(make_vae, backbone), device, dtype),
+            image_encoder=place(partial(make_image_encoder, backbone), device, dtype),
         ),
     )
 
@@ -122,19 +148,17 @@ def stages(networks: Networks, size: ClipSize) -> tuple[Stage, ...]:
     x = torch.randn(num_frames, 4, height // 8, width // 8, device=latent.device)
     batch = made_up_batch(backbone, x, halves=2)
     sigma = x.new_ones(())
+    decoded = x[:DECODED_FRAMES]
     sample = torch.cat([x.to(latent).expand_as(batch.image_latent), batch.image_latent], dim=2)
     told = (sample, sigma, batch.image_embedding, batch.time_ids)
     return (
         Stage("encode", backbone.condition, (picture,)),
         Stage("densify", networks.densifier, (picture, made_up_hints(flow))),
         *(Stage(f"features, {name}", networks.encoders[name], encoding[name]) for name in ADAPTERS),
-        Stage("step: UNet", backbone.predict, told),
-        *(
-            Stage(f"step: {name} adapter", networks.adapters[name], (*told, features[name]))
-            for name in ADAPTERS
-        ),
+        Stage("step, UNet", backbone.predict, told),
+        *(Stage(f"step, {name}", networks.adapters[name], (*told, features[name])) for name in ADAPTERS),
         Stage("step, whole", hybrid_step(networks, features, (batch,), picture), (x, sigma)),
-        Stage(f"decode {DECODED_FRAMES} frames", backbone.decode, (x[:DECODED_FRAMES],)),
+        Stage(f"decode {len(decoded)} frames", backbone.decode, (decoded,)),
     )
 
 

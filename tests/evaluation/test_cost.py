@@ -112,9 +112,9 @@ def tflop_outside_attention(stage: Stage) -> float:
 @pytest.mark.slow
 def test_a_guided_step_costs_what_the_released_model_does(listed: dict[str, Stage]) -> None:
     """The published counts leave attention's own products out, and encode the motion at every step, twice."""
-    assert tflop_outside_attention(listed["step: UNet"]) == pytest.approx(57.2, rel=0.01)
+    assert tflop_outside_attention(listed["step, UNet"]) == pytest.approx(57.2, rel=0.01)
     for adapter, published in (("trajectory", 20.6), ("landmark", 23.8)):
-        trunk = tflop_outside_attention(listed[f"step: {adapter} adapter"])
+        trunk = tflop_outside_attention(listed[f"step, {adapter}"])
         encoder = tflop_outside_attention(listed[f"features, {adapter}"])
         assert trunk + 2 * encoder == pytest.approx(published, rel=0.01)
         assert trunk == pytest.approx(20.5, rel=0.01)

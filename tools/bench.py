@@ -1,0 +1,259 @@
+"""Measures what the project promises about time and memory, and prints it as tables.
+
+    python -m tools.bench [--only help,warp,densify,cost,motion] [--record]
+
+Whole processes are measured from outside. Nothing is written but docs/motion.md, which the motion table
+belongs to, and with --record the measured section of docs/performance.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROOT = Path(__file__).parent.parent
+RECORD = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TRACKS = ("25%,60% 31%,52%", "70%,35% 66%,42% 60%,38%", "45%,80% 52%,82%")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", metavar="LIST", default=",".join(SECTIONS), help="some of: %(default)s")
+    parser.add_argument("--record", action="store_true", help=f"put the tables into {RECORD.name}, too")
+    options = parser.parse_args()
+    names = options.only.split(",")
+    unknown = sorted(set(names) - SECTIONS.keys())
+    if unknown:
+        parser.error(f"no section is called {unknown[0]}; there are {', '.join(SECTIONS)}")
+    text = machine()
+    print(text, flush=True)
+    for name, section in SECTIONS.items():
+        if name in names:
+            part = f"\n### {section.title}\n\n" + "\n".join(section.measure())
+            print(part, flush=True)
+            text += "\n" + part
+    if options.record:
+        record(text)
+    return 0
+
+
+def record(text: str) -> None:
+    """Replaces the measured section of the performance page."""
+    page = RECORD.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    RECORD.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def machine() -> str:
+    """One line about where the numbers come from."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    import torch
+
+    return (
+        f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}."
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table; all columns but the first hold numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
+
+
+# --- Whole processes ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished process: its output, wall seconds, and, where the system says so, what it used.
+
+    `busy_seconds` are those of all cores together; unlike wall seconds they say little about what else
+    the machine was doing.
+    """
+
+    output: str
+    seconds: float
+    busy_seconds: float | None
+    peak_bytes: int | None
+
+
+def run_mofa(*arguments: str) -> Run:
+    """`mofa` with these arguments, in a process of its own."""
+    command = [sys.executable, "-m", "mofa.apps.cli", *arguments]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        usage = wait_for(process)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}: {output}")
+    return Run(output, time.perf_counter() - begin, *usage)
+
+
+def wait_for(process: subprocess.Popen[str]) -> tuple[float | None, int | None]:
+    """Waits for the process to end; its busy seconds and peak bytes, which only POSIX systems say."""
+    if not hasattr(os, "wait4"):
+        process.wait()
+        return None, None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure_help() -> list[str]:
+    """The median of five, the first one left out."""
+    seconds = [run_mofa("--help").seconds for _ in range(6)][1:]
+    return table(("", "seconds", "goal"), [("`mofa --help`", f"{statistics.median(seconds):.2f}", "0.7")])
+
+
+def measure_warp() -> list[str]:
+    """Three tracks on a textured photo: the stated case, then four times the frames, then the pixels."""
+    sizes = ((768, 512, 25), (768, 512, 100), (2048, 1365, 25))
+    rows, runs, stages = [], [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for width, height, num_frames in sizes:
+            photo = Path(folder) / f"{width}.png"
+            if not photo.exists():
+                write_photo(photo, width, height)
+            runs.append(animate(photo, width, height, num_frames))
+            stages = json.loads(runs[-1].output)["seconds"]
+            amount = width * height * num_frames / (768 * 512 * 25)
+            rows.append(
+                (
+                    f"{width} x {height}, {num_frames} frames",
+                    f"{runs[-1].seconds:.1f}",
+                    shown(runs[-1].busy_seconds),
+                    *(f"{spent:.1f}" for spent in stages.values()),
+                    shown(runs[-1].peak_bytes, 1e9),
+                    f"{runs[-1].seconds / runs[0].seconds / amount:.2f}",
+                    "at most 1" if len(runs) > 1 else "12 s, 2 GB",
+                )
+            )
+    return table(("", "seconds", "CPU seconds", *stages, "peak GB", "against linear", "goal"), rows)
+
+
+def shown(value: float | None, unit: float = 1.0) -> str:
+    """A number in units, or a dash where there is none."""
+    return "-" if value is None else f"{value / unit:.2f}"
+
+
+def animate(photo: Path, width: int, height: int, num_frames: int) -> Run:
+    """Three tracks with the warp renderer, clip and all its extras written beside the photo."""
+    tracks = [part for track in TRACKS for part in ("--track", track)]
+    size = ("--size", f"{width}x{height}", "--frames", str(num_frames))
+    how = ("--renderer", "warp", "--quiet", "--json", "--overwrite")
+    return run_mofa("animate", str(photo), *tracks, *size, *how, "-o", str(photo.with_suffix(".mp4")))
+
+
+def write_photo(path: Path, width: int, height: int) -> None:
+    """A textured picture as a PNG."""
+    from mofa.media.image import save_png, to_bytes
+
+    save_png(path, to_bytes(textured(width, height)))
+
+
+def textured(width: int, height: int) -> "Tensor":
+    """Texture at every scale, [3, H, W] in 0..1, with three blobs of other colours on it."""
+    import torch
+    import torch.nn.functional as F
+
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.zeros(1, 3, height, width)
+    for cell in (2, 4, 8, 16, 32, 64, 128):
+        noise = torch.randn(1, 3, height // cell + 2, width // cell + 2, generator=generator)
+        picture += cell**0.5 * F.interpolate(noise, (height, width), mode="bicubic")
+    y = torch.linspace(0, 1, height)[:, None]
+    x = torch.linspace(0, 1, width)
+    for centre_x, centre_y, colour in ((0.25, 0.6, 0), (0.7, 0.35, 1), (0.45, 0.8, 2)):
+        blob = ((x - centre_x) ** 2 + (y - centre_y) ** 2) < 0.01
+        picture[0, colour] += 30 * blob
+    return (0.5 + picture[0] / (6 * picture.std())).clamp(0, 1)
+
+
+# --- Parts --------------------------------------------------------------------------------------
+
+
+def measure_densify() -> list[str]:
+    """24 steps of 20 hints on 512 x 512: two groups that move and a few anchors."""
+    import torch
+
+    from mofa.models.edge_aware import densify
+    from mofa.types import SparseMotion
+
+    generator = torch.Generator().manual_seed(1)
+    positions = 512 * torch.rand(20, 2, generator=generator)
+    goal = torch.zeros(20, 2)
+    goal[:8], goal[8:16] = torch.tensor([30.0, -10.0]), torch.tensor([-20.0, 15.0])
+    fraction = torch.linspace(0, 1, 25)[1:, None, None]
+    known = torch.ones(24, 20, dtype=torch.bool)
+    hints = SparseMotion(positions, fraction * goal, known, height=512, width=512)
+    picture = textured(512, 512)
+    spent = [seconds_of(lambda: densify(picture, hints, None)) for _ in range(3)]
+    row = ("24 steps, 512 x 512, 20 hints", f"{statistics.median(spent):.2f}", f"{spent[0]:.2f}", "2")
+    return table(("", "seconds", "first call", "goal"), [row])
+
+
+def seconds_of(run: Callable[[], Any]) -> float:
+    """Wall seconds of a call."""
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def measure_cost() -> list[str]:
+    """What the diffusion renderer asks of a machine, counted."""
+    import torch
+
+    from mofa.evaluation.bench import count_diffusion
+    from mofa.evaluation.stages import ClipSize, full_size_networks
+
+    rows = []
+    for counted in count_diffusion(full_size_networks, ClipSize(), torch.float16):
+        cost = counted.cost
+        work = (f"{value / 1e12:.2f}" for value in (cost.flop, cost.flop - cost.attention_flop))
+        memory = (cost.parameter_bytes, cost.peak_bytes, cost.resident_bytes)
+        rows.append((counted.stage, *work, *(f"{value / 1e9:.2f}" for value in memory)))
+    return table(
+        ("", "TFLOP", "without attention's products", "weights GB", "tensors GB", "together GB"), rows
+    )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what measures it: lines of Markdown."""
+
+    title: str
+    measure: Callable[[], list[str]]
+
+
+# Whole processes first: a process that this one starts inherits its peak memory.
+SECTIONS = {
+    "help": Section("The command line answers", measure_help),
+    "warp": Section("A photo, three tracks, warp renderer: the whole process", measure_warp),
+    "densify": Section("Dense motion from hints", measure_densify),
+    "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
