@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from mofa.tensors.gaps import fill_gaps
+from mofa.tensors.neighbourhood import widened
 
 PATCH = 3
 """Radius in pixels of the patches that are compared: 7 x 7."""
@@ -106,11 +107,6 @@ def complete(
         offsets = search(picture, touched, known, offsets, (4, 2, 1), max(height, width) // 2, generator)
         picture = vote(picture, offsets, trust, hole, PATCH)
     return picture, offsets
-
-
-def widened(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
-    """The mask, grown by `radius` pixels to every side."""
-    return F.max_pool2d(mask[None].float(), 2 * radius + 1, 1, radius)[0] > 0
 
 
 def lead_to_known(

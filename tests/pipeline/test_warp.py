@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mofa.media.dis import dis_flow
 from mofa.pipeline.warp import WarpSettings, render_warp
 from mofa.tensors.flow import add_camera, affine_flow
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
@@ -63,12 +64,6 @@ def camera(*steps: tuple[float, float, float]) -> Tensor:
             for zoom, x, y in steps
         ]
     )
-
-
-def dis_flow(first: Tensor, second: Tensor) -> Tensor:
-    grey = [cv2.cvtColor(frame.movedim(0, -1).numpy(), cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
-    return torch.from_numpy(flow).movedim(-1, 0)
 
 
 def largest_step(frames: Tensor) -> Tensor:
@@ -143,6 +138,15 @@ def test_what_moves_more_covers_what_moves_less() -> None:
     frame = render_warp(source(pixels), plan(displacement), PLAIN)[1].float() / 255
     assert (frame[0][disc(105, 60, 12)[0]] > 0.85).all()
     assert (frame[2][disc(105, 60, 12)[0]] < 0.15).all()
+
+
+def test_things_that_part_show_what_is_behind_them() -> None:
+    left, right = disc(88, 60, 30), disc(88, 60, 30)
+    left, right = left & (torch.arange(WIDTH) < 88), right & (torch.arange(WIDTH) >= 88)
+    pixels = torch.full((3, HEIGHT, WIDTH), 0.2).where(~(left | right), 0.9)
+    frame = render_warp(source(pixels), plan(moving(right, [(30, 0)]) + moving(left, [(-30, 0)])), PLAIN)[1]
+    assert (frame[:, :, 62:114] < 0.25 * 255).all()
+    assert (frame[:, 40:80, 122:140] > 0.85 * 255).all()
 
 
 def test_growing_to_twice_the_size_leaves_no_cracks() -> None:
