@@ -97,7 +97,7 @@ class _Parser(argparse.ArgumentParser):
 
     def known_options(self) -> list[str]:
         """Every option of this command and those below it."""
-        options = []
+        options: list[str] = []
         for action in self._actions:
             options += action.option_strings
             if isinstance(action.choices, dict):
@@ -229,6 +229,7 @@ def field_docstrings(settings: type) -> dict[str, str]:
         and isinstance(field.target, ast.Name)
         and isinstance(below, ast.Expr)
         and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
     }
 
 

@@ -40,15 +40,18 @@ class AnimationResult:
 
 
 def animate(
-    request: AnimationRequest, progress: Progress = silent, engine: Engine | None = None
+    request: AnimationRequest,
+    progress: Progress = silent,
+    engine: Engine | None = None,
+    original: Original | None = None,
 ) -> AnimationResult:
     """The clip that a request describes. Writes nothing: see pipeline.outputs for that.
 
-    `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError whose
+    `engine` can be kept between calls, so that weights are loaded once; `original` is the picture where it
+    is at hand already, and is read from `request.picture` where not. Raises a MofaError whose
     message is one sentence for the person who made the request.
     """
-    planned = plan(request, progress, engine)
-    engine = engine or build_engine(planned.settings)
+    planned, engine = _planned(request, progress, engine, original)
     seconds = dict(planned.seconds)
     with _timed("render", seconds):
         frames = engine.render(planned.source, planned.motion.plan, planned.settings, progress)
@@ -60,9 +63,15 @@ def plan(
     request: AnimationRequest, progress: Progress = silent, engine: Engine | None = None
 ) -> AnimationResult:
     """Everything of `animate` up to the motion: the instant preview."""
+    return _planned(request, progress, engine, None)[0]
+
+
+def _planned(
+    request: AnimationRequest, progress: Progress, engine: Engine | None, original: Original | None
+) -> tuple[AnimationResult, Engine]:
     seconds: dict[str, float] = {}
     with _timed("read", seconds):
-        original = Original(read_picture(request.picture))
+        original = original or Original(read_picture(request.picture))
         settings = resolve(request, original.width, original.height)
         assert settings.size is not None
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
@@ -70,7 +79,7 @@ def plan(
     engine = engine or build_engine(settings)
     with _timed("plan", seconds):
         motion = plan_motion(settings, original, source, engine.densify, engine.estimate_flow, progress)
-    return AnimationResult(source, motion, None, settings, seconds)
+    return AnimationResult(source, motion, None, settings, seconds), engine
 
 
 def resolve(request: AnimationRequest, width: int, height: int) -> AnimationRequest:

@@ -40,13 +40,14 @@ def build_engine(request: AnimationRequest) -> Engine:
         return Engine(densify=densify, estimate_flow=dis_flow, render=_warp)
     # diffusers and transformers take seconds to import, and the warp renderer needs neither.
     from mofa.pipeline.diffusion_engine import diffusion_engine
-    from mofa.pipeline.load import load_diffusion_model
+    from mofa.pipeline.load import load_diffusion_model, prepare
     from mofa.pipeline.placement import Placement
 
     settings = request.diffusion
     placement = Placement(pick_device(settings.device), settings.offload)
     dtype = pick_dtype(settings.precision, placement.device)
-    model = load_diffusion_model(settings, ("trajectory",), placement, dtype)
+    model = load_diffusion_model(settings.model, ("trajectory",), settings.densifier, placement, dtype)
+    prepare(model, settings)
     return diffusion_engine(model, placement)
 
 

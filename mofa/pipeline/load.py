@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 from torch import nn
 
 from mofa.errors import WeightsError
-from mofa.models.adapter_config import read_adapter_config
+from mofa.media.files import replacing
+from mofa.models.adapter_config import read_adapter_config, released_fields
+from mofa.models.attention import slice_attention
 from mofa.models.backbone import Backbone
-from mofa.models.flow_estimator import UniMatch
 from mofa.models.from_config import (
     adapter_from_config,
     complete,
@@ -20,13 +22,14 @@ from mofa.models.from_config import (
     unet_from_config,
     vae_from_config,
 )
-from mofa.models.sparse_to_dense import ConditionalMotionPropagation
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
-from mofa.pipeline.placement import Placement
-from mofa.pipeline.settings import DiffusionSettings
+from mofa.pipeline.placement import Placement, blocks_of
+from mofa.pipeline.settings import Densifier, DiffusionSettings
 from mofa.types import AdapterName
-from mofa.weights.convert import read_checkpoint
+from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly
+from mofa.weights.registry import SLOTS
 from mofa.weights.store import require
 
 SlotFiles = Mapping[str, Mapping[str, Path]]
@@ -34,13 +37,17 @@ SlotFiles = Mapping[str, Mapping[str, Path]]
 
 
 def load_diffusion_model(
-    settings: DiffusionSettings, adapters: Sequence[AdapterName], placement: Placement, dtype: torch.dtype
+    backbone: str,
+    adapters: Sequence[AdapterName],
+    densifier: Densifier,
+    placement: Placement,
+    dtype: torch.dtype,
 ) -> DiffusionModel:
-    """The networks that these settings and adapters need, from the weights that are on this machine.
+    """The networks of these names, from the weights that are on this machine.
 
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
-    needed = [settings.model, *adapters, *(["cmp"] if settings.densifier == "cmp" else [])]
+    needed = [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
     return model_from_files(require(needed), placement, dtype)
 
 
@@ -54,6 +61,15 @@ def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype)
     )
     placement.settle(*model.networks())
     return model
+
+
+def prepare(model: DiffusionModel, settings: DiffusionSettings) -> None:
+    """Sets how the networks of the denoising loop compute: attention in slices, blocks compiled."""
+    for network in (model.backbone.unet, *(halves.adapter for halves in model.adapters.values())):
+        slice_attention(network, settings.attention_slices)
+        if settings.compile:
+            for block in blocks_of(network):
+                block.compile()
 
 
 def load_backbone(files: Mapping[str, Path], dtype: torch.dtype) -> Backbone:
@@ -76,15 +92,50 @@ def load_adapter(name: AdapterName, files: Mapping[str, Path], dtype: torch.dtyp
 
 
 def load_sparse_to_dense(files: Mapping[str, Path]) -> ConditionalMotionPropagation:
-    """CMP, in float32: it is small, and its 198 bins ask for it."""
-    network = make_sparse_to_dense()
-    _fill(network, next(iter(files.values())), "cmp", torch.float32)
+    """CMP, in float32: it is small, and its bins ask for it. Released files have no config.json."""
+    weights = {name: path for name, path in files.items() if name != "config.json"}
+    sizes = SparseToDenseConfig()
+    if "config.json" in files:
+        fields = read_config(files["config.json"])
+        sizes = SparseToDenseConfig(**fields | {"blocks": tuple(fields["blocks"])})
+    network = make_sparse_to_dense(sizes)
+    _fill(network, next(iter(weights.values())), "cmp", torch.float32)
     return network
 
 
-def load_flow_estimator() -> UniMatch:
-    """UniMatch, from the weights that are on this machine (WeightsError where they are not)."""
-    raise NotImplementedError
+def save_model(model: DiffusionModel, folder: Path) -> None:
+    """Writes every network into `folder`, laid out like the store of `mofa models`.
+
+    Raises OutputError where a file exists or cannot be written.
+    """
+    backbone = model.backbone
+    parts: dict[str, tuple[Sequence[nn.Module], Mapping[str, Any]]] = {
+        "svd-xt/unet/diffusion_pytorch_model": ([backbone.unet], dict(backbone.unet.config)),
+        "svd-xt/vae/diffusion_pytorch_model": ([backbone.vae], dict(backbone.vae.config)),
+        "svd-xt/image_encoder/model": ([backbone.image_encoder], backbone.image_encoder.config.to_dict()),
+    }
+    for name, halves in model.adapters.items():
+        own = released_fields(halves.adapter.config)
+        parts[f"{name}/diffusion_pytorch_model"] = ([halves.encoder, halves.adapter], own)
+    if model.sparse_to_dense is not None:
+        parts["cmp/model"] = ([model.sparse_to_dense], asdict(model.sparse_to_dense.config))
+    for stem, (networks, config) in parts.items():
+        tensors = {key: value for network in networks for key, value in network.state_dict().items()}
+        save_checkpoint(tensors, folder / f"{stem}.safetensors")
+        with replacing((folder / stem).parent / "config.json", overwrite=False) as path:
+            path.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
+
+
+def saved_files(folder: Path) -> SlotFiles:
+    """What `save_model` wrote. Raises WeightsError for a folder without the backbone."""
+    files = {
+        slot.name: {path.relative_to(home).as_posix(): path for path in home.rglob("*") if path.is_file()}
+        for slot in SLOTS
+        if (home := folder / slot.name).is_dir()
+    }
+    if "svd-xt" not in files:
+        raise WeightsError(f"{folder} holds no saved pipeline: it should have a folder svd-xt.")
+    return files
 
 
 def read_config(path: Path) -> dict[str, Any]:

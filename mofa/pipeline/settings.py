@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+Densifier = Literal["cmp", "edge-aware"]
 Offload = Literal["none", "model", "block"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -15,7 +16,7 @@ class DiffusionSettings:
 
     model: Literal["svd-xt"] = "svd-xt"
     """The image-to-video model; its weights come from `mofa models download`."""
-    densifier: Literal["cmp", "edge-aware"] = "cmp"
+    densifier: Densifier = "cmp"
     """What spreads hints over the picture: the CMP network, or the picture's edges without weights."""
     steps: int = 25
     """Denoising steps; more are slower and finer."""

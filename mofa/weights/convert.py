@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -173,8 +174,18 @@ def convert(path: Path, destination: Path, overwrite: bool = False) -> None:
     """
     tensors = read_checkpoint(path)
     metadata = {"format": "pt", "source": path.name, "source_sha256": sha256_of(path)}
+    save_checkpoint(tensors, destination, metadata, overwrite)
+
+
+def save_checkpoint(
+    tensors: Mapping[str, Tensor],
+    destination: Path,
+    metadata: Mapping[str, str] = MappingProxyType({"format": "pt"}),
+    overwrite: bool = False,
+) -> None:
+    """Writes tensors as safetensors. Raises OutputError: the file exists or cannot be written."""
     with replacing(destination, overwrite) as hidden:
-        _safetensors().torch.save_file(_separate(tensors), hidden, metadata)
+        _safetensors().torch.save_file(_separate(tensors), hidden, dict(metadata))
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

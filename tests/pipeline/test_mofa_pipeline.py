@@ -1,0 +1,169 @@
+"""The whole diffusion renderer at toy size: same classes, random weights, 64 x 64, 5 frames, 2 steps."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mofa.errors import Cancelled, InputError, WeightsError
+from mofa.evaluation.stages import toy_networks
+from mofa.pipeline.diffusion import (
+    AdapterHalves,
+    DiffusionModel,
+    asked_size,
+    render_diffusion,
+    window_of_64,
+)
+from mofa.pipeline.mofa_pipeline import MofaPipeline
+from mofa.pipeline.placement import Placement
+from mofa.pipeline.settings import DiffusionSettings
+from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
+
+CPU = torch.device("cpu")
+SETTINGS = DiffusionSettings(steps=2, window=25, device="cpu", precision="float32")
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def model() -> DiffusionModel:
+    torch.manual_seed(0)
+    toy = toy_networks(CPU, torch.float32)
+    halves = {name: AdapterHalves(toy.encoders[name], toy.adapters[name]) for name in toy.adapters}
+    return DiffusionModel(toy.backbone, halves, toy.densifier.network)
+
+
+@pytest.fixture(scope="module")
+def picture() -> torch.Tensor:
+    return torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def branch(adapter: str, region: torch.Tensor | None = None, frames: int = FRAMES) -> MotionBranch:
+    generator = torch.Generator().manual_seed(2)
+    flow = 4 * torch.randn(frames - 1, 2, 64, 64, generator=generator)
+    valid = torch.ones(frames - 1, 1, 64, 64, dtype=torch.bool)
+    sketch = torch.rand(frames, 3, 64, 64, generator=generator) if adapter == "landmark" else None
+    return MotionBranch(
+        adapter, FlowField(flow, valid), torch.ones(1, 64, 64) if region is None else region, sketch
+    )
+
+
+def render(model, picture, branches, settings=SETTINGS, frames=FRAMES, seed=3, **more):
+    source = SourceImage(picture, CropBox(0.0, 0.0, 64.0, 64.0, 64, 64))
+    camera = torch.eye(2, 3).expand(frames - 1, 2, 3)
+    plan = MotionPlan(tuple(branches), camera, frames)
+    placement = more.pop("placement", Placement(CPU))
+    return render_diffusion(source, plan, model, settings, placement, seed, **more)
+
+
+left = torch.zeros(1, 64, 64)
+left[..., :32] = 1
+HYBRID = [branch("landmark", left), branch("trajectory", 1 - left)]
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [[branch("trajectory")], [branch("landmark")], HYBRID],
+    ids=["trajectory", "landmark", "hybrid"],
+)
+@pytest.mark.parametrize("offload", ["none", "model", "block"])
+def test_every_control_renders_and_offloading_changes_nothing(model, picture, branches, offload):
+    begin = time.perf_counter()
+    frames = render(model, picture, branches, placement=Placement(CPU, offload))
+    assert frames.shape == (FRAMES, 3, 64, 64)
+    assert torch.equal(frames, render(model, picture, branches))
+    assert time.perf_counter() - begin < 20
+
+
+def test_adapters_act_and_at_strength_zero_they_do_not(model, picture):
+    plain = render(model, picture, [])
+    assert not torch.equal(plain, render(model, picture, [branch("trajectory")]))
+    silent = replace(SETTINGS, trajectory_strength=0.0)
+    assert torch.equal(plain, render(model, picture, [branch("trajectory")], silent))
+
+
+def test_step_independent_work_is_done_once(model, picture, monkeypatch):
+    calls = []
+    for name, halves in model.adapters.items():
+        forward = type(halves.encoder).forward
+        monkeypatch.setattr(
+            type(halves.encoder),
+            "forward",
+            lambda self, *a, name=name, forward=forward: calls.append(name) or forward(self, *a),
+        )
+    render(model, picture, HYBRID, replace(SETTINGS, steps=25, window=3, stride=2))
+    assert sorted(calls) == ["landmark", "trajectory"]
+
+
+def test_a_clip_no_longer_than_the_window_is_the_plain_pass(model, picture):
+    plain = render(model, picture, HYBRID, replace(SETTINGS, window=FRAMES, stride=2))
+    assert torch.equal(plain, render(model, picture, HYBRID, replace(SETTINGS, window=25)))
+
+
+@pytest.mark.parametrize("branches", ["trajectory", "landmark", "hybrid"])
+def test_long_clips_of_every_control(model, picture, branches):
+    if branches == "hybrid":
+        parts = [branch("landmark", left, 9), branch("trajectory", 1 - left, 9)]
+    else:
+        parts = [branch(branches, None, 9)]
+    frames = render(model, picture, parts, replace(SETTINGS, window=5, stride=2), frames=9)
+    assert frames.shape == (9, 3, 64, 64)
+
+
+def test_slices_and_single_halves_save_memory_and_change_nothing(model, picture):
+    usual = render(model, picture, HYBRID).float()
+    frugal = render(model, picture, HYBRID, replace(SETTINGS, halves_at_once=1)).float()
+    assert (usual - frugal).abs().max() <= 1
+
+
+def test_a_cancelled_run_stops_at_the_step(model, picture):
+    seen = []
+
+    def stop(step: int, latents: torch.Tensor, clean: torch.Tensor, /) -> None:
+        seen.append(step)
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        render(model, picture, HYBRID, callback=stop)
+    assert seen == [0]
+
+
+def test_a_branch_without_its_adapter_is_refused(model, picture):
+    lone = DiffusionModel(model.backbone, {"trajectory": model.adapters["trajectory"]})
+    with pytest.raises(InputError, match="landmark adapter"):
+        render(lone, picture, HYBRID)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 70), (64, 64), (130, 190)])
+def test_any_size_comes_back_as_asked(width, height):
+    for fit in ("pad", "crop"):
+        window = window_of_64(height, width, replace(SETTINGS, fit_64=fit))
+        assert window.working_width % 64 == 0
+        assert window.working_height % 64 == 0
+        frames = torch.zeros(2, 3, window.working_height, window.working_width)
+        assert asked_size(frames, window, height, width).shape == (2, 3, height, width)
+
+
+CONTROLS = [{"kind": "track", "points": "20,20 40,20"}, {"kind": "camera", "move": "zoom 1.1"}]
+
+
+def test_the_pipeline_from_python(model, picture, tmp_path):
+    pipe = MofaPipeline(model, SETTINGS)
+    first = pipe(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames
+    assert first.shape == (FRAMES, 3, 60, 72)
+    pipe.enable_model_cpu_offload("cpu")
+    assert torch.equal(first, pipe(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames)
+
+    pipe.save_pretrained(tmp_path)
+    again = MofaPipeline.from_pretrained(tmp_path, settings=SETTINGS).to("cpu")
+    assert torch.equal(first, again(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames)
+
+
+def test_absent_weights_are_one_clear_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"mofa models download .*--renderer warp"):
+        MofaPipeline.from_pretrained("svd-xt", settings=SETTINGS)
+    with pytest.raises(WeightsError, match="no saved pipeline"):
+        MofaPipeline.from_pretrained(Path(tmp_path), settings=SETTINGS)
