@@ -74,7 +74,7 @@ def machine() -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table; all columns but the first hold numbers."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
@@ -123,7 +123,7 @@ def wait_for(process: subprocess.Popen[str]) -> tuple[float | None, int | None]:
 def measure_help() -> list[str]:
     """The median of five, the first one left out."""
     seconds = [run_mofa("--help").seconds for _ in range(6)][1:]
-    return table(("", "seconds", "goal"), [("`mofa --help`", f"{statistics.median(seconds):.2f}", "0.7")])
+    return markdown(("", "seconds", "goal"), [("`mofa --help`", f"{statistics.median(seconds):.2f}", "0.7")])
 
 
 def measure_warp() -> list[str]:
@@ -149,7 +149,7 @@ def measure_warp() -> list[str]:
                     "at most 1" if len(runs) > 1 else "12 s, 2 GB",
                 )
             )
-    return table(("", "seconds", "CPU seconds", *stages, "peak GB", "against linear", "goal"), rows)
+    return markdown(("", "seconds", "CPU seconds", *stages, "peak GB", "against linear", "goal"), rows)
 
 
 def shown(value: float | None, unit: float = 1.0) -> str:
@@ -210,7 +210,7 @@ def measure_densify() -> list[str]:
     picture = textured(512, 512)
     spent = [seconds_of(lambda: densify(picture, hints, None)) for _ in range(3)]
     row = ("24 steps, 512 x 512, 20 hints", f"{statistics.median(spent):.2f}", f"{spent[0]:.2f}", "2")
-    return table(("", "seconds", "first call", "goal"), [row])
+    return markdown(("", "seconds", "first call", "goal"), [row])
 
 
 def seconds_of(run: Callable[[], Any]) -> float:
@@ -233,9 +233,22 @@ def measure_cost() -> list[str]:
         work = (f"{value / 1e12:.2f}" for value in (cost.flop, cost.flop - cost.attention_flop))
         memory = (cost.parameter_bytes, cost.peak_bytes, cost.resident_bytes)
         rows.append((counted.stage, *work, *(f"{value / 1e9:.2f}" for value in memory)))
-    return table(
+    return markdown(
         ("", "TFLOP", "without attention's products", "weights GB", "tensors GB", "together GB"), rows
     )
+
+
+def measure_motion() -> list[str]:
+    """Motion told from ten hints on real clips, against simpler ways to tell it; docs/motion.md keeps it."""
+    from mofa.evaluation.motion_bench import run, table, write_table
+    from tools.fetch_clips import FOLDER, fetch_clips
+
+    clips = ROOT / FOLDER
+    skipped = fetch_clips(clips)
+    rows = run(clips)
+    if rows:
+        write_table(rows, ROOT / "docs" / "motion.md")
+    return [table(rows), "", *skipped]
 
 
 @dataclass(frozen=True)
@@ -252,6 +265,7 @@ SECTIONS = {
     "warp": Section("A photo, three tracks, warp renderer: the whole process", measure_warp),
     "densify": Section("Dense motion from hints", measure_densify),
     "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),
+    "motion": Section("Motion told from hints on real clips", measure_motion),
 }
 
 

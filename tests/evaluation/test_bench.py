@@ -10,13 +10,13 @@ from mofa.apps.bench_command import add_parser, clip_size, counted_table, measur
 from mofa.errors import InputError
 from mofa.evaluation.bench import (
     META,
+    CountedStage,
     MeasuredStage,
     bench_diffusion,
-    count_diffusion,
     matrix_product_rate,
     timed,
 )
-from mofa.evaluation.cost import Cost
+from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import TOY_SIZE, ClipSize, stages, toy_networks
 
 CPU = torch.device("cpu")
@@ -34,24 +34,31 @@ STAGES = [
 
 
 @pytest.fixture(scope="module")
-def counted() -> dict[str, Cost]:
-    rows = count_diffusion(toy_networks, TOY_SIZE, torch.float32)
-    return {row.stage: row.cost for row in rows}
+def heard() -> list[int]:
+    return []
 
 
-def test_every_stage_is_timed_once_in_its_order(counted: dict[str, Cost]) -> None:
-    heard: list[int] = []
-    rows = bench_diffusion(
-        toy_networks,
-        TOY_SIZE,
-        CPU,
-        torch.float32,
-        repeats=1,
-        progress=lambda _, done, total: heard.append(done),
-    )
-    assert [row.stage for row in rows] == list(counted) == STAGES
-    assert all(row.seconds > 0 and row.peak_bytes is None for row in rows)
-    assert [row.cost for row in rows] == list(counted.values())
+@pytest.fixture(scope="module")
+def measured(heard: list[int]) -> list[MeasuredStage]:
+    def listen(_: str, done: int, total: int, /) -> None:
+        heard.append(done)
+
+    return bench_diffusion(toy_networks, TOY_SIZE, CPU, torch.float32, repeats=1, progress=listen)
+
+
+@pytest.fixture(scope="module")
+def counted(measured: list[MeasuredStage]) -> dict[str, Cost]:
+    return {row.stage: row.cost for row in measured}
+
+
+def count_stage(name: str, size: ClipSize, dtype: torch.dtype) -> Cost:
+    listed = {stage.name: stage for stage in stages(toy_networks(META, dtype), size)}
+    return count(listed[name].function, *listed[name].arguments)
+
+
+def test_every_stage_is_timed_once_in_its_order(measured: list[MeasuredStage], heard: list[int]) -> None:
+    assert [row.stage for row in measured] == STAGES
+    assert all(row.seconds > 0 and row.peak_bytes is None for row in measured)
     assert heard == list(range(1, len(STAGES) + 1))
 
 
@@ -64,24 +71,18 @@ def test_a_whole_step_is_the_sum_of_its_parts(counted: dict[str, Cost]) -> None:
 
 
 def test_twice_the_frames_are_twice_the_work_but_for_attention_over_time() -> None:
-    short, long = (
-        {row.stage: row.cost for row in count_diffusion(toy_networks, ClipSize(64, 64, n), torch.float32)}
-        for n in (4, 8)
-    )
-    spatial = {s: cost.flop - cost.attention_flop for s, cost in short.items()}
-    # The mean over a clip's first frame, time ids and the picture's embedding are the same for any length.
-    for stage in ("step, UNet", "step, trajectory", "step, landmark"):
-        work = long[stage].flop - long[stage].attention_flop
-        assert work == pytest.approx(2 * spatial[stage], rel=0.02)
-        assert long[stage].attention_flop > 2 * short[stage].attention_flop
-    assert long["encode"].flop == short["encode"].flop
+    short, long = (count_stage("step, trajectory", ClipSize(64, 64, n), torch.float32) for n in (4, 8))
+    assert long.attention_flop > 2 * short.attention_flop
+    # What a step is told about the whole clip is embedded once, whatever the length.
+    assert long.flop - long.attention_flop == pytest.approx(2 * (short.flop - short.attention_flop), rel=0.02)
 
 
 def test_half_the_precision_is_half_the_memory_of_a_step(counted: dict[str, Cost]) -> None:
-    halved = {row.stage: row.cost for row in count_diffusion(toy_networks, TOY_SIZE, torch.bfloat16)}
-    assert halved["step, UNet"].parameter_bytes * 2 == counted["step, UNet"].parameter_bytes
-    assert halved["step, UNet"].peak_bytes < 0.6 * counted["step, UNet"].peak_bytes
-    assert halved["step, UNet"].flop == counted["step, UNet"].flop
+    whole = counted["step, trajectory"]
+    halved = count_stage("step, trajectory", TOY_SIZE, torch.bfloat16)
+    assert halved.parameter_bytes * 2 == whole.parameter_bytes
+    assert halved.peak_bytes < 0.6 * whole.peak_bytes
+    assert halved.flop == whole.flop
 
 
 def test_the_weights_of_all_networks_are_those_the_stages_read(counted: dict[str, Cost]) -> None:
@@ -115,16 +116,16 @@ def test_speed_is_work_over_time_and_shown_as_a_share() -> None:
     cost = Cost(flop=3 * 10**12, attention_flop=0, peak_bytes=10**9, parameter_bytes=2 * 10**9)
     row = MeasuredStage("step, UNet", cost, seconds=0.5, peak_bytes=4 * 10**9)
     assert row.flop_per_second == 6e12
-    measured = measured_table([row], product_rate=12e12, title="")
-    cells = [next(iter(column.cells)) for column in measured.columns]
+    table = measured_table([row], product_rate=12e12, title="")
+    cells = [next(iter(column.cells)) for column in table.columns]
     assert cells == ["step, UNet", "0.5000", "4.00", "3.000", "6.00", "50.0%"]
 
 
-def test_the_counted_table_adds_weights_and_tensors(counted: dict[str, Cost]) -> None:
-    rows = count_diffusion(toy_networks, TOY_SIZE, torch.float32)
-    table = counted_table(rows, "")
-    assert table.row_count == len(STAGES)
-    assert len(table.columns) == 6
+def test_the_counted_table_adds_weights_and_tensors() -> None:
+    cost = Cost(flop=3 * 10**12, attention_flop=10**12, peak_bytes=10**9, parameter_bytes=2 * 10**9)
+    table = counted_table([CountedStage("step, UNet", cost)], "")
+    cells = [next(iter(column.cells)) for column in table.columns]
+    assert cells == ["step, UNet", "3.00", "1.00", "2.00", "1.00", "3.00"]
 
 
 def test_options_are_read() -> None:
