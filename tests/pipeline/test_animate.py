@@ -55,7 +55,7 @@ TRACK = {"kind": "track", "points": "36,32 52,32"}
 def test_nothing_moves_when_nothing_is_asked_to(scene_folder):
     for still in ({"kind": "track", "points": "36,32"}, {"kind": "camera", "move": "still"}):
         frames = frames_of(scene_folder, [still])
-        source = torch.from_numpy(np.asarray(Image.open(scene_folder / "photo.png"))).permute(2, 0, 1)
+        source = torch.from_numpy(np.array(Image.open(scene_folder / "photo.png"))).permute(2, 0, 1)
         assert torch.equal(frames, source.expand_as(frames))
 
 
@@ -94,7 +94,7 @@ def test_percent_means_the_same_at_any_size(scene_folder):
     }
     small = plan(request(scene_folder, [control])).motion.plan.branches[0].flow.pixels
     large = plan(request(scene_folder, [control], size="192x128")).motion.plan.branches[0].flow.pixels
-    assert large[-1, 0].max() == pytest.approx(2 * small[-1, 0].max(), rel=0.02)
+    assert float(large[-1, 0].max()) == pytest.approx(2 * float(small[-1, 0].max()), rel=0.02)
 
 
 def test_a_loop_that_goes_there_and_back_ends_where_it_began(scene_folder):
@@ -108,7 +108,7 @@ def test_a_reference_video_drives_the_picture(scene_folder, tmp_path):
     write_clip(driven.clip, tmp_path / "drive.mp4")
     flow = plan(request(scene_folder, [{"kind": "reference", "video": str(tmp_path / "drive.mp4")}]))
     inner = flow.motion.plan.branches[0].flow.pixels[-1, 0, 16:48, 24:72]
-    assert float(inner.median()) == pytest.approx(4.0, abs=0.5)
+    assert float(inner.median()) == pytest.approx(8.0, abs=0.5)
 
 
 def test_every_output_is_written_and_the_scene_repeats_the_run(scene_folder, tmp_path, capsys):
