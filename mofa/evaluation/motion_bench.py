@@ -1,0 +1,162 @@
+"""How well a few hints tell the motion of a real clip.
+
+Points are tracked through 17 frames. Six moving ones, far apart, and four still ones become hints;
+the motion of all other moving points is predicted and compared with their tracks. The rivals need no
+picture: the nearest hint's motion, and the mean of all hints weighted by inverse squared distance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from mofa.media.track_points import track_points
+from mofa.media.video import read_video
+from mofa.models.edge_aware import densify
+from mofa.tensors.flow import sample
+from mofa.types import SparseMotion, TrackSet
+
+NUM_FRAMES = 17
+NUM_MOVING, NUM_STILL = 6, 4
+SUFFIXES = (".mp4", ".avi", ".mpg", ".mov", ".gif", ".webm")
+BEGIN, END = "<!-- motion table: written by make bench -->", "<!-- end of motion table -->"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Mean end-point errors in pixels over all steps: of moving points, and of still ones (`ground`)."""
+
+    ours: float
+    nearest: float
+    inverse_distance: float
+    ours_ground: float
+    nearest_ground: float
+    inverse_distance_ground: float
+
+    @property
+    def ratio(self) -> float:
+        """Our error over the better rival's; below 1 we win."""
+        return self.ours / min(self.nearest, self.inverse_distance)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip and its mean errors over `windows` stretches of 17 frames."""
+
+    clip: str
+    windows: int
+    errors: Errors
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Hints, and the points [N, 2] with their displacements [S, N, 2] to be told from them."""
+
+    hints: SparseMotion
+    points: Float[Tensor, "N 2"]
+    displacement: Float[Tensor, "S N 2"]
+    moving: Bool[Tensor, "N"]
+
+
+def run(clips: Path, windows: int = 5) -> list[Row]:
+    """One row per clip in the folder that has moving and still points in some window."""
+    rows = []
+    for path in sorted(p for p in clips.rglob("*") if p.suffix in SUFFIXES):
+        found = [e for frames in stretches(read_video(path).frames, windows) if (e := measure(frames))]
+        if found:
+            rows.append(Row(path.stem, len(found), mean_errors(found)))
+    return rows
+
+
+def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[Tensor, "17 3 H W"]]:
+    """Evenly spread stretches of 17 frames; a clip that is too short has none."""
+    last = len(frames) - NUM_FRAMES
+    if last >= 0:
+        for start in torch.linspace(0, last, windows).round().long().unique().tolist():
+            yield frames[start : start + NUM_FRAMES]
+
+
+def measure(frames: UInt8[Tensor, "T 3 H W"]) -> Errors | None:
+    """Errors on one stretch; None where too few points move or stand still to ask the question."""
+    trial = make_trial(track_points(frames), *frames.shape[-2:])
+    if trial is None:
+        return None
+    field = densify(frames[0].float() / 255, trial.hints)
+    read = sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
+    told = (read, nearest(trial), inverse_distance(trial))
+    apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in told])
+    return Errors(*apart[:, trial.moving].mean(dim=1).tolist(), *apart[:, ~trial.moving].mean(dim=1).tolist())
+
+
+def make_trial(tracks: TrackSet, height: int, width: int) -> Trial | None:
+    """The question that a stretch asks; None unless moving points are left over beside the hints.
+
+    Moving points end further than 3 px from their start, still ones stay within 1 px of it. The
+    choice among them is the spread that farthest-point sampling gives, and so always the same.
+    """
+    kept = tracks.points[tracks.visible.all(dim=1)]
+    start, displacement = kept[:, 0], (kept[:, 1:] - kept[:, :1]).transpose(0, 1)
+    moving = (displacement[-1].norm(dim=-1) > 3).nonzero()[:, 0]
+    still = (displacement.norm(dim=-1).amax(dim=0) < 1).nonzero()[:, 0]
+    if len(moving) <= NUM_MOVING or len(still) <= NUM_STILL:
+        return None
+    told = torch.cat([spread_out(start, moving, NUM_MOVING), spread_out(start, still, NUM_STILL)])
+    asked = torch.cat([moving, still])
+    asked = asked[~torch.isin(asked, told)]
+    known = torch.ones(len(displacement), len(told), dtype=torch.bool)
+    hints = SparseMotion(start[told], displacement[:, told], known, height, width)
+    return Trial(hints, start[asked], displacement[:, asked], torch.isin(asked, moving))
+
+
+def spread_out(points: Float[Tensor, "N 2"], among: Int[Tensor, "M"], count: int) -> Int[Tensor, "{count}"]:
+    """`count` of the points `among`, each as far as can be from those chosen before it."""
+    candidates = points[among]
+    chosen = [int((candidates - candidates.mean(dim=0)).norm(dim=-1).argmax())]
+    while len(chosen) < count:
+        chosen.append(int(torch.cdist(candidates, candidates[chosen]).amin(dim=1).argmax()))
+    return among[chosen]
+
+
+def nearest(trial: Trial) -> Float[Tensor, "S N 2"]:
+    """Every point moves as the hint nearest to it."""
+    return trial.hints.displacement[:, torch.cdist(trial.points, trial.hints.positions).argmin(dim=1)]
+
+
+def inverse_distance(trial: Trial) -> Float[Tensor, "S N 2"]:
+    """Every point moves as the mean of all hints, weighted by inverse squared distance (Shepard, 1968)."""
+    weight = torch.cdist(trial.points, trial.hints.positions).clamp(min=1e-6) ** -2
+    return torch.einsum("nh,shc->snc", weight / weight.sum(dim=1, keepdim=True), trial.hints.displacement)
+
+
+def mean_errors(errors: list[Errors]) -> Errors:
+    """The mean of every field."""
+    return Errors(**{f.name: sum(getattr(e, f.name) for e in errors) / len(errors) for f in fields(Errors)})
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: one line per clip, and the mean of the ratios."""
+    lines = [
+        "| clip | windows | ours | nearest hint | inverse distance | ours / better | ground: ours | nearest | inverse |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        e = row.errors
+        moving = f"{e.ours:.2f} | {e.nearest:.2f} | {e.inverse_distance:.2f} | {e.ratio:.2f}"
+        ground = f"{e.ours_ground:.2f} | {e.nearest_ground:.2f} | {e.inverse_distance_ground:.2f}"
+        lines.append(f"| {row.clip} | {row.windows} | {moving} | {ground} |")
+    if rows:
+        lines.append(f"| **mean** | | | | | **{sum(r.errors.ratio for r in rows) / len(rows):.2f}** | | | |")
+    return "\n".join(lines)
+
+
+def write_table(rows: list[Row], path: Path) -> None:
+    """Replace what stands between the marks in a Markdown file; raises ValueError without marks."""
+    text = path.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{path} has no place for the table: put the lines {BEGIN!r} and {END!r} there.")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
