@@ -139,7 +139,8 @@ def mean_errors(errors: list[Errors]) -> Errors:
 def table(rows: list[Row]) -> str:
     """Markdown: one line per clip, and the mean of the ratios."""
     lines = [
-        "| clip | windows | ours | nearest hint | inverse distance | ours / better | ground: ours | nearest | inverse |",
+        "| clip | windows | ours | nearest hint | inverse distance | ours / better "
+        "| ground: ours | nearest | inverse |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

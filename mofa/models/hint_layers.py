@@ -81,6 +81,12 @@ def find_layers(
     slow = (furthest <= settings.still_px) | (furthest <= settings.slow_share * furthest.max())
     fast = np.flatnonzero(~slow)
 
+    if (
+        not slow.any()
+        and _spans(positions, size, settings.span)
+        and _disagreement(told, everyone) <= settings.tight
+    ):
+        return [Layer(everyone, np.ones(cells.word.shape, dtype=bool))]
     if len(ground):
         groups = alike(np.setdiff1d(everyone, ground), motion, settings.alike)
         return things(cells, told, ground, groups, everyone[:0], parts)
@@ -109,7 +115,7 @@ def ground_hints(told: Told, settings: LayerSettings) -> Indices:
         misfit = np.sqrt((error**2).mean(axis=(0, 2)))
         if typical <= settings.still_px:
             break
-        if np.sqrt((misfit**2).mean()) <= max(0.3, settings.tight * typical):
+        if misfit.max() <= max(0.5, settings.tight * typical):
             return agreed
         agreed = np.delete(agreed, misfit.argmax())
     return agreed[:0]
