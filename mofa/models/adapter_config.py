@@ -58,6 +58,7 @@ NUMBERS = (
     "conditioning_channels",
     "matting_channels",
 )
+DOWN_BLOCKS = ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal")
 # What the class declares but an encoder without a decoder never uses.
 UNUSED = ("sample_size", "out_channels", "up_block_types", "num_frames")
 
@@ -82,12 +83,18 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
     unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED})
     if unknown:
         raise WeightsError(f"{source} has fields this adapter does not know: {', '.join(unknown[:3])}.")
-    num_blocks = len(fields.get("block_out_channels", AdapterConfig.block_out_channels))
+    widths = fields.get("block_out_channels", AdapterConfig.block_out_channels)
+    num_blocks = len(widths) if _has_form("block_out_channels", widths) else 0
     known = {name: value for name, value in fields.items() if name not in UNUSED}
     for name in PER_BLOCK:
-        if isinstance(known.get(name), int):
-            known[name] = (known[name],) * num_blocks
-    sizes: dict[str, Any] = {n: tuple(value) if n in LISTS else int(value) for n, value in known.items()}
+        if _is_size(known.get(name)):
+            known[name] = [known[name]] * num_blocks
+    for name, value in known.items():
+        if not _has_form(name, value):
+            raise WeightsError(
+                f"{source} has {name} = {value!r}, which is no size: take the released config.json."
+            )
+    sizes: dict[str, Any] = {n: tuple(value) if n in LISTS else value for n, value in known.items()}
     config = AdapterConfig(**sizes)
     for name in (*PER_BLOCK, "down_block_types"):
         if len(getattr(config, name)) != num_blocks:
@@ -96,6 +103,21 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
                 "take the released config.json."
             )
     return config
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _has_form(name: str, value: object) -> bool:
+    """Whether a field's value is of the kind that its name asks for."""
+    if name in NUMBERS:
+        return _is_size(value)
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    if name == "down_block_types":
+        return all(kind in DOWN_BLOCKS for kind in value)
+    return all(map(_is_size, value))
 
 
 def released_fields(config: AdapterConfig) -> dict[str, Any]:

@@ -226,24 +226,23 @@ class SparseToDense:
         """Motion everywhere from motion at the hints.
 
         `image` is 0..1; the flow is in its pixels, for as many steps as the hints have. Motions beyond
-        `reach` pixels of the network's grid come out no longer than that. `valid` is False outside
-        `region` and at steps for which no hint is known, and the flow is 0 there.
+        `reach` pixels of the network's grid come out no longer than that. With a region (0..1), hints
+        outside of it are not heard; there, and at steps for which no hint is known, `valid` is False and
+        the flow 0.
         """
         side = self.network.config.side
         height, width = image.shape[-2:]
-        square = F.interpolate(
-            image[None], (side, side), mode="bilinear", antialias=True, align_corners=False
-        )
-        features = self.network.encode(square * 2 - 1)
+        inside = torch.ones_like(image[:1]) if region is None else (region > 0).to(image)
         displacement, known = rasterise(hints, side, side)
+        known = known & (F.adaptive_max_pool2d(inside, side) > 0)
+        square = F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)
+        features = self.network.encode(square * 2 - 1)
+        valid = (inside > 0) & known.any(dim=(1, 2, 3), keepdim=True)
         steps = len(displacement)
         flow = image.new_empty(steps, 2, height, width)
         for start in range(0, steps, self.steps_at_once):
             chunk = slice(start, start + self.steps_at_once)
-            flow[chunk] = resize_flow(
-                self.network(features, displacement[chunk], known[chunk]), height, width, "nearest"
-            )
+            dense = self.network(features, displacement[chunk] * known[chunk], known[chunk])
+            flow[chunk] = resize_flow(dense, height, width, "nearest")
             progress("densify", min(chunk.stop, steps), steps)
-        painted = torch.ones_like(flow[:1, :1], dtype=torch.bool) if region is None else region[None] > 0.5
-        valid = painted & hints.known.any(dim=1)[:, None, None, None]
         return FlowField(pixels=flow * valid, valid=valid)
