@@ -245,9 +245,9 @@ def measure_motion() -> list[str]:
 
     clips = ROOT / FOLDER
     skipped = fetch_clips(clips)
-    rows = run(clips)
-    if rows:
-        write_table(rows, ROOT / "docs" / "motion.md")
+    rows, page = run(clips), ROOT / "docs" / "motion.md"
+    if rows and page.exists():
+        write_table(rows, page)
     return [table(rows), "", *skipped]
 
 

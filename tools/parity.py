@@ -69,7 +69,7 @@ class Comparison:
         return relative_error(self.ours, self.reference)
 
     def limit(self, wanted: float) -> float:
-        """The largest error that counts as agreement: float32 runs need not be closer than rounding lets them."""
+        """The largest error that counts as agreement: float32 runs need not be closer than rounding lets."""
         return max(wanted, 2 * self.rounding)
 
 

@@ -25,6 +25,8 @@ class LayerSettings:
     """Share of the picture that hints must enclose to speak for the ground."""
     tight: float = 0.3
     """Misfit, as a share of the motion, up to which hints agree on one affine motion ..."""
+    steepest: float = 0.4
+    """Change of motion per pixel above which an affine motion is no camera's (a still half, a fast half)."""
     loose: float = 0.75
     """... and up to which they still tell of one scene, when there is nothing that tells of two."""
     scene_span: float = 0.03
@@ -116,7 +118,8 @@ def ground_hints(told: Told, settings: LayerSettings) -> Indices:
         if typical <= settings.still_px:
             break
         if misfit.max() <= max(0.5, settings.tight * typical):
-            return agreed
+            steep = _steepest(told.positions[agreed], told.motion[:, agreed]) > settings.steepest
+            return agreed[:0] if steep else agreed
         agreed = np.delete(agreed, misfit.argmax())
     return agreed[:0]
 
@@ -193,6 +196,13 @@ def _disagreement(told: Told, hints: Indices) -> float:
     """How far hints are from what the others predict, as a share of their motion (root mean squares)."""
     error = leave_one_out(told.positions[hints], told.motion[:, hints], _unit(told.size))
     return float(np.sqrt((error**2).mean() / max(1e-12, (told.motion[:, hints] ** 2).mean())))
+
+
+def _steepest(positions: Array, motion: Array) -> float:
+    """The largest singular value, over all steps, of the slopes of the affine motion through the hints."""
+    around = positions - positions.mean(axis=0)
+    slopes = np.einsum("in,snc->sic", np.linalg.pinv(around), motion)
+    return float(np.linalg.norm(slopes, ord=2, axis=(1, 2)).max())
 
 
 def _spans(positions: Array, size: tuple[int, int], share: float) -> bool:
