@@ -29,11 +29,11 @@ $(VENV)/bin/python:
 # torch first, on its own: with it in place nothing below can pull another build in.
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) torch
-	$(PIP) -e .
+	$(PIP) -e ".[faces]"
 	@touch $@
 
 $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,diffusion]"
+	$(PIP) -e ".[dev,diffusion,faces,studio]"
 	@touch $@
 
 clean:
