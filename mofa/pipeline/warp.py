@@ -13,20 +13,21 @@ continues mirrored.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mofa.pipeline.layers import Layer, LayerSettings, length, neighbour_jump, take_apart
+from mofa.media.image import to_bytes
+from mofa.pipeline.layers import RAMP, Layer, LayerSettings, length, neighbour_jump, take_apart
 from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, remove_camera, sample
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import local_maximum
 from mofa.tensors.splat import splat
-from mofa.types import MotionPlan, Progress, SourceImage, silent
+from mofa.types import FlowField, MotionPlan, Progress, SourceImage, silent
 
 STILL = 0.01
 """Pixels: less motion than this against the scene is none (rounding of the camera's inverse)."""
@@ -60,8 +61,10 @@ def render_warp(
     T is the plan's number of frames, one less with `settings.loop`.
     """
     num_frames = plan.num_frames - settings.loop
+    rows, columns = window_of_motion(plan)
+    picture, plan = source.pixels[:, rows, columns], cut_plan(plan, rows, columns)
     back, front = take_apart(
-        source.pixels,
+        picture,
         lambda: (
             motion.displacement
             for frame in range(num_frames)
@@ -70,14 +73,55 @@ def render_warp(
         movable(plan),
         settings.layers,
     )
-    frames = source.pixels.new_empty(num_frames, *source.pixels.shape, dtype=torch.uint8)
+    frames = to_bytes(source.pixels).repeat(num_frames, 1, 1, 1)
     for frame in range(num_frames):
-        mixed = torch.zeros_like(source.pixels)
+        mixed = torch.zeros_like(picture)
         for share, motion in motions_of_frame(plan, settings, frame):
-            mixed += share * render_frame(source.pixels, back, front, motion)
-        frames[frame] = (mixed * 255).round().byte()
+            mixed += share * render_frame(picture, back, front, motion)
+        frames[frame, :, rows, columns] = to_bytes(mixed)
         progress("render", frame + 1, num_frames)
     return frames
+
+
+def window_of_motion(plan: MotionPlan) -> tuple[slice, slice]:
+    """Rows and columns outside which no frame differs from the photo, with surroundings to fill holes from.
+
+    The whole picture where the camera moves, and where nothing does.
+    """
+    height, width = plan.branches[0].region.shape[1:]
+    camera_rests = torch.equal(plan.camera, torch.eye(2, 3).to(plan.camera).expand_as(plan.camera))
+    peaks = [
+        (branch.flow.pixels * branch.flow.valid).abs().amax((0, 1)) * (branch.region[0] > 0)
+        for branch in plan.branches
+    ]
+    peak = torch.stack(peaks).amax(0)
+    if not camera_rests or not (peak > STILL).any():
+        return slice(0, height), slice(0, width)
+    # A loop's dissolve moves things by up to two displacements.
+    reach = 2 * int(peak.max().ceil()) + RAMP
+    spans = []
+    for other_axis, side in ((1, height), (0, width)):
+        moving = (peak > STILL).any(other_axis).nonzero()
+        first, last = int(moving.min()), int(moving.max()) + 1
+        margin = reach + max(64, (last - first) // 4)
+        spans.append(slice(max(0, first - margin), min(side, last + margin)))
+    return spans[0], spans[1]
+
+
+def cut_plan(plan: MotionPlan, rows: slice, columns: slice) -> MotionPlan:
+    """The plan as far as it concerns a window; displacements need no change where the camera rests."""
+    branches = [
+        replace(
+            branch,
+            flow=FlowField(
+                branch.flow.pixels[:, :, rows, columns],
+                branch.flow.valid[:, :, rows, columns],
+            ),
+            region=branch.region[:, rows, columns],
+        )
+        for branch in plan.branches
+    ]
+    return replace(plan, branches=tuple(branches))
 
 
 def motions_of_frame(plan: MotionPlan, settings: WarpSettings, frame: int) -> Iterator[tuple[float, Motion]]:
