@@ -1,0 +1,33 @@
+"""Sound as numbers: channels to one, one rate to another."""
+
+from math import gcd
+
+import torch
+from jaxtyping import Float
+from scipy.signal import resample_poly
+from torch import Tensor
+
+from mofa.types import Waveform
+
+
+def mono(sound: Waveform) -> Float[Tensor, "L"]:
+    """The mean of all channels."""
+    return sound.samples.mean(dim=0)
+
+
+def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[Tensor, "*C M"]:
+    """The same sound at `new_rate` samples per second, low-passed where that is fewer.
+
+    M = ceil(L * new_rate / rate). Time 0 stays where it is. Beyond both ends the sound counts as silence.
+    """
+    if rate == new_rate:
+        return samples
+    shared = gcd(rate, new_rate)
+    signal = samples.detach().cpu().numpy()
+    slower = resample_poly(signal, new_rate // shared, rate // shared, axis=-1)
+    return torch.from_numpy(slower).to(samples)
+
+
+def mono_at(sound: Waveform, rate: int) -> Float[Tensor, "L"]:
+    """One channel at `rate` samples per second: what speech networks listen to."""
+    return resample(mono(sound), sound.rate, rate)
