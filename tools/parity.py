@@ -25,6 +25,7 @@ from torch import Tensor
 
 from mofa.control.timing import Timing, progress
 from mofa.control.tracks import curve
+from mofa.media.sketch import draw_sketch
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.from_config import complete
@@ -112,7 +113,7 @@ Findings = Iterator[Comparison | Skipped]
 
 
 def landmarks(reference: Reference) -> Findings:
-    """Clicks to trajectories, landmarks to hints on the sparse-to-dense network's grid."""
+    """Clicks to trajectories, landmarks to hints on the network's grid and to line drawings."""
     name = next(name for name in reference if name.startswith("trajectory_") and name[11:].isdigit())
     frames = int(name.removeprefix("trajectory_"))
     yield reference.compare(name, curve(reference["trajectory_clicks"], progress(Timing(), frames)))
@@ -133,7 +134,9 @@ def landmarks(reference: Reference) -> Findings:
     yield reference.compare("sparse_rows", rows)
     yield reference.compare("sparse_cols", columns)
     yield reference.compare("sparse_values", displacement[:, :, rows, columns])
-    yield Skipped("sketch", "faces issue")
+    # The file holds half-precision numbers.
+    drawn = draw_sketch(reference["landmarks_xy"], height, width)
+    yield reference.compare("sketch", drawn.to(reference["sketch"].dtype))
 
 
 def sparse_to_dense(reference: Reference) -> Findings:

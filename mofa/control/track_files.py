@@ -234,11 +234,11 @@ def _shown(value: Any) -> str:
 
 
 def _from_npy(data: bytes) -> tuple[FileTrack, ...]:
-    return _array_tracks(_loaded(data), None)
+    return _array_tracks(load_arrays(data), None)
 
 
 def _from_npz(data: bytes) -> tuple[FileTrack, ...]:
-    arrays = _loaded(data)
+    arrays = load_arrays(data)
     if not isinstance(arrays, dict):
         raise InputError("it is a single array, not an archive: name it .npy.")
     named = [name for name in POINT_ARRAYS if name in arrays]
@@ -254,7 +254,8 @@ def _from_npz(data: bytes) -> tuple[FileTrack, ...]:
     return _array_tracks(arrays[(named or ending_in_2)[0]], visible)
 
 
-def _loaded(data: bytes) -> Any:
+def load_arrays(data: bytes) -> Any:
+    """What a NumPy file holds: one array (.npy) or arrays by name (.npz); InputError where it is neither."""
     try:
         content = np.load(io.BytesIO(data), allow_pickle=False)
         return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}

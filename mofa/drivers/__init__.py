@@ -1,0 +1,1 @@
+"""What drives a face: a video, speech, a file. Everything here ends in a LandmarkClip."""

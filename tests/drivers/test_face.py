@@ -1,0 +1,135 @@
+"""Faces are found, chosen and followed; where there is none, one sentence says what was tried."""
+
+import builtins
+
+import pytest
+import torch
+
+from mofa.drivers import face as face_module
+from mofa.drivers.face import (
+    MODEL,
+    Face,
+    choose_face,
+    find_face,
+    follow_face,
+    open_face_finder,
+    same_face,
+    windows_of,
+)
+from mofa.errors import InputError, ResourceError, WeightsError
+from mofa.tensors.face_points import NUM_MESH_POINTS, points_of_mesh
+
+pytest.importorskip("mediapipe")
+
+
+def opening_of(points: torch.Tensor) -> torch.Tensor:
+    return points[..., 66, 1] - points[..., 62, 1]
+
+
+def test_a_face_lies_where_it_was_drawn(person):
+    face, count = find_face(person())
+    assert count == 1
+    assert face.mesh.shape == (NUM_MESH_POINTS, 3)
+    assert face.score > 0.8
+    left_eye, right_eye = face.points[36:42].mean(0), face.points[42:48].mean(0)
+    assert left_eye.tolist() == pytest.approx([103, 118], abs=5)
+    assert right_eye.tolist() == pytest.approx([153, 118], abs=5)
+    assert face.points[60:68].mean(0).tolist() == pytest.approx([128, 179], abs=6)
+
+
+def test_of_several_faces_the_largest_is_first_and_a_click_chooses(person):
+    picture = torch.full((3, 256, 448), 128, dtype=torch.uint8)
+    picture[:, :, :256] = person()
+    picture[:, 60:220, 280:440] = person(size=160)
+    largest, count = find_face(picture)
+    assert count == 2
+    assert largest.points[:, 0].mean() < 256
+    for which in (2, (360.0, 140.0)):
+        other, _ = find_face(picture, which)
+        assert other.points[:, 0].mean() > 256
+    with pytest.raises(InputError, match="shows 2"):
+        find_face(picture, 3)
+
+
+def test_a_face_that_is_small_in_a_large_picture_is_found(person):
+    picture = torch.full((3, 700, 700), 128, dtype=torch.uint8)
+    picture[:, 500:660, 30:190] = person(size=160)
+    face, _ = find_face(picture)
+    assert face.points.mean(0).tolist() == pytest.approx([110, 590], abs=20)
+
+
+def test_where_there_is_no_face_the_message_says_what_was_tried():
+    with pytest.raises(InputError, match=r"64 x 48 pixels.*windows.*--landmarks"):
+        find_face(torch.zeros(3, 48, 64, dtype=torch.uint8), what="photo.jpg")
+    with pytest.raises(InputError, match="3 frames of 64 x 48"):
+        follow_face(torch.zeros(3, 3, 48, 64, dtype=torch.uint8), 25.0)
+
+
+def test_a_face_that_is_too_small_is_refused(person):
+    picture = torch.full((3, 200, 200), 128, dtype=torch.uint8)
+    picture[:, 60:124, 60:124] = person(size=64)
+    with pytest.raises(InputError, match="too small"):
+        find_face(picture)
+
+
+def test_a_still_video_does_not_move(person):
+    track = follow_face(person().expand(5, -1, -1, -1), 25.0)
+    points = track.landmarks.points
+    assert torch.equal(points, points[:1].expand_as(points))
+
+
+def test_a_moving_face_is_followed_and_gaps_are_bridged(person):
+    frames = torch.stack([person(turn=2.0 * frame) for frame in range(6)])
+    frames[2:4] = 128
+    track = follow_face(frames, 25.0)
+    assert track.gaps == ((2, 3),)
+    assert track.landmarks.score.tolist()[2:4] == [0.0, 0.0]
+    middles = track.mesh[:, :, 0].mean(1)
+    assert torch.allclose(middles.diff(), torch.full((5,), 2.0), atol=0.8)
+
+
+def test_an_open_mouth_is_seen(person):
+    frames = torch.stack([person(), person(opening=9.0)])
+    opening = opening_of(points_of_mesh(follow_face(frames, 25.0).mesh))
+    assert opening[1] > opening[0] + 10
+
+
+def test_windows_cover_the_picture_and_overlap():
+    seen = torch.zeros(50, 90)
+    for rows, columns in windows_of(50, 90):
+        seen[rows, columns] += 1
+    assert seen.min() >= 2
+    assert next(windows_of(50, 90)) == (slice(0, 50), slice(0, 90))
+
+
+def a_face(x: float) -> Face:
+    mesh = 50 * torch.rand(NUM_MESH_POINTS, 3, generator=torch.Generator().manual_seed(0))
+    return Face(mesh + torch.tensor([x, 0.0, 0.0]), 0.9, torch.zeros(52))
+
+
+def test_findings_that_overlap_are_one_face():
+    assert same_face(a_face(0), a_face(5))
+    assert not same_face(a_face(0), a_face(60))
+    assert choose_face([a_face(0), a_face(60)], (90.0, 20.0), "it").mesh[0, 0] > 60
+
+
+def test_without_mediapipe_one_sentence_names_the_extra(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("mediapipe"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ResourceError, match=r'pip install "mofa\[faces\]"'), open_face_finder():
+        pass
+
+
+def test_a_changed_model_file_is_refused(monkeypatch, tmp_path):
+    changed = tmp_path / "face_landmarker.task"
+    changed.write_bytes(MODEL.read_bytes()[:-1] + b"?")
+    for path in (changed, tmp_path / "missing.task"):
+        monkeypatch.setattr(face_module, "MODEL", path)
+        with pytest.raises(WeightsError, match="install mofa again"), open_face_finder():
+            pass
