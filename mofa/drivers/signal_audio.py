@@ -1,0 +1,129 @@
+"""Speech to face motion by signal processing alone: quick, no weights, any language."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.drivers.articulation import Articulation, articulate
+from mofa.drivers.voice import STEPS_PER_SECOND, Voice, listen
+from mofa.types import LandmarkClip, Waveform
+
+ATTACK, RELEASE = 0.025, 0.06
+"""Seconds in which lips part and close; they part faster."""
+LEAD = 0.03
+"""Seconds by which the mouth is moved forward: what following the voice delays it."""
+SETTLING = 0.25
+"""Seconds in which the mouth leaves the pose of the picture."""
+BLINK_SECONDS = 0.2
+BLINK_INTERVAL, SHORTEST_INTERVAL = 3.2, 1.0
+"""Mean and least seconds from one blink to the next (Bentivoglio et al. 1997: 17 a minute at rest)."""
+
+
+def signal_driver(
+    speech: Waveform, face: Float[Tensor, "68 2"], fps: float, num_frames: int, seed: int
+) -> LandmarkClip:
+    """A face that speaks: jaw and lips follow the voice, eyes blink, the head is never quite still.
+
+    Frame t is heard from t / fps to (t + 1) / fps. Frame 0 is the given face; beyond the end of the
+    speech, and in its pauses, the lips rest on each other. The same seed gives the same blinks and head,
+    however long the clip. The result is in the pixels of `face`; its score is 1.
+    """
+    voice = listen(speech)
+    jaw, spread, pressed, emphasis = (
+        at_frames(curve, fps, num_frames) for curve in (*mouth(voice), emphasised(voice))
+    )
+    time = torch.arange(num_frames) / fps
+    arrived = ease(time / SETTLING)
+    blinks_rng, head_rng = np.random.default_rng(seed).spawn(2)
+    sway = [drift(time, head_rng) for _ in range(4)]
+    curves = Articulation(
+        given=1 - arrived,
+        jaw=jaw,
+        spread=spread,
+        pressed=pressed,
+        lids=blinks(time, blinks_rng),
+        brows=(0.3 * sway[3] + 0.8 * arrived * emphasis).clamp(min=0),
+        roll=0.025 * sway[0],
+        turn=0.025 * sway[1],
+        nod=0.025 * sway[2] + 0.05 * arrived * emphasis,
+    )
+    moved = Articulation(**{name: curve.to(face) for name, curve in vars(curves).items()})
+    return LandmarkClip(points=articulate(face, moved), score=face.new_ones(num_frames), fps=fps)
+
+
+def mouth(voice: Voice) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
+    """Jaw, spread and pressed as `Articulation` has them, over the voice's steps.
+
+    Open vowels lower the jaw, close ones less; s shows the teeth; m presses the lips, and a short stop in
+    the middle of a phrase a little.
+    """
+    loud = voice.opening.clamp(0, 1.1)
+    jaw = torch.maximum(loud * (0.7 + 0.3 * voice.low_tongue), 0.12 * voice.hiss)
+    rounded = (1 - voice.front_tongue) * (1 - voice.low_tongue)
+    spread = (voice.front_tongue - rounded) * (loud / 0.25).clamp(0, 1) * (1 - voice.hiss) + 0.4 * voice.hiss
+    stopped = voice.active * (1 - jaw / 0.1).clamp(0, 1)
+    pressed = torch.maximum(voice.murmur, 0.4 * stopped)
+    return follow(jaw, ATTACK, RELEASE), follow(spread, 0.05, 0.05), follow(pressed, 0.03, 0.05)
+
+
+def emphasised(voice: Voice) -> Float[Tensor, "N"]:
+    """How much louder than the phrase around it a word is: what nods and raised brows go with."""
+    loud = voice.opening.clamp(0, 1)
+    return follow(loud, 0.12, 0.25) - follow(loud, 0.8, 0.8)
+
+
+def follow(curve: Float[Tensor, "N"], attack: float, release: float) -> Float[Tensor, "N"]:
+    """The curve drawn after by something with inertia: time constants in seconds for rising and falling.
+
+    Twice in a row, so that it starts as softly as it ends; at rest, at 0, before the first step.
+    """
+    up, down = (1 - math.exp(-2 / (seconds * STEPS_PER_SECOND)) for seconds in (attack, release))
+    values = curve.tolist()
+    for _ in range(2):
+        state = 0.0
+        for n, value in enumerate(values):
+            state += (up if abs(value) > abs(state) else down) * (value - state)
+            values[n] = state
+    return torch.tensor(values)
+
+
+def at_frames(curve: Float[Tensor, "N"], fps: float, num_frames: int) -> Float[Tensor, "T"]:
+    """The curve's mean over the time that each frame is shown, `LEAD` ahead; 0 beyond its end."""
+    steps = curve.double().numpy()
+    total = np.concatenate([[0.0], steps.cumsum()])
+    # Step n stands for the 10 ms around it.
+    edges = (np.arange(num_frames + 1) / fps + LEAD) * STEPS_PER_SECOND + 0.5
+    sums = np.interp(edges, np.arange(len(total)), total)
+    return torch.from_numpy(np.diff(sums) * fps / STEPS_PER_SECOND).float()
+
+
+def blinks(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
+    """Lids over time: closed in a third of a blink, opened in the rest, intervals as in people who talk."""
+    lids = torch.zeros_like(time)
+    begin = 0.6 + generator.exponential(BLINK_INTERVAL / 2)
+    while begin < float(time[-1]):
+        done = (time - begin) / BLINK_SECONDS
+        lids = torch.maximum(lids, torch.minimum(ease(3 * done), ease(1.5 * (1 - done))))
+        begin += SHORTEST_INTERVAL + generator.exponential(BLINK_INTERVAL - SHORTEST_INTERVAL)
+    return lids
+
+
+def drift(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
+    """A slow wandering about 0, from 0, within about -1..1: a few swings of periods that share no beat."""
+    periods = np.array([2.3, 3.7, 6.1]) * generator.uniform(0.85, 1.15, 3)
+    phases = generator.uniform(0, 2 * np.pi, 3)
+    swings = [
+        share * (torch.sin(2 * torch.pi * time / period + phase) - math.sin(phase))
+        for share, period, phase in zip((0.2, 0.3, 0.5), periods, phases, strict=True)
+    ]
+    # Half of the reach: the value at time 0, which is taken off, may be as far out as any other.
+    return ease(time / 2) * sum(swings, torch.zeros_like(time)) / 2
+
+
+def ease(share: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
+    """0 up to 0, 1 from 1 on, softly in between."""
+    clamped = share.clamp(0, 1)
+    return clamped * clamped * (3 - 2 * clamped)
