@@ -64,7 +64,7 @@ def say(sounds: str, seconds: float = 0.25) -> Waveform:
         if sound == "_":
             piece = torch.zeros(len(fade))
         elif sound == "m":
-            muffled = lfilter([0.1], [1, -0.97], voiced((250,), seconds).numpy())
+            muffled = lfilter([0.03], [1, -0.97], voiced((250,), seconds).numpy())
             piece = torch.from_numpy(muffled).float()
         elif sound == "s":
             hiss = torch.randn(len(fade), generator=generator)
