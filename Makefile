@@ -6,13 +6,20 @@ STAMP := $(VENV)/.installed
 STAMP_TEST := $(VENV)/.installed-test
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench examples schema clean
+.PHONY: demo test chromium check bench examples schema clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
 
-test: check
-	$(BIN)/python -m pytest
+test: check chromium
+	$(BIN)/python -m pytest -rs --no-fold-skipped
+
+# The studio's tests drive a browser. Where none can be installed unasked they are skipped, and say so.
+chromium:
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	  as_root=$$(test "$$(id -u)" = 0 && echo env || echo "sudo -n"); \
+	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq chromium; \
+	}; } >/dev/null 2>&1 || echo "no Chromium, and none could be installed: the browser tests will be skipped"
 
 check: $(STAMP_TEST)
 	$(BIN)/ruff check .

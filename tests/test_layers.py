@@ -21,7 +21,8 @@ HOME = {
     "diffusers": "models", "transformers": "models",
     "huggingface_hub": "weights",
     "mediapipe": "drivers",
-    "rich": "apps", "gradio": "apps", "ray": "apps",
+    "rich": "apps", "ray": "apps",
+    "gradio": "apps", "fastapi": "apps", "starlette": "apps", "uvicorn": "apps",
 }  # fmt: skip
 
 

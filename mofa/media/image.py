@@ -148,6 +148,12 @@ def save_png(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
     Image.fromarray(pixels).save(path, format="PNG", compress_level=3)
 
 
+def save_jpeg(path: Path, picture: UInt8[Tensor, "3 H W"], quality: int = 88) -> None:
+    """Writes a small copy to look at; `save_png` keeps every value."""
+    pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
+    Image.fromarray(pixels).save(path, format="JPEG", quality=quality)
+
+
 def _beyond(distance: float) -> int:
     """Whole pixels that a window reaches beyond a border at `distance` inside it."""
     return max(0, int(np.ceil(-distance)))

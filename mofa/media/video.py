@@ -1,6 +1,7 @@
 """Moving pictures: any container in; MP4, GIF, animated WebP or a folder of PNG frames out."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, islice
@@ -43,6 +44,15 @@ def read_video(path: Path, max_frames: int | None = None, progress: Progress = s
             with picture:
                 return _read_moving_picture(picture, path, max_frames, progress)
     return _read_container(path, max_frames, progress)
+
+
+def video_seconds(path: Path) -> float:
+    """How long the video at `path` lasts, from its header; 0 where that does not say.
+
+    Raises InputError: missing, a folder, empty, or no video.
+    """
+    with _opened(path) as container:
+        return (container.duration or 0) / av.time_base
 
 
 def write_clip(clip: Clip, path: Path, progress: Progress = silent, overwrite: bool = False) -> None:
@@ -105,6 +115,29 @@ def _read_moving_picture(
 
 
 def _read_container(path: Path, max_frames: int | None, progress: Progress) -> Clip:
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        total = min(stream.frames or max_frames or 0, max_frames or stream.frames)
+        frames = []
+        try:
+            for frame in islice(container.decode(stream), max_frames):
+                pixels = frame.to_ndarray(format="rgb24", interpolation=_EXACT_COLOURS)
+                upright = np.rot90(pixels, round(frame.rotation / 90))
+                frames.append(np.ascontiguousarray(upright))
+                progress("reading", len(frames), max(total, len(frames)))
+        except (av.FFmpegError, ValueError, OSError) as error:
+            if not frames:
+                raise InputError(f"The video {path} is damaged; save or download it again.") from error
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    if not frames:
+        raise InputError(f"The video {path} holds no frames; give another file.")
+    return Clip(frames=_stacked(frames), fps=float(rate or 25))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """The container at `path`, which has moving pictures in it; every complaint names `path`."""
     with open_file(path, "video") as file:
         try:
             container = av.open(file, options=SELF_CONTAINED)
@@ -113,23 +146,7 @@ def _read_container(path: Path, max_frames: int | None, progress: Progress) -> C
         with container:
             if not container.streams.video:
                 raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            total = min(stream.frames or max_frames or 0, max_frames or stream.frames)
-            frames = []
-            try:
-                for frame in islice(container.decode(stream), max_frames):
-                    pixels = frame.to_ndarray(format="rgb24", interpolation=_EXACT_COLOURS)
-                    upright = np.rot90(pixels, round(frame.rotation / 90))
-                    frames.append(np.ascontiguousarray(upright))
-                    progress("reading", len(frames), max(total, len(frames)))
-            except (av.FFmpegError, ValueError, OSError) as error:
-                if not frames:
-                    raise InputError(f"The video {path} is damaged; save or download it again.") from error
-            rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    if not frames:
-        raise InputError(f"The video {path} holds no frames; give another file.")
-    return Clip(frames=_stacked(frames), fps=float(rate or 25))
+            yield container
 
 
 def _stacked(frames: list[NDArray[np.uint8]]) -> UInt8[Tensor, "T 3 H W"]:

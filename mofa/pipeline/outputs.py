@@ -6,6 +6,9 @@ All files of a run appear together, after the last byte of the last one is writt
 from contextlib import ExitStack
 from pathlib import Path
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from mofa.errors import InputError
 from mofa.media.draw import contact_sheet, draw_overlay, flow_wheel
 from mofa.media.files import check_writable, replacing
@@ -14,7 +17,7 @@ from mofa.media.image import save_png, to_bytes
 from mofa.media.video import check_clip_name, write_clip
 from mofa.pipeline.animate import AnimationResult
 from mofa.pipeline.request import AnimationRequest
-from mofa.types import Progress, silent
+from mofa.types import FlowField, Progress, silent
 
 
 def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str, Path]:
@@ -72,13 +75,17 @@ def write_outputs(
     return files
 
 
+def flow_picture(flow: FlowField) -> UInt8[Tensor, "3 H W"]:
+    """The step that moves most, as colours: the last one of a there-and-back is still."""
+    step = int(flow.pixels.abs().amax(dim=(1, 2, 3)).argmax())
+    return flow_wheel(flow.pixels[step], valid=flow.valid[step])
+
+
 def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
     flow = result.motion.plan.branches[0].flow
     match name.split():
         case ["flow"]:
-            # The step that moves most says most: the last one of a there-and-back is still.
-            step = int(flow.pixels.abs().amax(dim=(1, 2, 3)).argmax())
-            save_png(path, flow_wheel(flow.pixels[step], valid=flow.valid[step]))
+            save_png(path, flow_picture(flow))
         case ["flow-npz"]:
             write_flow(path, flow)
         case ["flow", step]:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -334,7 +334,11 @@ class AnimationRequest(_Frozen):
 
     def relative_to(self, folder: Path) -> "AnimationRequest":
         """The same request with relative paths resolved against `folder`."""
-        return _map_paths(self, lambda path: folder / path)
+        return self.with_paths(lambda path: folder / path)
+
+    def with_paths(self, rename: Callable[[Path], Path]) -> "AnimationRequest":
+        """The same request with `rename` applied to every path in it."""
+        return _map_paths(self, rename)
 
     def to_data(self) -> dict[str, Any]:
         """Plain lists, dicts, numbers and strings; `from_data` takes them back."""
@@ -359,7 +363,7 @@ class AnimationRequest(_Frozen):
             full = path.resolve()
             return full.relative_to(home) if full.is_relative_to(home) else full
 
-        return _map_paths(self, name)
+        return self.with_paths(name)
 
 
 def read_scene_text(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""The studio: draw motion on a photo in the browser and watch it move."""

@@ -1,0 +1,127 @@
+"""The studio's server: the page and its API by Gradio, the canvas's own questions beside it."""
+
+import asyncio
+import base64
+import hmac
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mofa.apps.studio.jobs import sentence
+from mofa.apps.studio.routes import Studio, router
+from mofa.errors import MofaError
+
+STATIC = Path(__file__).parent / "static"
+SWEEP_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Login:
+    """The name and password that a studio asks for."""
+
+    user: str
+    password: str
+
+    def accepts(self, authorization: str) -> bool:
+        """Whether an Authorization header carries them; takes the same time for every wrong one."""
+        expected = base64.b64encode(f"{self.user}:{self.password}".encode())
+        return hmac.compare_digest(authorization.encode(), b"Basic " + expected)
+
+
+def default_home() -> Path:
+    """Where visitors' folders are unless somebody says otherwise: below the system's temporary folder."""
+    return Path(tempfile.gettempdir()) / f"mofa-studio-{os.getuid() if hasattr(os, 'getuid') else 'local'}"
+
+
+def build_app(home: Path, login: Login | None = None) -> FastAPI:
+    """The whole server as an ASGI app; visitors' folders lie below `home`."""
+    # Read when Gradio is imported: no analytics, no question whether there is a newer version.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(home / "api")
+    from mofa.apps.studio.page import mount_page
+
+    studio = Studio(home / "visitors")
+    app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
+    app.state.studio = studio
+    app.add_exception_handler(MofaError, _explained)
+    app.include_router(router)
+    app.mount("/studio/static", StaticFiles(directory=STATIC), name="static")
+    mount_page(app, studio)
+    app.add_middleware(Gate, login=login)
+    return app
+
+
+def _sweeping(studio: Studio) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                await asyncio.to_thread(studio.sweep)
+                await asyncio.sleep(SWEEP_SECONDS)
+
+        task = asyncio.create_task(sweep())
+        yield
+        task.cancel()
+
+    return lifespan
+
+
+async def _explained(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": sentence(error)}, status_code=400)
+
+
+class Gate:
+    """In front of everything: asks for the login, refuses questions that other sites make a browser ask,
+    and tells the browser to load nothing from elsewhere."""
+
+    HEADERS = (
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-frame-options", b"SAMEORIGIN"),
+        (
+            b"content-security-policy",
+            b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'",
+        ),
+    )
+
+    def __init__(self, app: ASGIApp, login: Login | None) -> None:
+        self._app = app
+        self._login = login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it here."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if self._login is not None and not self._login.accepts(headers.get("authorization", "")):
+            asks = {"WWW-Authenticate": 'Basic realm="mofa studio", charset="UTF-8"'}
+            await Response("Name and password, please.", 401, asks)(scope, receive, send)
+            return
+        if _is_foreign(headers):
+            await Response("Asked for by another site.", 403)(scope, receive, send)
+            return
+
+        async def send_guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a page of another site asks: browsers say where a request comes from when it changes things."""
+    origin = headers.get("origin", "")
+    return bool(origin) and origin.partition("://")[2] != headers.get("host", "")

@@ -1,0 +1,172 @@
+"""Jobs: one at a time per device, in a fair order, each with progress and a cancel that stops it."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mofa.errors import Cancelled, InputError, MofaError
+from mofa.types import Progress
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Work = Callable[[Progress], Any]
+
+MOST_WAITING = 4
+"""Jobs that one visitor may have waiting; more would only be forgotten."""
+MOST_KNOWN = 16
+"""Jobs of one visitor that can still be asked about; older ones are forgotten."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One thing to be done for a visitor, and how far it is. `future` holds what it returned or raised."""
+
+    owner: str
+    work: Work
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    state: State = "waiting"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    stage_began: float = 0.0
+    future: Future = field(default_factory=Future)
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Asks the job to stop: at once when it waits, at its next progress report when it runs."""
+        self._cancelled.set()
+
+    def report(self, stage: str, done: int, total: int, /) -> None:
+        """The job's progress callback."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled; nothing half-made was left behind.")
+        if stage != self.stage:
+            self.stage, self.stage_began = stage, time.monotonic()
+        self.done, self.total = done, total
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked it to stop."""
+        return self._cancelled.is_set()
+
+    def seconds_left(self) -> float | None:
+        """How long the stage still takes at its pace so far; None where nobody can say yet."""
+        if self.state != "running" or not 0 < self.done <= self.total:
+            return None
+        return (time.monotonic() - self.stage_began) / self.done * (self.total - self.done)
+
+
+class FairQueue:
+    """Runs jobs one at a time. Next is the visitor who has waited longest since their last turn.
+
+    A visitor with many jobs therefore delays another by one job, not by many.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._waiting: list[Job] = []
+        self._running: Job | None = None
+        self._turns: dict[str, int] = {}
+        self._known: dict[str, list[Job]] = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name=f"mofa-{name}", daemon=True).start()
+
+    def submit(self, owner: str, work: Work) -> Job:
+        """Queues a job. Raises InputError when this visitor has too many waiting."""
+        job = Job(owner, work)
+        with self._changed:
+            if sum(other.owner == owner for other in self._waiting) >= MOST_WAITING:
+                raise InputError(f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.")
+            self._waiting.append(job)
+            self._known[owner] = [*self._known.get(owner, []), job][-MOST_KNOWN:]
+            self._changed.notify()
+        return job
+
+    def find(self, owner: str, name: str) -> Job | None:
+        """The job of that name, if it is this visitor's."""
+        with self._changed:
+            return next((job for job in self._known.get(owner, []) if job.name == name), None)
+
+    def forget(self, owner: str) -> None:
+        """Cancels and forgets all jobs of a visitor who is gone."""
+        with self._changed:
+            gone = self._known.pop(owner, [])
+            self._turns.pop(owner, None)
+        for job in gone:
+            self.cancel(job)
+
+    def replace(self, owner: str, work: Work) -> Job:
+        """Queues a job in place of whatever else this visitor has here, which is cancelled."""
+        self.forget(owner)
+        return self.submit(owner, work)
+
+    def cancel(self, job: Job) -> None:
+        """Stops a job, whether it waits or runs; nothing happens to one that is over."""
+        job.cancel()
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                _finish(job, "cancelled", Cancelled("cancelled before it began."))
+
+    def ahead(self, job: Job) -> int:
+        """How many jobs run before this one begins, the running one included."""
+        with self._changed:
+            waiting, turns = list(self._waiting), dict(self._turns)
+            busy = self._running is not None and self._running is not job
+        if job not in waiting:
+            return 0
+        before = 0
+        while (following := _next(waiting, turns)) is not job:
+            waiting.remove(following)
+            turns[following.owner] = max(turns.values(), default=0) + 1
+            before += 1
+        return before + busy
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                job = _next(self._waiting, self._turns)
+                self._waiting.remove(job)
+                self._turns[job.owner] = max(self._turns.values(), default=0) + 1
+                self._running, job.state = job, "running"
+            _run(job)
+            with self._changed:
+                self._running = None
+            # What the job holds must not outlive it while the queue waits for the next one.
+            del job
+
+
+def _next(waiting: list[Job], turns: dict[str, int]) -> Job:
+    return min(waiting, key=lambda job: turns.get(job.owner, 0))
+
+
+def _run(job: Job) -> None:
+    job.stage_began = time.monotonic()
+    try:
+        result = job.work(job.report)
+    except Cancelled as error:
+        _finish(job, "cancelled", error)
+    except Exception as error:
+        _finish(job, "failed", error)
+    else:
+        job.state = "done"
+        job.future.set_result(result)
+
+
+def _finish(job: Job, state: State, error: Exception) -> None:
+    job.state = state
+    job.future.set_exception(error)
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, for the person who asked."""
+    from mofa.devices import is_out_of_memory
+
+    if isinstance(error, MofaError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "out of memory: ask for a smaller size or fewer frames."
+    return f"something went wrong inside mofa ({type(error).__name__}: {error}); please report it."

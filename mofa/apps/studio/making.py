@@ -1,0 +1,163 @@
+"""What the studio makes from a request: the instant preview, the finished clip, a selected region."""
+
+import base64
+import json
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mofa.apps.studio.scenes import pack_scene, preview_request
+from mofa.apps.studio.visitors import Visitor
+from mofa.errors import InputError
+from mofa.media.files import replacing
+from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
+from mofa.media.select import grow_region
+from mofa.media.video import read_video, write_clip
+from mofa.pipeline.animate import AnimationResult, animate
+from mofa.pipeline.engine import Engine, build_engine
+from mofa.pipeline.outputs import flow_picture, write_outputs
+from mofa.pipeline.request import AnimationRequest, Outputs
+from mofa.tensors.geometry import fit_crop
+from mofa.types import Progress
+
+VIEW_SIDE = 1600
+SELECT_SIDE = 640
+THUMBNAIL_SIDE = 240
+CLIP, SCENE, FRAMES, FACTS = "clip.mp4", "clip.scene.yaml", "frames", "result.json"
+STILL, THUMBNAIL = "still.jpg", "thumbnail.jpg"
+
+
+class Workshop:
+    """Makes clips; keeps the parts of the last diffusion request, so that weights are loaded once."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, Engine] | None = None
+
+    def clip(self, request: AnimationRequest, visitor: Visitor, progress: Progress) -> dict[str, Any]:
+        """Makes the clip and everything beside it, in a folder of its own; returns the facts about it."""
+        folder = visitor.results / f"{time.time_ns():x}"
+        outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay"))
+        result = animate(request.model_copy(update={"outputs": outputs}), progress, self._engine(request))
+        try:
+            return _laid_out(result, folder, progress)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _engine(self, request: AnimationRequest) -> Engine | None:
+        if request.renderer != "diffusion":
+            return None
+        key = asdict(request.diffusion)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None  # the old weights go before the new ones come
+            self._kept = (key, build_engine(request))
+        return self._kept[1]
+
+
+def _laid_out(result: AnimationResult, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Writes everything about a clip into its folder, the facts last."""
+    assert result.clip is not None
+    # Whoever asks for single frames wants them as they were made, not as the video stores them.
+    write_clip(result.clip, folder / FRAMES, progress)
+    written = write_outputs(result, progress=progress)
+    save_jpeg(folder / STILL, to_bytes(result.source.pixels))
+    save_jpeg(folder / THUMBNAIL, _reduced(result.source.pixels, THUMBNAIL_SIDE))
+    shown = {name: written[name].name for name in ("clip", "flow", "overlay")}
+    files = shown | {"still": STILL, "thumbnail": THUMBNAIL}
+    facts = {"name": folder.name, "files": files} | result.summary()
+    with replacing(folder / FACTS, overwrite=False) as path:
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    return facts
+
+
+def preview(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
+    """The motion at a glance: a small warped clip and the dense flow, as data URLs."""
+    small = preview_request(request, *picture_size(request.picture))
+    result = animate(small, progress)
+    assert result.clip is not None
+    with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
+        clip, flow = Path(folder) / CLIP, Path(folder) / "flow.png"
+        write_clip(result.clip, clip, progress)
+        save_png(flow, flow_picture(result.motion.plan.branches[0].flow))
+        return {
+            "clip": _data_url(clip, "video/mp4"),
+            "flow": _data_url(flow, "image/png"),
+        } | result.summary()
+
+
+def selection(picture: Path, x: float, y: float) -> str:
+    """The thing at a point of the picture, white on black, as a data URL."""
+    pixels = read_picture(picture)
+    reduced = _reduced_floats(pixels, SELECT_SIDE)
+    scale = reduced.shape[2] / pixels.shape[2], reduced.shape[1] / pixels.shape[1]
+    region = grow_region(reduced, (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
+    with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
+        path = Path(folder) / "region.png"
+        save_png(path, to_bytes(region.expand(3, -1, -1)))
+        return _data_url(path, "image/png")
+
+
+def view_of(picture: Path) -> Path:
+    """A copy of a visitor's photo that every browser shows, made once."""
+    view = picture.with_name(f"{picture.name}.view.jpg")
+    if not view.exists():
+        save_jpeg(view, _reduced(read_picture(picture), VIEW_SIDE))
+    return view
+
+
+def results(visitor: Visitor) -> list[dict[str, Any]]:
+    """The facts of the visitor's clips, the newest first."""
+    found = sorted(visitor.results.glob(f"*/{FACTS}"), reverse=True)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+
+
+def download(visitor: Visitor, name: str, form: str) -> Path:
+    """A finished clip as mp4, gif, frames (zip of PNG) or scene (zip); made when first asked for."""
+    folder = visitor.file("results", name, FACTS).parent
+    match form:
+        case "mp4":
+            return folder / CLIP
+        case "scene":
+            path = folder / "scene.zip"
+            path.write_bytes(pack_scene(AnimationRequest.from_file(folder / SCENE)))
+            return path
+        case "gif":
+            path = folder / "clip.gif"
+            if not path.exists():
+                write_clip(read_video(folder / CLIP), path)
+            return path
+        case "frames":
+            path = folder / "frames.zip"
+            if not path.exists():
+                _zip(sorted((folder / FRAMES).iterdir()), path)
+            return path
+        case _:
+            raise InputError(f'a clip cannot be downloaded as "{form[:20]}": use mp4, gif, frames or scene.')
+
+
+def _zip(files: Sequence[Path], path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as package:
+        for file in files:
+            package.write(file, file.name)
+
+
+def _reduced(pixels: Tensor, side: int) -> Tensor:
+    return to_bytes(_reduced_floats(pixels, side))
+
+
+def _reduced_floats(pixels: Tensor, side: int) -> Tensor:
+    _, height, width = pixels.shape
+    scale = min(1.0, side / max(width, height))
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    return load_source(pixels, fit_crop(width, height, *small, "crop")).pixels
+
+
+def _data_url(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,272 @@
+"""What the page asks of the server. Every answer is about the visitor whose cookie came with the question."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Cookie, Depends, Request, Response
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from mofa.apps.examples import example, example_names
+from mofa.apps.studio import making
+from mofa.apps.studio.jobs import FairQueue, Job, sentence
+from mofa.apps.studio.scenes import (
+    KEPT,
+    adopt_files,
+    pack_scene,
+    request_from_scene,
+    save_scene,
+    scene_from_request,
+    unpack_scene,
+)
+from mofa.apps.studio.settings_form import missing_weights, needed_weights, settings_form
+from mofa.apps.studio.texts import TEXTS
+from mofa.apps.studio.uploads import KINDS, check_upload, receive
+from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
+from mofa.errors import Cancelled, InputError
+from mofa.media.image import picture_size
+from mofa.pipeline.request import AnimationRequest
+from mofa.weights.download import download
+
+COOKIE = "mofa_visitor"
+
+
+class Studio:
+    """Everything the pages of one server share: who visits, what is being made."""
+
+    def __init__(self, home: Path) -> None:
+        self.visitors = Visitors(home)
+        self.workshop = making.Workshop()
+        self.renders = FairQueue("renders")
+        self.previews = FairQueue("previews")
+        self.downloads = FairQueue("downloads")
+
+    def sweep(self) -> None:
+        """Lets go of everything that visitors who are gone for a day have left."""
+        for name in self.visitors.sweep():
+            for queue in (self.renders, self.previews, self.downloads):
+                queue.forget(name)
+
+
+router = APIRouter(prefix="/studio")
+
+
+def _studio(request: Request) -> Studio:
+    return request.app.state.studio
+
+
+TheStudio = Annotated[Studio, Depends(_studio)]
+
+
+def _visitor(studio: TheStudio, token: Annotated[str, Cookie(alias=COOKIE)] = "") -> Visitor:
+    return studio.visitors.visitor(token)
+
+
+TheVisitor = Annotated[Visitor, Depends(_visitor)]
+Scene = Annotated[dict[str, Any], Body(embed=True)]
+
+
+@router.get("/start")
+def start(
+    studio: TheStudio, response: Response, token: Annotated[str, Cookie(alias=COOKIE)] = ""
+) -> dict[str, Any]:
+    """All the page needs to begin. Gives a new visitor their secret."""
+    try:
+        visitor = studio.visitors.visitor(token)
+    except InputError:
+        token = new_token()
+        visitor = studio.visitors.visitor(token)
+    response.set_cookie(COOKIE, token, max_age=KEEP_SECONDS, httponly=True, samesite="lax")
+    return {
+        "texts": TEXTS,
+        "settings": settings_form(),
+        "examples": example_names(),
+        "results": making.results(visitor),
+        "accept": {kind: ",".join(rule.suffixes) for kind, rule in KINDS.items()},
+    }
+
+
+# --- Files ---
+
+
+@router.post("/files/{kind}")
+async def upload(kind: str, name: str, request: Request, visitor: TheVisitor) -> dict[str, Any]:
+    """Takes a file in, as the request's body; answers with its name in the visitor's folder."""
+    path = await receive(request.stream(), kind, Path(name).suffix.lower(), visitor)
+    try:
+        await run_in_threadpool(check_upload, path, kind)
+    except InputError:
+        path.unlink(missing_ok=True)
+        raise
+    return {"name": path.name} | (_size(path) if kind == "photo" else {})
+
+
+@router.get("/files/{name}")
+def file(name: str, visitor: TheVisitor) -> FileResponse:
+    """A mask as it was uploaded."""
+    path = visitor.file(name)
+    if path.suffix != ".png":
+        raise InputError(f'"{name}" is nothing to look at.')
+    return FileResponse(path)
+
+
+@router.get("/photos/{name}")
+def photo(name: str, visitor: TheVisitor) -> FileResponse:
+    """A photo as every browser can show it."""
+    return FileResponse(making.view_of(visitor.file(name)))
+
+
+@router.get("/results/{name}/{file_name}")
+def result_file(name: str, file_name: str, visitor: TheVisitor) -> FileResponse:
+    """A file of a finished clip."""
+    return FileResponse(visitor.file("results", name, file_name))
+
+
+@router.get("/results/{name}/as/{form}")
+def result_download(name: str, form: str, visitor: TheVisitor) -> FileResponse:
+    """A finished clip to take home."""
+    path = making.download(visitor, name, form)
+    return FileResponse(path, filename=f"mofa-{path.name}")
+
+
+def _size(path: Path) -> dict[str, int]:
+    width, height = picture_size(path)
+    return {"width": width, "height": height}
+
+
+@router.get("/examples/{name}.jpg")
+def example_photo(name: str) -> FileResponse:
+    """The photo of an example."""
+    return FileResponse(AnimationRequest.from_file(example(name)).picture)
+
+
+# --- Scenes ---
+
+
+def _opened(scene: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
+    return {"scene": scene, "picture": {"name": scene["picture"]} | _size(visitor.file(scene["picture"]))}
+
+
+@router.post("/scenes/open")
+def open_scene(
+    name: Annotated[str, Body()], visitor: TheVisitor, picture: Annotated[str | None, Body()] = None
+) -> dict[str, Any]:
+    """The canvas's state from an uploaded scene file."""
+    path = visitor.file(name)
+    try:
+        return _opened(unpack_scene(path, visitor, picture), visitor)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@router.post("/scenes/pack")
+def take_scene_home(scene: Scene, visitor: TheVisitor) -> Response:
+    """The canvas's state as a zip."""
+    return Response(pack_scene(request_from_scene(scene, visitor)), media_type="application/zip")
+
+
+@router.put("/scenes/{name}")
+def keep_scene(name: str, scene: Scene, visitor: TheVisitor) -> dict[str, str]:
+    """Keeps the canvas's state under a name that the page's address can carry."""
+    save_scene(name, request_from_scene(scene, visitor), visitor)
+    return {"name": name}
+
+
+@router.get("/scenes/{name}")
+def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
+    """An example, a scene that was kept, or that of one of the visitor's clips."""
+    if name in example_names():
+        request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
+    elif name.startswith(KEPT):
+        request = AnimationRequest.from_file(visitor.file("scenes", f"{name}.json"))
+    else:
+        request = AnimationRequest.from_file(visitor.file("results", name, making.SCENE))
+    return _opened(scene_from_request(request), visitor)
+
+
+# --- Making ---
+
+
+@router.post("/preview")
+async def preview(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """The instant preview; a newer one of the same visitor cancels it."""
+    request = await run_in_threadpool(request_from_scene, scene, visitor)
+    job = studio.previews.replace(visitor.name, lambda progress: making.preview(request, progress))
+    try:
+        return await asyncio.wrap_future(job.future)
+    except Cancelled:
+        return {"cancelled": True}
+
+
+@router.post("/select")
+def select(
+    picture: Annotated[str, Body()],
+    x: Annotated[float, Body()],
+    y: Annotated[float, Body()],
+    visitor: TheVisitor,
+) -> dict[str, str]:
+    """What a click on the photo selects."""
+    return {"mask": making.selection(visitor.file(picture), x, y)}
+
+
+@router.post("/renders")
+def render(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """Queues a clip; answers with the job to ask about."""
+    request = request_from_scene(scene, visitor)
+    job = studio.renders.submit(
+        visitor.name, lambda progress: studio.workshop.clip(request, visitor, progress)
+    )
+    return _state(studio.renders, job)
+
+
+@router.post("/weights")
+def weights(scene: Scene, visitor: TheVisitor) -> list[dict[str, Any]]:
+    """The weights that this scene lacks."""
+    return missing_weights(request_from_scene(scene, visitor))
+
+
+@router.post("/weights/download")
+def fetch_weights(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """Queues the download of the weights that this scene lacks."""
+    slots = needed_weights(request_from_scene(scene, visitor))
+    job = studio.downloads.submit(visitor.name, lambda progress: len(download(slots, progress)))
+    return _state(studio.downloads, job)
+
+
+@router.get("/jobs/{name}")
+def job_state(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """How far a job is."""
+    return _state(*_find(name, studio, visitor))
+
+
+@router.delete("/jobs/{name}")
+def cancel_job(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """Stops a job."""
+    queue, job = _find(name, studio, visitor)
+    queue.cancel(job)
+    return _state(queue, job)
+
+
+def _find(name: str, studio: Studio, visitor: Visitor) -> tuple[FairQueue, Job]:
+    for queue in (studio.renders, studio.downloads):
+        job = queue.find(visitor.name, name)
+        if job is not None:
+            return queue, job
+    raise InputError("this job is not known any more: start it again.")
+
+
+def _state(queue: FairQueue, job: Job) -> dict[str, Any]:
+    finished = job.future.done()
+    error = job.future.exception() if finished else None
+    return {
+        "job": job.name,
+        "state": job.state,
+        "ahead": queue.ahead(job),
+        "stage": job.stage,
+        "done": job.done,
+        "total": job.total,
+        "seconds_left": job.seconds_left(),
+        "result": job.future.result() if finished and error is None else None,
+        "error": sentence(error) if error is not None else None,
+    }

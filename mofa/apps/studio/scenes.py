@@ -1,0 +1,191 @@
+"""The canvas's state is a scene: here it becomes an AnimationRequest, and a scene file becomes it.
+
+On the canvas files go by the names they have in the visitor's folder, so that no scene can name another.
+A scene that is taken home is a zip: scene.yaml and the files it names, which `mofa animate` understands too.
+"""
+
+import io
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from mofa.apps.studio.uploads import KINDS, check_upload, new_name
+from mofa.apps.studio.visitors import Visitor
+from mofa.control.camera import format_camera, parse_camera
+from mofa.errors import InputError
+from mofa.media.files import replacing
+from mofa.pipeline.request import AnimationRequest, Outputs, parse_scene
+
+LONGEST_SIDE = 1920
+MOST_FRAMES = 500
+PREVIEW_SIDE = 320
+PREVIEW_FRAMES = 16
+SCENE_NAME = "scene.yaml"
+KEPT = "scene-"
+"""What the names of scenes begin with that the page keeps for a reload."""
+
+
+def request_from_scene(scene: object, visitor: Visitor) -> AnimationRequest:
+    """What the canvas asks for. Raises InputError: it is no scene, too large, or names foreign files."""
+    request = AnimationRequest.from_data(scene)
+    if request.frames > MOST_FRAMES:
+        raise InputError(f"{request.frames} frames are too many here: ask for {MOST_FRAMES} or fewer.")
+    if request.size is not None and max(request.size) > LONGEST_SIDE:
+        raise InputError(f"a clip may be at most {LONGEST_SIDE} pixels long and high here: make it smaller.")
+    return without_outputs(request).with_paths(lambda path: visitor.file(*path.parts))
+
+
+def without_outputs(request: AnimationRequest) -> AnimationRequest:
+    """The same request, to be written wherever somebody says later."""
+    return request.model_copy(update={"outputs": Outputs()})
+
+
+def scene_from_request(request: AnimationRequest) -> dict[str, Any]:
+    """The canvas's state: files under their names in the visitor's folder, cameras in the plainest words."""
+    data = request.with_paths(lambda path: Path(path.name)).to_data()
+    for control in data["controls"]:
+        if control["kind"] == "camera":
+            control["move"] = format_camera(parse_camera(control["move"]))
+    return {key: value for key, value in data.items() if key != "outputs"}
+
+
+def save_scene(name: str, request: AnimationRequest, visitor: Visitor) -> None:
+    """Keeps a scene in the visitor's folder. Raises InputError for a name that the page does not give."""
+    if not re.fullmatch(rf"{KEPT}[a-z0-9]{{4,20}}", name):
+        raise InputError(f'a scene cannot be kept as "{name[:40]}".')
+    path = visitor.folder / "scenes" / f"{name}.json"
+    with replacing(path, overwrite=True) as hidden:
+        hidden.write_text(request.to_json(), encoding="utf-8")
+
+
+def adopt_files(request: AnimationRequest, visitor: Visitor) -> AnimationRequest:
+    """The request over copies of its files in the visitor's folder; files already copied are not again."""
+
+    def adopt(path: Path) -> Path:
+        copy = visitor.folder / path.name
+        if not copy.exists():
+            shutil.copyfile(path, copy)
+        return copy
+
+    return without_outputs(request).with_paths(adopt)
+
+
+def preview_request(request: AnimationRequest, width: int, height: int) -> AnimationRequest:
+    """The same motion small and in few frames, for a picture of width x height; it lasts as long.
+
+    Controls keep their share of the clip's time.
+    """
+    wide, high = request.size or (width, height)
+    scale = min(1.0, PREVIEW_SIDE / max(wide, high))
+    frames = min(request.frames, PREVIEW_FRAMES)
+    share = (frames - 1) / (request.frames - 1)
+
+    def sooner(control: Any) -> Any:
+        end = request.frames - 1 if control.end is None else control.end
+        start = min(round(control.start * share), frames - 2)
+        return control.model_copy(update={"start": start, "end": max(start + 1, round(end * share))})
+
+    return request.model_copy(
+        update={
+            "size": (max(16, round(wide * scale)), max(16, round(high * scale))),
+            "frames": frames,
+            "fps": request.fps * frames / request.frames,
+            "renderer": "warp",
+            "controls": tuple(sooner(control) for control in request.controls),
+        }
+    )
+
+
+def pack_scene(request: AnimationRequest) -> bytes:
+    """The scene and the files it names, as one zip."""
+    content = io.BytesIO()
+    names: dict[Path, str] = {}
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as package:
+
+        def pack(path: Path) -> Path:
+            if path not in names:
+                names[path] = path.name
+                package.write(path, path.name)
+            return Path(names[path])
+
+        bare = request.with_paths(pack)
+        package.writestr(SCENE_NAME, without_outputs(bare).to_yaml())
+    return content.getvalue()
+
+
+def unpack_scene(file: Path, visitor: Visitor, picture: str | None) -> dict[str, Any]:
+    """The canvas's state from a scene file (.yaml, .json) or a packed scene (.zip).
+
+    Files from a zip land in the visitor's folder. A scene alone names files that did not come with it: its
+    photo is then `picture`, the one on the canvas, and controls whose files are missing are refused.
+    """
+    if not zipfile.is_zipfile(file):
+        return _with_files(_read_text(file.read_bytes()), {}, visitor, picture)
+    with zipfile.ZipFile(file) as package:
+        entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}
+        scenes = [name for name in entries if Path(name).suffix in (".yaml", ".yml", ".json")]
+        if len(scenes) != 1:
+            raise InputError(f"the zip holds {len(scenes)} scenes: it should hold one, and its files.")
+        data = _read_text(_extracted(package, entries.pop(scenes[0])))
+        landed = {name: _land(package, entry, visitor) for name, entry in entries.items()}
+    return _with_files(data, landed, visitor, picture)
+
+
+def _land(package: zipfile.ZipFile, entry: zipfile.ZipInfo, visitor: Visitor) -> str:
+    """Takes a file out of the zip, checked as any upload is; returns its new name."""
+    suffix = Path(entry.filename).suffix.lower()
+    kind = next((kind for kind, rule in KINDS.items() if suffix in rule.suffixes), None)
+    if kind is None:
+        raise InputError(f'"{entry.filename[:80]}" in the zip is no file that a scene can use: leave it out.')
+    path = visitor.folder / new_name(kind, suffix)
+    path.write_bytes(_extracted(package, entry))
+    try:
+        check_upload(path, kind)
+    except InputError:
+        path.unlink()
+        raise
+    return path.name
+
+
+def _extracted(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    most = KINDS["scene"].most_bytes
+    try:
+        with package.open(entry) as packed:
+            content = packed.read(most + 1)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+        raise InputError(f"the zip is damaged or locked ({error}): pack the scene again.") from None
+    if len(content) > most:
+        raise InputError(f'"{entry.filename[:80]}" in the zip is larger than {most >> 20} MB: shrink it.')
+    return content
+
+
+def _read_text(content: bytes) -> dict[str, Any]:
+    try:
+        data = parse_scene(content.decode("utf-8-sig"), "scene")
+    except UnicodeDecodeError:
+        raise InputError("this is not a scene: open a .yaml, .json or .zip that mofa wrote.") from None
+    if not isinstance(data, dict):
+        raise InputError("this is not a scene: it should be a mapping of keys to values, see docs/scene.md.")
+    return data
+
+
+def _with_files(
+    data: dict[str, Any], landed: dict[str, str], visitor: Visitor, picture: str | None
+) -> dict[str, Any]:
+    if "picture" not in data and picture is not None:
+        data["picture"] = picture
+    request = AnimationRequest.from_data(json.loads(json.dumps(data, default=str)))
+
+    def find(path: Path) -> Path:
+        if path.as_posix() in landed:
+            return Path(landed[path.as_posix()])
+        if len(path.parts) == 1 and (visitor.folder / path).is_file():
+            return path
+        if path == request.picture and picture is not None:
+            return Path(picture)
+        raise InputError(f'the scene needs the file "{path.name}": open the .zip that has it inside.')
+
+    return scene_from_request(request.with_paths(find))

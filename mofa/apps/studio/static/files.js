@@ -1,0 +1,85 @@
+/** Files that come in by picker, drop or paste, and what each becomes. */
+
+import { h } from "./dom.js";
+import { fromScene, newControl, SIDES, sizeAt, EMPTY } from "./scene.js";
+import { namedScene, openScene, upload } from "./server.js";
+import { t } from "./texts.js";
+
+/**
+ * @param {import("./store.js").Store} store
+ * @param {Record<string, string>} accept kind of file -> its suffixes
+ * @param {(work: Promise<unknown>) => Promise<void>} busy shows that work is going on, and what went wrong
+ */
+export function makeFiles(store, accept, busy) {
+  const suffixes = Object.fromEntries(Object.entries(accept).map(([kind, list]) => [kind, list.split(",")]));
+
+  function kindOf(file) {
+    const name = nameFor(file).toLowerCase();
+    return Object.keys(suffixes).find((kind) => kind !== "mask" && suffixes[kind].some((suffix) => name.endsWith(suffix)));
+  }
+
+  async function take(file) {
+    const kind = kindOf(file);
+    if (!kind) throw new Error(t("file.unknown", { name: file.name }));
+    if (kind !== "photo" && kind !== "scene" && !store.document.picture) throw new Error(t("file.photo_first"));
+    const landed = await upload(kind, file, nameFor(file));
+    await { photo: showPhoto, scene: showScene, video: addReference, tracks: addTracks }[kind](landed);
+  }
+
+  function showPhoto(picture) {
+    store.edit({ ...EMPTY, picture, size: sizeAt(picture, SIDES.medium), renderer: store.document.renderer, diffusion: store.document.diffusion });
+    store.look({ selected: null, point: null, frame: 0 });
+  }
+
+  async function showScene({ name }) {
+    show(await openScene(name, store.document.picture?.name ?? null));
+  }
+
+  function addReference({ name }) {
+    store.add(newControl(store.document, { kind: "reference", video: name }));
+  }
+
+  function addTracks({ name }) {
+    store.add(newControl(store.document, { kind: "tracks", file: name }));
+  }
+
+  function show({ scene, picture }) {
+    store.edit(fromScene(scene, picture));
+    store.look({ selected: null, point: null, frame: 0 });
+  }
+
+  function choose(...kinds) {
+    const types = kinds.map((kind) => accept[kind]).join(",");
+    const input = h("input", { type: "file", accept: kinds.includes("photo") ? `image/*,${types}` : types });
+    input.addEventListener("change", () => input.files.length && busy(take(input.files[0])));
+    input.click();
+  }
+
+  function listen(root, signal) {
+    const over = (event) => {
+      event.preventDefault();
+      root.classList.toggle("dropping", event.type === "dragover");
+    };
+    const dropped = (event) => {
+      over(event);
+      const [file] = event.dataTransfer.files;
+      if (file) busy(take(file));
+    };
+    const pasted = (event) => {
+      const file = [...(event.clipboardData?.files ?? [])][0];
+      if (file) busy(take(file));
+    };
+    root.addEventListener("dragover", over, { signal });
+    root.addEventListener("dragleave", over, { signal });
+    root.addEventListener("drop", dropped, { signal });
+    document.addEventListener("paste", pasted, { signal });
+  }
+
+  return { choose, listen, named: (name) => busy(namedScene(name).then(show)) };
+}
+
+/** Pasted pictures are files without a telling name. */
+function nameFor(file) {
+  const type = file.type.split("/")[1];
+  return /\.\w+$/.test(file.name) || !type ? file.name : `pasted.${type === "jpeg" ? "jpg" : type}`;
+}

@@ -1,0 +1,210 @@
+/** Draws what lies over the photo: tracks, anchors, the camera's frame, ghosts. Pure drawing, no state. */
+
+import { viewAt } from "./camera.js";
+import { placeOn, polyline, progressAt } from "./curve.js";
+import { isAnchor } from "./scene.js";
+
+const INK = "rgba(12, 14, 18, 0.75)";
+const TRAIL_FRAMES = 5;
+const TRAIL_STEPS = 10;
+
+/**
+ * @param {CanvasRenderingContext2D} pen in CSS pixels
+ * @param {import("./viewport.js").Viewport} viewport
+ * @param {import("./store.js").Store} store
+ * @param {{ghosts: boolean, cursor: [number, number] | null, keyboard: boolean}} overlay
+ */
+export function paint(pen, viewport, store, { ghosts, cursor, keyboard }) {
+  const { document, view } = store;
+  pen.clearRect(0, 0, viewport.width, viewport.height);
+  if (!document.picture) return;
+  for (const control of document.controls) {
+    const selected = control.id === view.selected;
+    if (control.kind === "camera") drawCamera(pen, viewport, control, selected);
+    else if (control.kind === "track") drawTrack(pen, viewport, control, selected, selected ? view.point : null);
+  }
+  for (const region of [document.region, ...document.controls.map((control) => control.region)]) {
+    if (region?.select) drawPick(pen, viewport.toScreen(region.select));
+  }
+  if (ghosts) for (const control of document.controls) drawGhost(pen, viewport, control, view.frame, document.frames);
+  if (view.drafting) drawDraft(pen, viewport, view.drafting, cursor);
+  if (cursor) drawCursor(pen, viewport, view, cursor, keyboard);
+}
+
+function drawTrack(pen, viewport, control, selected, point) {
+  const [start] = control.points;
+  if (isAnchor(control)) {
+    drawAnchor(pen, viewport.toScreen(start), control.colour, selected);
+    return;
+  }
+  const line = polyline(control.points).map((place) => viewport.toScreen(place));
+  const width = selected ? 3.5 : 2.5;
+  stroke(pen, line, INK, width + 2.5);
+  stroke(pen, line, control.colour, width);
+  drawArrow(pen, line, control.colour, selected);
+  const places = control.points.map((place) => viewport.toScreen(place));
+  disc(pen, places[0], selected ? 6 : 5, control.colour, INK);
+  if (selected) places.forEach((place, k) => drawHandle(pen, place, control.colour, k === point));
+}
+
+function drawHandle(pen, place, colour, active) {
+  disc(pen, place, active ? 7 : 5, active ? colour : "#fff", active ? "#fff" : colour, 2.5);
+}
+
+function drawAnchor(pen, [x, y], colour, selected) {
+  const radius = selected ? 11 : 9;
+  for (const [ink, width] of [[INK, 5], [colour, 2.5]]) {
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.moveTo(x - radius, y);
+    pen.lineTo(x + radius, y);
+    pen.moveTo(x, y - radius);
+    pen.lineTo(x, y + radius);
+    pen.strokeStyle = ink;
+    pen.lineWidth = width;
+    pen.stroke();
+  }
+  if (selected) disc(pen, [x, y], 4.5, "#fff", colour, 2.5);
+}
+
+function drawArrow(pen, line, colour, selected) {
+  const tip = line[line.length - 1];
+  const length = selected ? 15 : 13;
+  const behind = [...line].reverse().find((place) => Math.hypot(place[0] - tip[0], place[1] - tip[1]) >= length) ?? line[0];
+  const angle = Math.atan2(tip[1] - behind[1], tip[0] - behind[0]);
+  pen.save();
+  pen.translate(...tip);
+  pen.rotate(angle);
+  pen.beginPath();
+  pen.moveTo(0.55 * length, 0);
+  pen.lineTo(-0.55 * length, 0.45 * length);
+  pen.lineTo(-0.55 * length, -0.45 * length);
+  pen.closePath();
+  pen.lineJoin = "round";
+  pen.lineWidth = 2.5;
+  pen.strokeStyle = INK;
+  pen.stroke();
+  pen.fillStyle = colour;
+  pen.fill();
+  pen.restore();
+}
+
+function drawDraft(pen, viewport, points, cursor) {
+  const places = (cursor ? [...points, cursor] : points).map((place) => viewport.toScreen(place));
+  stroke(pen, places, INK, 4.5);
+  stroke(pen, places, "#fff", 2);
+  points.forEach((place) => disc(pen, viewport.toScreen(place), 4.5, "#fff", INK));
+}
+
+/** The camera's frame: what is seen in the end, with a handle to turn it and corners to zoom. */
+function drawCamera(pen, viewport, control, selected) {
+  const { corners, top, centre } = viewAt(control.move, 1, viewport.picture);
+  const places = corners.map((place) => viewport.toScreen(place));
+  const closed = [...places, places[0]];
+  pen.save();
+  if (!selected) pen.setLineDash([7, 6]);
+  stroke(pen, closed, INK, 4);
+  stroke(pen, closed, control.colour, 2);
+  pen.restore();
+  const middle = viewport.toScreen([(viewport.picture.width - 1) / 2, (viewport.picture.height - 1) / 2]);
+  const end = viewport.toScreen(centre);
+  if (Math.hypot(end[0] - middle[0], end[1] - middle[1]) > 12) {
+    stroke(pen, [middle, end], INK, 4);
+    stroke(pen, [middle, end], control.colour, 2);
+    drawArrow(pen, [middle, end], control.colour, selected);
+  }
+  if (!selected) return;
+  const handle = turnHandle(viewport, top, centre);
+  stroke(pen, [viewport.toScreen(top), handle], control.colour, 2);
+  disc(pen, handle, 7, "#fff", control.colour, 2.5);
+  for (const place of places) disc(pen, place, 6, "#fff", control.colour, 2.5);
+}
+
+/** Where the handle that turns the camera is on the screen: inside the frame, below its upper edge. */
+export function turnHandle(viewport, top, centre) {
+  const [x, y] = viewport.toScreen(top);
+  const [cx, cy] = viewport.toScreen(centre);
+  const distance = Math.hypot(cx - x, cy - y) || 1;
+  const length = Math.min(32, distance / 2);
+  return [x + ((cx - x) / distance) * length, y + ((cy - y) / distance) * length];
+}
+
+function drawPick(pen, [x, y]) {
+  disc(pen, [x, y], 4, "#fff", INK);
+}
+
+function drawGhost(pen, viewport, control, frame, frames) {
+  if (control.kind === "camera") {
+    const { corners } = viewAt(control.move, control.strength * progressAt(control, frame, frames), viewport.picture);
+    const places = corners.map((place) => viewport.toScreen(place));
+    stroke(pen, [...places, places[0]], "rgba(255, 255, 255, 0.7)", 1.5);
+  } else if (control.kind === "track" && !isAnchor(control)) {
+    for (let k = TRAIL_STEPS; k >= 0; k -= 1) {
+      const then = Math.max(0, frame - (k / TRAIL_STEPS) * TRAIL_FRAMES);
+      const place = viewport.toScreen(placeOn(control, progressAt(control, then, frames)));
+      pen.globalAlpha = k ? 0.35 * (1 - k / (TRAIL_STEPS + 1)) : 1;
+      disc(pen, place, 7 - 0.4 * k, k ? control.colour : "#fff", k ? null : control.colour, 3);
+    }
+    pen.globalAlpha = 1;
+  }
+}
+
+function drawCursor(pen, viewport, view, cursor, keyboard) {
+  const [x, y] = viewport.toScreen(cursor);
+  if (view.tool === "brush" || view.tool === "erase") {
+    for (const [ink, width] of [[INK, 3], ["#fff", 1.5]]) {
+      pen.beginPath();
+      pen.arc(x, y, view.brush / 2, 0, 2 * Math.PI);
+      pen.strokeStyle = ink;
+      pen.lineWidth = width;
+      pen.stroke();
+    }
+  }
+  if (keyboard) {
+    for (const [ink, width] of [[INK, 4], ["#fff", 1.5]]) {
+      stroke(pen, [[x - 14, y], [x + 14, y]], ink, width);
+      stroke(pen, [[x, y - 14], [x, y + 14]], ink, width);
+    }
+  }
+}
+
+function stroke(pen, places, ink, width) {
+  pen.beginPath();
+  places.forEach(([x, y], k) => (k ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+  pen.lineJoin = pen.lineCap = "round";
+  pen.strokeStyle = ink;
+  pen.lineWidth = width;
+  pen.stroke();
+}
+
+function disc(pen, [x, y], radius, fill, rim, width = 1.5) {
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fillStyle = fill;
+  pen.fill();
+  if (!rim) return;
+  pen.strokeStyle = rim;
+  pen.lineWidth = width;
+  pen.stroke();
+}
+
+/**
+ * Tints the regions, in the photo's own pixels at the canvas's scale.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {{canvas: HTMLCanvasElement, colour: string}[]} layers
+ */
+export function paintRegions(pen, layers) {
+  const { width, height } = pen.canvas;
+  pen.clearRect(0, 0, width, height);
+  for (const { canvas, colour } of layers) {
+    const tinted = new OffscreenCanvas(width, height);
+    const brush = tinted.getContext("2d");
+    brush.drawImage(canvas, 0, 0, width, height);
+    brush.globalCompositeOperation = "source-in";
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, width, height);
+    pen.globalAlpha = 0.42;
+    pen.drawImage(tinted, 0, 0);
+  }
+  pen.globalAlpha = 1;
+}

@@ -1,0 +1,126 @@
+/** The clip's settings: renderer, length, size; and what the chosen renderer alone has. */
+
+import { h, show } from "./dom.js";
+import { choice, number, segments, slider, toggle } from "./fields.js";
+import { SIDES, sizeAt } from "./scene.js";
+import { inLanguage, t } from "./texts.js";
+import { makeWeights } from "./weights.js";
+
+const RATES = [6, 8, 10, 12, 15, 16, 20, 24, 25, 30];
+const MOST_FRAMES = 121;
+
+/**
+ * @param {import("./store.js").Store} store
+ * @param {any} form what the server says about the settings
+ */
+export function makeSettings(store, form) {
+  const document_ = () => store.document;
+  const edit = (change, gesture) => store.edit(change, gesture);
+  const help = (name) => inLanguage(form.clip[name].help);
+  const clip = [
+    segments({
+      text: t("renderer"), help: help("renderer"), get: () => document_().renderer, set: (renderer) => edit({ renderer }),
+      choices: [["warp", t("renderer.warp"), t("renderer.warp.help")], ["diffusion", t("renderer.diffusion"), t("renderer.diffusion.help")]],
+    }),
+    slider({
+      text: t("length"), help: help("frames"), min: 8, max: MOST_FRAMES, step: 1, get: () => document_().frames,
+      set: (frames, gesture) => edit(retimed(document_(), frames), gesture),
+      say: (frames) => t("length.value", { frames, seconds: (frames / document_().fps).toFixed(1) }),
+    }),
+  ];
+  const more = [
+    choice({
+      text: t("fps"), help: help("fps"), get: () => document_().fps, set: (fps) => edit({ fps }),
+      choices: () => withCurrent(RATES, document_().fps).map((rate) => [rate, t("fps.value", { rate })]),
+    }),
+    choice({
+      text: t("size"), help: help("size"), get: () => String(document_().size), choices: () => sizes(document_()),
+      set: (size) => edit({ size: size.split(",").map(Number) }),
+    }),
+    toggle({ text: t("loop"), help: help("loop"), get: () => document_().loop, set: (loop) => edit({ loop }) }),
+  ];
+  const diffusion = makeDiffusion(store, form);
+  const element = h("section.card.settings", { "aria-label": t("settings") },
+    clip.map((field) => field.element), h("div.pair", {}, more.map((field) => field.element)), diffusion.element);
+  const update = () => {
+    if (!document_().picture) return;
+    for (const field of [...clip, ...more]) field.update();
+    diffusion.update();
+  };
+  store.subscribe((what) => what === "document" && update());
+  update();
+  return element;
+}
+
+/** Controls keep their share of a clip that becomes longer or shorter. */
+function retimed(document, frames) {
+  const share = (frames - 1) / (document.frames - 1);
+  const controls = document.controls.map((control) => {
+    const start = Math.min(frames - 2, Math.round(control.start * share));
+    const end = control.end === null ? null : Math.max(start + 1, Math.min(frames - 1, Math.round(control.end * share)));
+    return { ...control, start, end };
+  });
+  return { frames, controls };
+}
+
+const withCurrent = (values, current) => [...new Set([...values, current])].sort((a, b) => a - b);
+
+function sizes(document) {
+  const { picture, size } = document;
+  const usual = Object.entries(SIDES).map(([name, side]) => [sizeAt(picture, side), t(`size.${name}`)]);
+  const distinct = new Map(usual.reverse().map(([pair, name]) => [String(pair), `${name} · ${pair.join(" × ")}`]));
+  if (size && !distinct.has(String(size))) distinct.set(String(size), size.join(" × "));
+  return [...distinct].reverse();
+}
+
+function makeDiffusion(store, form) {
+  const settings = () => store.document.diffusion ?? form.presets.standard;
+  const set = (change, gesture) => store.edit({ diffusion: { ...settings(), ...change } }, gesture);
+  const preset = segments({
+    text: t("preset"), help: t("preset.help"), get: () => presetOf(settings(), form.presets),
+    set: (name) => store.edit({ diffusion: { ...form.presets[name] } }),
+    choices: Object.keys(form.presets).map((name) => [name, t(`preset.${name}`)]),
+  });
+  const seed = number({
+    text: t("seed"), help: inLanguage(form.clip.seed.help), step: 1, get: () => store.document.seed,
+    set: (value) => store.edit({ seed: Math.max(0, Math.round(value)) }),
+  });
+  const fields = form.diffusion.map((field) => ({ ...fieldOf(field, settings, set), everyday: field.everyday }));
+  const everyday = fields.filter((field) => field.everyday);
+  const rest = fields.filter((field) => !field.everyday);
+  const weights = makeWeights(store);
+  const element = h("div.diffusion", {}, weights.element, preset.element, everyday.map((field) => field.element),
+    h("details", {}, h("summary", {}, t("more")), seed.element, rest.map((field) => field.element)));
+  const update = () => {
+    const chosen = store.document.renderer === "diffusion";
+    show(element, chosen);
+    weights.update();
+    if (chosen) for (const field of [preset, seed, ...fields]) field.update();
+  };
+  return { element, update };
+}
+
+const presetOf = (settings, presets) =>
+  Object.keys(presets).find((name) => Object.entries(presets[name]).every(([key, value]) => settings[key] === value)) ?? null;
+
+function fieldOf({ name, kind, choices, help }, settings, set) {
+  const options = { text: t(`setting.${name}`), help: inLanguage(help), get: () => settings()[name] };
+  switch (kind) {
+    case "choice":
+      return choice({ ...options, choices: choices.map((value) => [value, String(value)]), set: (value) => set({ [name]: value }) });
+    case "switch":
+      return toggle({ ...options, set: (value) => set({ [name]: value }) });
+    case "whole":
+      return number({ ...options, step: 1, set: (value) => set({ [name]: Math.round(value) }) });
+    case "number":
+      return number({ ...options, set: (value) => set({ [name]: value }) });
+    default:
+      return textField(options, (value) => set({ [name]: value || null }));
+  }
+}
+
+function textField({ text, help, get }, set) {
+  const input = h("input", { type: "text", onchange: () => set(input.value.trim()) });
+  const element = h("label.field", { title: help }, h("span.label", {}, text), input);
+  return { element, update: () => { input.value = get() ?? ""; } };
+}

@@ -1,0 +1,66 @@
+/**
+ * Which part of the photo the stage shows. Picture points count from pixel centres, screen points are CSS pixels.
+ * @typedef {[number, number]} Point
+ */
+
+const CLOSEST = 16;
+const MARGIN = 24;
+
+export class Viewport {
+  constructor() {
+    Object.assign(this, { scale: 1, left: 0, top: 0, width: 0, height: 0, picture: null, fitted: true });
+  }
+
+  /** The stage has another size: what was fitted stays fitted. */
+  resize(width, height) {
+    Object.assign(this, { width, height });
+    if (this.fitted) this.fit(this.picture);
+  }
+
+  /** Shows the whole photo. */
+  fit(picture) {
+    this.picture = picture;
+    this.fitted = true;
+    if (!picture || !this.width) return;
+    const margin = Math.min(MARGIN, this.width / 30);
+    this.scale = Math.min((this.width - 2 * margin) / picture.width, (this.height - 2 * margin) / picture.height);
+    this.left = (this.width - picture.width * this.scale) / 2;
+    this.top = (this.height - picture.height * this.scale) / 2;
+  }
+
+  /** Zooms by a factor; what is at the screen point stays there. */
+  zoom(factor, [x, y] = [this.width / 2, this.height / 2]) {
+    const smallest = 0.5 * Math.min(this.width / this.picture.width, this.height / this.picture.height);
+    const scale = Math.min(CLOSEST, Math.max(smallest, this.scale * factor));
+    this.left = x - ((x - this.left) * scale) / this.scale;
+    this.top = y - ((y - this.top) * scale) / this.scale;
+    this.scale = scale;
+    this.fitted = false;
+  }
+
+  pan(dx, dy) {
+    this.left += dx;
+    this.top += dy;
+    this.fitted = false;
+  }
+
+  /** @param {Point} point @returns {Point} */
+  toScreen([x, y]) {
+    return [this.left + (x + 0.5) * this.scale, this.top + (y + 0.5) * this.scale];
+  }
+
+  /** @param {Point} point @returns {Point} */
+  toPicture([x, y]) {
+    return [(x - this.left) / this.scale - 0.5, (y - this.top) / this.scale - 0.5];
+  }
+
+  /** The nearest point inside the photo. */
+  inside([x, y]) {
+    const held = (value, length) => Math.min(length - 1, Math.max(0, value));
+    return [held(x, this.picture.width), held(y, this.picture.height)];
+  }
+
+  contains([x, y]) {
+    return x >= -0.5 && y >= -0.5 && x <= this.picture.width - 0.5 && y <= this.picture.height - 0.5;
+  }
+}

@@ -1,0 +1,23 @@
+/** The empty stage: a place to drop a photo, and the examples. */
+
+import { h, show } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+
+/**
+ * @param {import("./store.js").Store} store
+ * @param {string[]} examples
+ * @param {{choose: () => void, example: (name: string) => void}} actions
+ */
+export function makeWelcome(store, examples, { choose, example }) {
+  const cards = examples.map((name) => h(
+    "button.example", { type: "button", "data-example": name, onclick: () => example(name) },
+    h("img", { src: `studio/examples/${name}.jpg`, alt: "", loading: "lazy" }), h("span", {}, t(`example.${name}`))));
+  const element = h("section.welcome", {},
+    h("button.drop", { type: "button", onclick: choose }, icon("photo"), h("strong", {}, t("welcome.drop")), h("span", {}, t("welcome.how"))),
+    h("p", {}, t("welcome.examples")), h("div.examples", {}, cards));
+  const update = () => show(element, !store.document.picture);
+  store.subscribe((what) => what === "document" && update());
+  update();
+  return element;
+}

@@ -1,0 +1,96 @@
+"""What comes in from a browser: bounded in bytes, pixels and seconds, and named by us."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mofa.apps.studio.visitors import LARGEST_FOLDER, Visitor
+from mofa.errors import InputError
+from mofa.media.image import picture_size, read_mask, read_picture
+from mofa.media.video import video_seconds
+
+MOST_PIXELS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What may be uploaded as one kind of file."""
+
+    title: str
+    suffixes: tuple[str, ...]
+    most_bytes: int
+    most_seconds: float | None = None
+
+
+_MB = 1 << 20
+KINDS = {
+    "photo": Kind(
+        "photo", (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"), 40 * _MB
+    ),
+    "mask": Kind("mask", (".png",), 20 * _MB),
+    "video": Kind("video", (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"), 200 * _MB, 60),
+    "tracks": Kind("track file", (".npy", ".npz", ".svg"), 20 * _MB),
+    "scene": Kind("scene", (".zip", ".yaml", ".yml", ".json"), 300 * _MB),
+}
+
+
+def new_name(kind: str, suffix: str) -> str:
+    """A name that no file of the visitor has yet."""
+    return f"{kind}-{secrets.token_hex(6)}{suffix}"
+
+
+async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor: Visitor) -> Path:
+    """Writes an upload into the visitor's folder as it arrives; `check_upload` looks inside afterwards.
+
+    Raises InputError: the kind or suffix is unknown, or the file too large; nothing stays behind then.
+    """
+    rule = KINDS.get(kind)
+    if rule is None or suffix not in rule.suffixes:
+        known = ", ".join(rule.suffixes) if rule else ", ".join(KINDS)
+        raise InputError(f'a {rule.title if rule else "file"} cannot be "{suffix[:20]}": use {known}.')
+    room = min(rule.most_bytes, LARGEST_FOLDER - visitor.used_bytes())
+    path = visitor.folder / new_name(kind, suffix)
+    size = 0
+    try:
+        with path.open("xb") as file:
+            async for piece in content:
+                size += len(piece)
+                if size > room:
+                    raise InputError(_too_large(rule, room))
+                file.write(piece)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _too_large(rule: Kind, room: int) -> str:
+    if room < rule.most_bytes:
+        return "this visit's files take too much room: begin a new visit, or wait until they are removed."
+    return f"this {rule.title} is larger than {rule.most_bytes >> 20} MB: choose a smaller one."
+
+
+def check_upload(path: Path, kind: str) -> None:
+    """Looks inside. Raises InputError: not of its kind, damaged, too many pixels, too long."""
+    rule = KINDS[kind]
+    try:
+        if kind == "photo":
+            _check_photo(path)
+        elif kind == "mask":
+            read_mask(path)
+        elif rule.most_seconds is not None and video_seconds(path) > rule.most_seconds:
+            raise InputError(f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.")
+    except InputError as error:
+        # People know their file by its own name, not by ours.
+        raise InputError(str(error).replace(str(path), f"(this {rule.title})")) from None
+
+
+def _check_photo(path: Path) -> None:
+    width, height = picture_size(path)
+    if width * height > MOST_PIXELS:
+        most = f"{MOST_PIXELS / 1e6:g} million"
+        raise InputError(f"this photo has {width} x {height} pixels: make it smaller, at most {most}.")
+    if min(width, height) < 16:
+        raise InputError(f"this photo has only {width} x {height} pixels: choose a larger one.")
+    read_picture(path)
