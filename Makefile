@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 STAMP_TEST := $(VENV)/.installed-test
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test chromium check bench examples schema clean
+GOLDEN ?= ../shared/golden
+
+.PHONY: demo test chromium check bench parity schema gallery clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
@@ -29,6 +31,17 @@ check: $(STAMP_TEST)
 
 bench: $(STAMP_TEST)
 	$(BIN)/python -m tools.bench
+
+# Compares every network with reference outputs: minutes, and up to 20 GB of memory.
+parity: $(STAMP_TEST)
+	$(BIN)/python -m tools.parity $(GOLDEN)
+
+# Files that are made from others.
+schema: $(STAMP_TEST)
+	$(BIN)/mofa schema > docs/scene.schema.json
+
+gallery: $(STAMP_TEST)
+	$(BIN)/python -m tools.gallery
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
