@@ -14,12 +14,11 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +40,8 @@ from mofa.sampling.schedule import Schedule, karras_sigmas, timestep_from_sigma
 from mofa.tensors.hints import rasterise
 from mofa.tensors.windows import Window, windows
 from mofa.types import AdapterName, BackboneCondition, SparseMotion
+from tools.parity_reference import Comparison, Findings, Reference, Skipped, relative_error
+from tools.parity_speech import aniportrait_speech, sadtalker_speech
 from tools.weights_by_name import build
 
 NETWORK_LIMIT = 1e-4
@@ -48,68 +49,6 @@ PIPELINE_LIMIT = 2e-3  # errors add up over steps
 HEADS = (5, 10, 10, 20)  # in every reference file, for backbone and adapters alike
 SIZES = replace(SVD_XT, attention_heads=HEADS)
 ADAPTER = AdapterConfig(num_attention_heads=HEADS)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Our array and the reference's, which should have the same shape.
-
-    `rounding` is how far float32 alone moves ours, as a relative error, where that is worth knowing.
-    """
-
-    name: str
-    ours: Tensor
-    reference: Tensor
-    rounding: float = 0.0
-
-    @property
-    def error(self) -> float:
-        """Relative error; infinite where the shapes differ."""
-        if self.ours.shape != self.reference.shape:
-            return float("inf")
-        return relative_error(self.ours, self.reference)
-
-    def limit(self, wanted: float) -> float:
-        """The largest error that counts as agreement: float32 runs need not be closer than rounding lets."""
-        return max(wanted, 2 * self.rounding)
-
-
-def relative_error(ours: Tensor, reference: Tensor) -> float:
-    """||ours - reference|| / ||reference||."""
-    difference = (ours.double() - reference.double()).norm()
-    return float(difference / reference.double().norm().clamp(min=1e-30))
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An array that nothing of ours computes yet."""
-
-    name: str
-    reason: str
-
-
-class Reference(Mapping[str, Tensor]):
-    """The arrays of one reference file."""
-
-    def __init__(self, path: Path) -> None:
-        with np.load(path, allow_pickle=False) as file:
-            self.arrays = {name: torch.from_numpy(np.array(file[name])) for name in file.files}
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.arrays)
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def compare(self, name: str, ours: Tensor) -> Comparison:
-        """`ours` beside the array of that name."""
-        return Comparison(name, ours, self[name])
-
-
-Findings = Iterator[Comparison | Skipped]
 
 
 def landmarks(reference: Reference) -> Findings:
@@ -343,11 +282,6 @@ def idle_backbone() -> Backbone:
         return Backbone(make_unet(SIZES), make_vae(SIZES), make_image_encoder(SIZES))
 
 
-def faces(_: Reference) -> Findings:
-    """Speech to face motion; belongs to another issue."""
-    yield Skipped("everything", "faces issue")
-
-
 @dataclass(frozen=True)
 class Part:
     """What is compared with one reference file."""
@@ -365,8 +299,8 @@ PARTS = {
     "pipe_traj": Part("pipe_traj.npz", trajectory_pipeline, PIPELINE_LIMIT),
     "pipe_hybrid": Part("pipe_hybrid.npz", hybrid_pipeline, PIPELINE_LIMIT),
     "pipe_long": Part("pipe_long.npz", long_pipeline, PIPELINE_LIMIT),
-    "audio": Part("audio.npz", faces),
-    "sadtalker": Part("sadtalker.npz", faces),
+    "audio": Part("audio.npz", aniportrait_speech),
+    "sadtalker": Part("sadtalker.npz", sadtalker_speech),
 }
 
 

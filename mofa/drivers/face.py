@@ -140,7 +140,7 @@ def open_face_finder() -> Iterator[FaceFinder]:
     Raises ResourceError when mediapipe is not installed, WeightsError when the model file is not the one that
     mofa comes with.
     """
-    data = _model_bytes()
+    data = model_bytes()
     with ExitStack() as open_tasks:
         with _muted():
             try:
@@ -291,7 +291,8 @@ def _spans(length: int, side: int) -> list[slice]:
     return [slice(start, start + side) for start in starts]
 
 
-def _model_bytes() -> bytes:
+def model_bytes() -> bytes:
+    """The face model that mofa comes with, checked. Raises WeightsError: damaged or gone."""
     try:
         data = MODEL.read_bytes()
     except OSError as error:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.drivers.articulation import Articulation, articulate
+from mofa.drivers.idle import blinks, drift, ease
 from mofa.drivers.voice import STEPS_PER_SECOND, Voice, listen
 from mofa.types import LandmarkClip, Waveform
 
@@ -17,9 +18,6 @@ LEAD = 0.03
 """Seconds by which the mouth is moved forward: what following the voice delays it."""
 SETTLING = 0.25
 """Seconds in which the mouth leaves the pose of the picture."""
-BLINK_SECONDS = 0.2
-BLINK_INTERVAL, SHORTEST_INTERVAL = 3.2, 1.0
-"""Mean and least seconds from one blink to the next (Bentivoglio et al. 1997: 17 a minute at rest)."""
 
 
 def signal_driver(
@@ -98,32 +96,3 @@ def at_frames(curve: Float[Tensor, "N"], fps: float, num_frames: int) -> Float[T
     edges = (np.arange(num_frames + 1) / fps + LEAD) * STEPS_PER_SECOND + 0.5
     sums = np.interp(edges, np.arange(len(total)), total)
     return torch.from_numpy(np.diff(sums) * fps / STEPS_PER_SECOND).float()
-
-
-def blinks(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
-    """Lids over time: closed in a third of a blink, opened in the rest, intervals as in people who talk."""
-    lids = torch.zeros_like(time)
-    begin = 0.6 + generator.exponential(BLINK_INTERVAL / 2)
-    while begin < float(time[-1]):
-        done = (time - begin) / BLINK_SECONDS
-        lids = torch.maximum(lids, torch.minimum(ease(3 * done), ease(1.5 * (1 - done))))
-        begin += SHORTEST_INTERVAL + generator.exponential(BLINK_INTERVAL - SHORTEST_INTERVAL)
-    return lids
-
-
-def drift(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
-    """A slow wandering about 0, from 0, within about -1..1: a few swings of periods that share no beat."""
-    periods = np.array([2.3, 3.7, 6.1]) * generator.uniform(0.85, 1.15, 3)
-    phases = generator.uniform(0, 2 * np.pi, 3)
-    swings = [
-        share * (torch.sin(2 * torch.pi * time / period + phase) - math.sin(phase))
-        for share, period, phase in zip((0.2, 0.3, 0.5), periods, phases, strict=True)
-    ]
-    # Half of the reach: the value at time 0, which is taken off, may be as far out as any other.
-    return ease(time / 2) * sum(swings, torch.zeros_like(time)) / 2
-
-
-def ease(share: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
-    """0 up to 0, 1 from 1 on, softly in between."""
-    clamped = share.clamp(0, 1)
-    return clamped * clamped * (3 - 2 * clamped)

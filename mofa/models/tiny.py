@@ -5,6 +5,7 @@ sizes are `svd_xt.TOY`.
 """
 
 from mofa.models.adapter_config import AdapterConfig
+from mofa.models.aniportrait import SpeechNetworkConfig
 from mofa.models.sparse_to_dense import SparseToDenseConfig
 from mofa.models.svd_xt import TOY
 from mofa.models.unimatch import ScaleConfig, UniMatchConfig
@@ -33,3 +34,19 @@ TINY_UNIMATCH = UniMatchConfig(
     num_refinements=2,
 )
 """Optical flow for sides that are multiples of 32."""
+
+TINY_SPEECH_NETWORK = SpeechNetworkConfig(
+    channels=16,
+    heads=2,
+    layers=2,
+    encoder=(
+        ("hidden_size", 24),
+        ("num_hidden_layers", 1),
+        ("num_attention_heads", 2),
+        ("intermediate_size", 32),
+        ("conv_dim", (8,) * 7),
+        ("num_conv_pos_embeddings", 8),
+        ("num_conv_pos_embedding_groups", 2),
+    ),
+)
+"""AniPortrait's networks, with every convolution of wav2vec 2.0."""

@@ -233,10 +233,13 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "sadtalker",
         "the SadTalker networks",
         {"audio2exp.mapping1.weight": (64, 577), "audio2pose.netG.encoder.MLP.L0.weight": (128, 454)},
-        # The pose network's discriminator.
-        harmless=("audio2pose.netD_motion.*",),
+        # What the pose network was trained with.
+        harmless=("audio2pose.netD_motion.*", "audio2pose.netG.encoder.*"),
     ),
 )
+
+SADTALKER_PARTS = ("audio2exp.", "audio2pose.", "face_3drecon.")
+"""What is used of the SadTalker file; the others are parts of its renderer."""
 
 ADAPTER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 

@@ -87,24 +87,27 @@ def locate(slot: Slot) -> SlotState:
     return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
 
 
-def require(names: Sequence[str]) -> dict[str, Mapping[str, Path]]:
+def require(names: Sequence[str], instead: str = "--renderer warp") -> dict[str, Mapping[str, Path]]:
     """Slot name -> registry name -> path, of all the slots named.
 
-    Raises WeightsError where any is absent, naming all that are (see `explain_missing`).
+    Raises WeightsError where any is absent, naming all that are, and `instead` (see `explain_missing`).
     """
     states = [locate(find_slot(name)) for name in names]
     if absent := [state.slot.name for state in states if not state.present]:
-        raise explain_missing(absent)
+        raise explain_missing(absent, instead)
     return {state.slot.name: state.paths for state in states}
 
 
-def explain_missing(names: Sequence[str]) -> WeightsError:
-    """The error of a request whose weights are absent: what, how large, which terms, what to do."""
+def explain_missing(names: Sequence[str], instead: str = "--renderer warp") -> WeightsError:
+    """The error of a request whose weights are absent: what, how large, which terms, what to do.
+
+    `instead` is the option that needs none.
+    """
     wishes = " and ".join(_wish(locate(find_slot(name))) for name in names)
     return WeightsError(
         f"This needs weights that are not on this machine: {wishes}; get them with "
         f"`mofa models download {' '.join(names)}`, or `mofa models import FOLDER` if you have them, "
-        "or use `--renderer warp`, which needs none."
+        f"or use `{instead}`, which needs none."
     )
 
 
