@@ -51,7 +51,7 @@ def build_app(home: Path, login: Login | None = None) -> FastAPI:
     os.environ["GRADIO_TEMP_DIR"] = str(home / "api")
     from mofa.apps.studio.page import mount_page
 
-    studio = Studio(home / "visitors")
+    studio = Studio(home)
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +77,31 @@ def _laid_out(result: AnimationResult, folder: Path, progress: Progress) -> dict
     return facts
 
 
-def preview(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
-    """The motion at a glance: a small warped clip and the dense flow, as data URLs."""
-    small = preview_request(request, *picture_size(request.picture))
-    result = animate(small, progress)
+@dataclass(frozen=True)
+class Preview:
+    """The motion at a glance: a small warped clip, the dense flow as colours, and the facts about both."""
+
+    clip: Path
+    flow: Path
+    facts: dict[str, Any]
+
+
+def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Preview:
+    """Makes the preview of a request in `folder`."""
+    result = animate(preview_request(request, *picture_size(request.picture)), progress)
     assert result.clip is not None
+    made = Preview(folder / CLIP, folder / "flow.png", result.summary())
+    write_clip(result.clip, made.clip, progress, overwrite=True)
+    save_png(made.flow, flow_picture(result.motion.plan.branches[0].flow))
+    return made
+
+
+def preview_for_page(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
+    """The preview as data URLs: it is looked at once, and leaves no files behind."""
     with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
-        clip, flow = Path(folder) / CLIP, Path(folder) / "flow.png"
-        write_clip(result.clip, clip, progress)
-        save_png(flow, flow_picture(result.motion.plan.branches[0].flow))
-        return {
-            "clip": _data_url(clip, "video/mp4"),
-            "flow": _data_url(flow, "image/png"),
-        } | result.summary()
+        made = preview(request, Path(folder), progress)
+        urls = {"clip": _data_url(made.clip, "video/mp4"), "flow": _data_url(made.flow, "image/png")}
+    return urls | made.facts
 
 
 def selection(picture: Path, x: float, y: float) -> str:

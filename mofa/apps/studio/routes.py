@@ -30,13 +30,16 @@ from mofa.pipeline.request import AnimationRequest
 from mofa.weights.download import download
 
 COOKIE = "mofa_visitor"
+LISTENS_EVERY = 0.1
+"""Seconds between two looks whether the browser still waits for its preview."""
 
 
 class Studio:
-    """Everything the pages of one server share: who visits, what is being made."""
+    """Everything the pages of one server share: who visits, who calls the API, what is being made."""
 
     def __init__(self, home: Path) -> None:
-        self.visitors = Visitors(home)
+        self.visitors = Visitors(home / "visitors")
+        self.callers = Visitors(home / "api" / "callers")
         self.workshop = making.Workshop()
         self.renders = FairQueue("renders")
         self.previews = FairQueue("previews")
@@ -44,7 +47,7 @@ class Studio:
 
     def sweep(self) -> None:
         """Lets go of everything that visitors who are gone for a day have left."""
-        for name in self.visitors.sweep():
+        for name in [*self.visitors.sweep(), *self.callers.sweep()]:
             for queue in (self.renders, self.previews, self.downloads):
                 queue.forget(name)
 
@@ -189,12 +192,17 @@ def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
 
 
 @router.post("/preview")
-async def preview(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
-    """The instant preview; a newer one of the same visitor cancels it."""
-    request = await run_in_threadpool(request_from_scene, scene, visitor)
-    job = studio.previews.replace(visitor.name, lambda progress: making.preview(request, progress))
+async def preview(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """The instant preview; a newer one of the same visitor cancels it, and so does who no longer listens."""
+    wanted = await run_in_threadpool(request_from_scene, scene, visitor)
+    job = studio.previews.replace(visitor.name, lambda progress: making.preview_for_page(wanted, progress))
+    made = asyncio.wrap_future(job.future)
+    while not made.done():
+        await asyncio.wait([made], timeout=LISTENS_EVERY)
+        if await request.is_disconnected():
+            studio.previews.cancel(job)
     try:
-        return await asyncio.wrap_future(job.future)
+        return made.result()
     except Cancelled:
         return {"cancelled": True}
 

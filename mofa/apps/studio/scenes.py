@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from mofa.apps.studio.uploads import KINDS, check_upload, new_name
+from mofa.apps.studio.uploads import KINDS, check_upload, kind_of, new_name
 from mofa.apps.studio.visitors import Visitor
 from mofa.control.camera import format_camera, parse_camera
 from mofa.errors import InputError
@@ -137,9 +137,7 @@ def unpack_scene(file: Path, visitor: Visitor, picture: str | None) -> dict[str,
 def _land(package: zipfile.ZipFile, entry: zipfile.ZipInfo, visitor: Visitor) -> str:
     """Takes a file out of the zip, checked as any upload is; returns its new name."""
     suffix = Path(entry.filename).suffix.lower()
-    kind = next((kind for kind, rule in KINDS.items() if suffix in rule.suffixes), None)
-    if kind is None:
-        raise InputError(f'"{entry.filename[:80]}" in the zip is no file that a scene can use: leave it out.')
+    kind = kind_of(entry.filename)
     path = visitor.folder / new_name(kind, suffix)
     path.write_bytes(_extracted(package, entry))
     try:

@@ -35,6 +35,15 @@ KINDS = {
 }
 
 
+def kind_of(name: str) -> str:
+    """The kind that a file named so is. Raises InputError when no scene can use it."""
+    suffix = Path(name).suffix.lower()
+    for kind, rule in KINDS.items():
+        if suffix in rule.suffixes:
+            return kind
+    raise InputError(f'"{name[:80]}" is no file that a scene can use: leave it out.')
+
+
 def new_name(kind: str, suffix: str) -> str:
     """A name that no file of the visitor has yet."""
     return f"{kind}-{secrets.token_hex(6)}{suffix}"

@@ -6,18 +6,16 @@ import { isAnchor } from "./scene.js";
 
 const INK = "rgba(12, 14, 18, 0.75)";
 const TRAIL_FRAMES = 5;
-const TRAIL_STEPS = 10;
+const TRAIL_STEPS = 6;
 
 /**
+ * Everything that stands still until the document, the selection or the view changes.
  * @param {CanvasRenderingContext2D} pen in CSS pixels
  * @param {import("./viewport.js").Viewport} viewport
  * @param {import("./store.js").Store} store
- * @param {{ghosts: boolean, cursor: [number, number] | null, keyboard: boolean}} overlay
  */
-export function paint(pen, viewport, store, { ghosts, cursor, keyboard }) {
-  const { document, view } = store;
+export function paintControls(pen, viewport, { document, view }) {
   pen.clearRect(0, 0, viewport.width, viewport.height);
-  if (!document.picture) return;
   for (const control of document.controls) {
     const selected = control.id === view.selected;
     if (control.kind === "camera") drawCamera(pen, viewport, control, selected);
@@ -26,6 +24,14 @@ export function paint(pen, viewport, store, { ghosts, cursor, keyboard }) {
   for (const region of [document.region, ...document.controls.map((control) => control.region)]) {
     if (region?.select) drawPick(pen, viewport.toScreen(region.select));
   }
+}
+
+/**
+ * What changes with every frame: ghosts, the line being drawn, the cursor.
+ * @param {{ghosts: boolean, cursor: [number, number] | null, keyboard: boolean}} overlay
+ */
+export function paintMoving(pen, viewport, { document, view }, { ghosts, cursor, keyboard }) {
+  pen.clearRect(0, 0, viewport.width, viewport.height);
   if (ghosts) for (const control of document.controls) drawGhost(pen, viewport, control, view.frame, document.frames);
   if (view.drafting) drawDraft(pen, viewport, view.drafting, cursor);
   if (cursor) drawCursor(pen, viewport, view, cursor, keyboard);
@@ -139,13 +145,14 @@ function drawGhost(pen, viewport, control, frame, frames) {
     const places = corners.map((place) => viewport.toScreen(place));
     stroke(pen, [...places, places[0]], "rgba(255, 255, 255, 0.7)", 1.5);
   } else if (control.kind === "track" && !isAnchor(control)) {
-    for (let k = TRAIL_STEPS; k >= 0; k -= 1) {
+    const trail = Array.from({ length: TRAIL_STEPS + 1 }, (_, k) => {
       const then = Math.max(0, frame - (k / TRAIL_STEPS) * TRAIL_FRAMES);
-      const place = viewport.toScreen(placeOn(control, progressAt(control, then, frames)));
-      pen.globalAlpha = k ? 0.35 * (1 - k / (TRAIL_STEPS + 1)) : 1;
-      disc(pen, place, 7 - 0.4 * k, k ? control.colour : "#fff", k ? null : control.colour, 3);
-    }
+      return viewport.toScreen(placeOn(control, progressAt(control, then, frames)));
+    });
+    pen.globalAlpha = 0.45;
+    stroke(pen, trail, "#fff", 9);
     pen.globalAlpha = 1;
+    disc(pen, trail[0], 7, "#fff", control.colour, 3);
   }
 }
 

@@ -14,6 +14,7 @@ export function makePreview(store) {
   let shown = "clip";
   let asking = null;
   let before = null;
+  let wanted = false;
   const clip = h("video", { muted: true, loop: true, autoplay: true, playsInline: true, "data-state": "empty" });
   const flow = h("img", { alt: t("preview.flow") });
   const message = h("p.note");
@@ -34,8 +35,11 @@ export function makePreview(store) {
   };
 
   const ask = debounced(async () => {
+    // A hand that draws needs the machine for itself; the preview comes when it rests.
+    if (store.view.drawing || !wanted) return;
     asking?.abort();
     if (!store.document.picture || !store.document.controls.length) return;
+    wanted = false;
     asking = new AbortController();
     const { signal } = asking;
     const began = performance.now();
@@ -51,6 +55,7 @@ export function makePreview(store) {
       if (signal.aborted) return;
       message.textContent = problem.message;
     }
+    asking = null;
     delete element.dataset.busy;
     update();
   }, PAUSE);
@@ -64,11 +69,20 @@ export function makePreview(store) {
       flow.removeAttribute("src");
       message.textContent = "";
     }
-    if (!before || MATTERS.some((key) => before[key] !== now[key])) ask();
+    if (!before || MATTERS.some((key) => before[key] !== now[key])) {
+      wanted = true;
+      ask();
+    }
     before = now;
     update();
   };
-  store.subscribe((what) => what === "document" && changed());
+  const handMoved = () => {
+    if (store.view.drawing && asking) {
+      asking.abort();
+      wanted = true;
+    } else if (!store.view.drawing && wanted) ask();
+  };
+  store.subscribe((what) => (what === "document" ? changed() : handMoved()));
   changed();
   return element;
 }

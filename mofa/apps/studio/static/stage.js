@@ -1,8 +1,8 @@
 /** The canvas: photo, regions and drawing over each other; pointer, touch, wheel and keyboard become gestures. */
 
-import { h } from "./dom.js";
+import { h, show } from "./dom.js";
 import { cameraTool, handTool } from "./frame_tools.js";
-import { paint, paintRegions } from "./painter.js";
+import { paintControls, paintMoving, paintRegions } from "./painter.js";
 import { brushTool, eraseTool, pickTool, regionCanvas } from "./region_tools.js";
 import { anchorTool, drawTool, finishDraft, insertPoint, selectTool } from "./shape_tools.js";
 import { photoAddress } from "./server.js";
@@ -34,7 +34,8 @@ export class Stage {
     this.photo = h("img.photo", { alt: "", draggable: false });
     this.regions = h("canvas.regions");
     this.overlay = h("canvas.overlay", { id: "canvas", tabIndex: 0, role: "application", "aria-label": t("stage.label") });
-    this.element = h("div.canvas", {}, this.photo, this.regions, this.overlay);
+    this.controls = h("canvas.controls");
+    this.element = h("div.canvas", {}, this.photo, this.regions, this.controls, this.overlay);
     this.listen();
     store.subscribe((what) => this.changed(what));
     this.changed("document");
@@ -74,8 +75,8 @@ export class Stage {
       const painted = canvas ?? (region && regionCanvas(region, document.picture, () => this.showRegions()));
       return painted ? [{ canvas: painted, colour }] : [];
     });
+    show(this.regions, layers.length > 0);
     paintRegions(this.regions.getContext("2d"), layers);
-    this.stale = true;
   }
 
   /** Draws again with the next frame. */
@@ -90,12 +91,20 @@ export class Stage {
     if (ghosts) this.advance((now - before) / 1000);
     if (this.stale || ghosts) {
       this.stale = false;
-      this.place();
-      const pen = this.overlay.getContext("2d");
-      pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-      paint(pen, viewport, store, { ghosts: ghosts || view.frame > 0, cursor: this.cursor, keyboard: this.keyboard });
+      if (viewport.picture) this.draw(ghosts || view.frame > 0);
     }
     if (!this.signal.aborted) requestAnimationFrame((later) => this.loop(later, now));
+  }
+
+  draw(ghosts) {
+    const { store, viewport, cursor, keyboard } = this;
+    const looks = [store.document.controls, store.document.region, store.view.selected, store.view.point, viewport.version];
+    if (looks.some((look, k) => look !== this.drawn?.[k])) {
+      this.drawn = looks;
+      this.place();
+      paintControls(penOf(this.controls), viewport, store);
+    }
+    paintMoving(penOf(this.overlay), viewport, store, { ghosts, cursor, keyboard });
   }
 
   /** Moves the ghosts on, at the clip's speed; they rest a moment at the end. */
@@ -117,7 +126,6 @@ export class Stage {
 
   place() {
     const { viewport } = this;
-    if (!viewport.picture) return;
     const { width, height } = viewport.picture;
     for (const layer of [this.photo, this.regions]) {
       layer.style.width = `${width * viewport.scale}px`;
@@ -132,7 +140,10 @@ export class Stage {
     const { overlay } = this;
     new ResizeObserver(([entry]) => {
       const { width, height } = entry.contentRect;
-      Object.assign(overlay, { width: Math.round(width * devicePixelRatio), height: Math.round(height * devicePixelRatio) });
+      for (const layer of [this.controls, overlay]) {
+        layer.width = Math.round(width * devicePixelRatio);
+        layer.height = Math.round(height * devicePixelRatio);
+      }
       this.viewport.resize(width, height);
       this.redraw();
     }).observe(this.element);
@@ -173,6 +184,7 @@ export class Stage {
     if (this.pointers.size > 2) return;
     const tool = event.button === 1 ? handTool : TOOLS[this.store.view.tool];
     this.gesture = tool.down(this, this.picturePoint(event), event);
+    if (this.gesture) this.store.look({ drawing: true });
     this.redraw();
   }
 
@@ -192,6 +204,7 @@ export class Stage {
     if (cancelled) gesture?.cancel?.();
     else gesture?.up?.(this.picturePoint(event), event);
     if (event.pointerType === "touch") this.cursor = null;
+    this.store.look({ drawing: this.pointers.size > 0 });
     this.redraw();
   }
 
@@ -266,4 +279,11 @@ export class Stage {
     if (tool === "camera") this.gesture = gesture;
     else gesture?.up?.(this.cursor, event);
   }
+}
+
+/** The pen of a canvas, in CSS pixels. */
+function penOf(canvas) {
+  const pen = canvas.getContext("2d");
+  pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  return pen;
 }

@@ -31,9 +31,9 @@ export function makeTimeline(store, stage) {
 
   stage.onframe = (frame) => {
     head.style.setProperty("--at", String(frame / last()));
-    clock.textContent = t("timeline.clock", {
-      now: (frame / store.document.fps).toFixed(1), all: (store.document.frames / store.document.fps).toFixed(1),
-    });
+    const { fps, frames } = store.document;
+    const text = t("timeline.clock", { now: (frame / fps).toFixed(1), all: (frames / fps).toFixed(1) });
+    if (clock.textContent !== text) clock.textContent = text;
   };
 
   const select = (control) => store.look({ selected: control.id, point: null });

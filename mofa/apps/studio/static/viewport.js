@@ -9,16 +9,20 @@ const MARGIN = 24;
 export class Viewport {
   constructor() {
     Object.assign(this, { scale: 1, left: 0, top: 0, width: 0, height: 0, picture: null, fitted: true });
+    /** Counts the changes, so that whoever draws knows of them. */
+    this.version = 0;
   }
 
   /** The stage has another size: what was fitted stays fitted. */
   resize(width, height) {
     Object.assign(this, { width, height });
+    this.version += 1;
     if (this.fitted) this.fit(this.picture);
   }
 
   /** Shows the whole photo. */
   fit(picture) {
+    this.version += 1;
     this.picture = picture;
     this.fitted = true;
     if (!picture || !this.width) return;
@@ -30,6 +34,7 @@ export class Viewport {
 
   /** Zooms by a factor; what is at the screen point stays there. */
   zoom(factor, [x, y] = [this.width / 2, this.height / 2]) {
+    this.version += 1;
     const smallest = 0.5 * Math.min(this.width / this.picture.width, this.height / this.picture.height);
     const scale = Math.min(CLOSEST, Math.max(smallest, this.scale * factor));
     this.left = x - ((x - this.left) * scale) / this.scale;
@@ -39,6 +44,7 @@ export class Viewport {
   }
 
   pan(dx, dy) {
+    this.version += 1;
     this.left += dx;
     this.top += dy;
     this.fitted = false;
