@@ -1,6 +1,6 @@
 """Runs every example and writes the pictures of docs/gallery.md.
 
-    python -m tools.gallery
+python -m tools.gallery
 """
 
 import sys

@@ -21,7 +21,7 @@ from mofa.apps.studio.scenes import (
     unpack_scene,
 )
 from mofa.apps.studio.settings_form import missing_weights, needed_weights, settings_form
-from mofa.apps.studio.texts import TEXTS
+from mofa.apps.studio.texts import TEXTS, example_title
 from mofa.apps.studio.uploads import KINDS, check_upload, receive
 from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
 from mofa.errors import Cancelled, InputError
@@ -84,7 +84,7 @@ def start(
     return {
         "texts": TEXTS,
         "settings": settings_form(),
-        "examples": example_names(),
+        "examples": [{"name": name, "title": example_title(name)} for name in example_names()],
         "results": making.results(visitor),
         "accept": {kind: ",".join(rule.suffixes) for kind, rule in KINDS.items()},
     }

@@ -21,8 +21,6 @@ _PAIRS = {
     "welcome.drop": ("Drop a photo here", "把照片拖到这里"),
     "welcome.how": ("or click to choose one, or paste it", "也可以点击选择，或直接粘贴"),
     "welcome.examples": ("or begin with an example", "或者从示例开始"),
-    "example.1-liftoff": ("Liftoff", "火箭升空"),
-    "example.2-deep-field": ("Deep field", "飞入深空"),
     "hint.draw": (
         "Draw a line from the thing that should move to where it should go.",
         "从要移动的物体画一条线，到它要去的地方。",
@@ -214,6 +212,17 @@ _PAIRS = {
 }
 
 TEXTS = {key: {"en": english, "zh": chinese} for key, (english, chinese) in _PAIRS.items()}
+
+EXAMPLES_ZH = {"liftoff": "火箭升空", "deep-field": "飞入深空", "dandelion": "蒲公英", "cat": "猫"}
+"""Example, without its number -> its name in Chinese."""
+
+
+def example_title(name: str) -> dict[str, str]:
+    """What an example is called: its file's name in words, and in Chinese where somebody wrote that down."""
+    bare = name.partition("-")[2]
+    english = bare.replace("-", " ").capitalize()
+    return {"en": english, "zh": EXAMPLES_ZH.get(bare, english)}
+
 
 FIELD_HELP_ZH = {
     "size": "视频尺寸（宽x高）；默认与照片相同，长边最多 1280。",

@@ -29,7 +29,7 @@ KINDS = {
         "photo", (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"), 40 * _MB
     ),
     "mask": Kind("mask", (".png",), 20 * _MB),
-    "video": Kind("video", (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"), 200 * _MB, 60),
+    "video": Kind("video", (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"), 200 * _MB, 60.0),
     "tracks": Kind("track file", (".npy", ".npz", ".svg"), 20 * _MB),
     "scene": Kind("scene", (".zip", ".yaml", ".yml", ".json"), 300 * _MB),
 }

@@ -2,17 +2,17 @@
 
 import { h, show } from "./dom.js";
 import { icon } from "./icons.js";
-import { t } from "./texts.js";
+import { inLanguage, t } from "./texts.js";
 
 /**
  * @param {import("./store.js").Store} store
- * @param {string[]} examples
+ * @param {{name: string, title: {en: string, zh: string}}[]} examples
  * @param {{choose: () => void, example: (name: string) => void}} actions
  */
 export function makeWelcome(store, examples, { choose, example }) {
-  const cards = examples.map((name) => h(
+  const cards = examples.map(({ name, title }) => h(
     "button.example", { type: "button", "data-example": name, onclick: () => example(name) },
-    h("img", { src: `studio/examples/${name}.jpg`, alt: "", loading: "lazy" }), h("span", {}, t(`example.${name}`))));
+    h("img", { src: `studio/examples/${name}.jpg`, alt: "", loading: "lazy" }), h("span", {}, inLanguage(title))));
   const element = h("section.welcome", {},
     h("button.drop", { type: "button", onclick: choose }, icon("photo"), h("strong", {}, t("welcome.drop")), h("span", {}, t("welcome.how"))),
     h("p", {}, t("welcome.examples")), h("div.examples", {}, cards));

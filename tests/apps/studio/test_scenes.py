@@ -1,0 +1,149 @@
+"""Scenes on the canvas, in zips and in previews."""
+
+import io
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mofa.apps.studio.scenes import (
+    LONGEST_SIDE,
+    MOST_FRAMES,
+    PREVIEW_FRAMES,
+    PREVIEW_SIDE,
+    adopt_files,
+    pack_scene,
+    preview_request,
+    request_from_scene,
+    scene_from_request,
+    unpack_scene,
+)
+from mofa.apps.studio.visitors import Visitor, Visitors, new_token
+from mofa.errors import InputError
+from mofa.media.image import picture_size
+from mofa.pipeline.request import AnimationRequest
+
+TRACK = {"kind": "track", "points": [[100, 100], [150, 90]]}
+
+
+@pytest.fixture
+def visitor(tmp_path: Path, photo: Path) -> Visitor:
+    visitor = Visitors(tmp_path / "home").visitor(new_token())
+    shutil.copy(photo, visitor.folder / "photo-1.jpg")
+    return visitor
+
+
+def scene(**changes: Any) -> dict[str, Any]:
+    return {"picture": "photo-1.jpg", "controls": [TRACK]} | changes
+
+
+def test_a_scene_survives_the_way_to_a_request_and_back(visitor: Visitor) -> None:
+    request = request_from_scene(scene(frames=30, fps=24, loop=True), visitor)
+    assert request.picture == visitor.folder / "photo-1.jpg"
+    again = request_from_scene(scene_from_request(request), visitor)
+    assert again == request
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../photo-1.jpg", "results/../../x", "photo-2.jpg", ""])
+def test_a_scene_names_no_file_outside_the_visit(visitor: Visitor, name: str) -> None:
+    for changed in (
+        scene(picture=name),
+        scene(region={"mask": name}),
+        scene(controls=[TRACK | {"region": {"mask": name}}]),
+        scene(controls=[{"kind": "reference", "video": name}]),
+        scene(controls=[{"kind": "track", "file": name}]),
+    ):
+        with pytest.raises(InputError):
+            request_from_scene(changed, visitor)
+
+
+def test_a_scene_cannot_say_where_its_clip_is_written(visitor: Visitor) -> None:
+    assert request_from_scene(scene(outputs={"clip": "/tmp/x.mp4"}), visitor).outputs.clip is None
+
+
+def test_what_is_too_large_is_refused(visitor: Visitor) -> None:
+    with pytest.raises(InputError, match="too many"):
+        request_from_scene(scene(frames=MOST_FRAMES + 1), visitor)
+    with pytest.raises(InputError, match="at most"):
+        request_from_scene(scene(size=f"{LONGEST_SIDE + 2}x100"), visitor)
+
+
+def test_the_preview_is_small_and_lasts_as_long(visitor: Visitor) -> None:
+    request = request_from_scene(
+        scene(frames=61, fps=20, controls=[TRACK | {"start": 15, "end": 45}]), visitor
+    )
+    small = preview_request(request, 1200, 800)
+    assert small.size == (PREVIEW_SIDE, 213)
+    assert small.frames == PREVIEW_FRAMES
+    assert small.frames / small.fps == pytest.approx(61 / 20)
+    [track] = small.controls
+    assert (track.start, track.end) == (4, 11)
+    AnimationRequest.from_data(small.to_data())
+
+
+def test_a_packed_scene_opens_in_another_visit(visitor: Visitor, tmp_path: Path) -> None:
+    packed = tmp_path / "scene.zip"
+    packed.write_bytes(pack_scene(request_from_scene(scene(frames=30), visitor)))
+    other = Visitors(tmp_path / "other").visitor(new_token())
+    opened = request_from_scene(unpack_scene(packed, other, None), other)
+    assert opened.frames == 30
+    assert opened.picture.parent == other.folder
+    assert picture_size(opened.picture) == picture_size(visitor.folder / "photo-1.jpg")
+
+
+def test_a_packed_scene_runs_from_the_command_line(visitor: Visitor, tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(pack_scene(request_from_scene(scene(), visitor)))) as package:
+        package.extractall(tmp_path / "unpacked")
+    request = AnimationRequest.from_file(tmp_path / "unpacked" / "scene.yaml")
+    assert request.picture.is_file()
+
+
+def test_a_scene_without_its_photo_takes_the_one_on_the_canvas(visitor: Visitor, tmp_path: Path) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_text("picture: elsewhere/holiday.jpg\ncontrols: [{kind: camera, move: zoom in 10%}]\n")
+    opened = unpack_scene(file, visitor, "photo-1.jpg")
+    assert opened["picture"] == "photo-1.jpg"
+    assert opened["controls"][0]["move"] == "zoom 1.1"
+    with pytest.raises(InputError, match="holiday"):
+        unpack_scene(file, visitor, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"just words", b"[1, 2]", b"a: &a [*a]"])
+def test_what_is_no_scene_is_refused(visitor: Visitor, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError):
+        unpack_scene(file, visitor, "photo-1.jpg")
+
+
+def test_a_zip_holds_nothing_but_a_scene_and_its_files(visitor: Visitor, tmp_path: Path, photo: Path) -> None:
+    def packed(**entries: bytes) -> Path:
+        path = tmp_path / "scene.zip"
+        with zipfile.ZipFile(path, "w") as package:
+            for name, content in entries.items():
+                package.writestr(name, content)
+        return path
+
+    good = b"picture: ../../photo.jpg\ncontrols: [{kind: camera, move: still}]"
+    with pytest.raises(InputError, match="0 scenes"):
+        unpack_scene(packed(**{"photo.jpg": photo.read_bytes()}), visitor, None)
+    with pytest.raises(InputError, match="no file"):
+        unpack_scene(packed(**{"scene.yaml": good, "run.sh": b"#!"}), visitor, None)
+    with pytest.raises(InputError):
+        unpack_scene(packed(**{"scene.yaml": good, "../../photo.jpg": b"no photo"}), visitor, None)
+    before = set(tmp_path.rglob("*"))
+    opened = unpack_scene(
+        packed(**{"scene.yaml": good, "../../photo.jpg": photo.read_bytes()}), visitor, None
+    )
+    [landed] = set(tmp_path.rglob("*")) - before
+    assert landed == visitor.folder / opened["picture"]
+
+
+def test_an_example_comes_with_its_files(visitor: Visitor) -> None:
+    from mofa.apps.examples import example, example_names
+
+    for name in example_names():
+        request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
+        assert request_from_scene(scene_from_request(request), visitor).picture.is_file()

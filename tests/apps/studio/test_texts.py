@@ -1,0 +1,51 @@
+"""Every text that the page uses exists, in both languages."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import mofa.apps.studio
+from mofa.apps.studio.settings_form import CLIP_FIELDS, settings_form
+from mofa.apps.studio.texts import FIELD_HELP_ZH, TEXTS
+from mofa.pipeline.settings import PRESETS, DiffusionSettings
+
+STATIC = Path(mofa.apps.studio.__file__).parent / "static"
+
+
+def test_every_key_in_the_scripts_has_a_text() -> None:
+    used = {
+        key
+        for script in STATIC.glob("*.js")
+        for key in re.findall(r"""\bt\("([\w.-]+)\"""", script.read_text(encoding="utf-8"))
+    }
+    assert len(used) > 50
+    assert used <= TEXTS.keys()
+
+
+def test_every_text_is_used() -> None:
+    scripts = "\n".join(script.read_text(encoding="utf-8") for script in STATIC.glob("*.js"))
+    made = set(re.findall(r"t\(`([\w.-]+\.)\$\{", scripts))
+    idle = [key for key in TEXTS if f'"{key}"' not in scripts and not key.startswith(tuple(made))]
+    assert idle == []
+
+
+def test_keys_that_are_put_together_have_texts_too() -> None:
+    names = [f"setting.{field.name}" for field in fields(DiffusionSettings)]
+    names += [f"preset.{name}" for name in PRESETS]
+    assert set(names) <= TEXTS.keys()
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_both_languages_say_the_same_values(key: str) -> None:
+    english, chinese = TEXTS[key]["en"], TEXTS[key]["zh"]
+    assert english
+    assert chinese
+    assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese))
+
+
+def test_every_setting_is_explained() -> None:
+    assert FIELD_HELP_ZH.keys() == {*CLIP_FIELDS, *(field.name for field in fields(DiffusionSettings))}
+    for setting in settings_form()["diffusion"]:
+        assert setting["help"]["en"].endswith(".")
