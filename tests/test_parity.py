@@ -7,7 +7,7 @@ import pytest
 from tools.parity import PARTS, Tally, check
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
-FAST = ("landmarks", "cmp", "unimatch")
+FAST = ("landmarks", "cmp", "unimatch", "audio", "sadtalker")
 
 
 @pytest.mark.golden

@@ -14,6 +14,8 @@ from mofa.types import LandmarkClip, Waveform
 
 ATTACK, RELEASE = 0.025, 0.06
 """Seconds in which lips part and close; they part faster."""
+LOUDNESS_POWER = 0.75
+"""Of the sound's amplitude: soft syllables are seen, too, as they are heard (Stevens 1955)."""
 LEAD = 0.03
 """Seconds by which the mouth is moved forward: what following the voice delays it."""
 SETTLING = 0.25
@@ -58,7 +60,7 @@ def mouth(voice: Voice) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"], Float[T
     Open vowels lower the jaw, close ones less; s shows the teeth; m presses the lips, and a short stop in
     the middle of a phrase a little.
     """
-    loud = voice.opening.clamp(0, 1.1)
+    loud = voice.opening.clamp(0, 1.1).pow(LOUDNESS_POWER)
     jaw = torch.maximum(loud * (0.7 + 0.3 * voice.low_tongue), 0.12 * voice.hiss)
     rounded = (1 - voice.front_tongue) * (1 - voice.low_tongue)
     spread = (voice.front_tongue - rounded) * (loud / 0.25).clamp(0, 1) * (1 - voice.hiss) + 0.4 * voice.hiss
