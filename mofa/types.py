@@ -109,7 +109,8 @@ class MotionBranch:
     """One adapter's share of the motion.
 
     `sketch` is the landmark line drawing (landmark adapter only), `region` where the branch rules,
-    0..1, and `strength` multiplies the adapter's residuals.
+    0..1, and `strength` multiplies the adapter's residuals. `face` holds a driven face's 68 points per frame,
+    in working pixels and relative to the scene: the camera is not in them, as it is in flow and sketch.
     """
 
     adapter: AdapterName
@@ -117,6 +118,7 @@ class MotionBranch:
     region: Float[Tensor, "1 H W"]
     sketch: Float[Tensor, "T 3 H W"] | None = None
     strength: float = 1.0
+    face: Float[Tensor, "T 68 2"] | None = None
 
 
 @dataclass(frozen=True)

@@ -142,12 +142,14 @@ def _add_animate(commands: Any) -> None:
             "  mofa animate photo.jpg --track '50%,60% 70%,55%' -o clip.mp4\n"
             "  mofa animate photo.jpg --track '120,80 180,80' --brush mask.png -o clip.mp4\n"
             "  mofa animate photo.jpg --camera 'pan right 40 px, zoom 1.1' -o clip.gif\n"
+            "  mofa animate portrait.jpg --speech hello.wav -o clip.mp4\n"
             "  mofa animate clip.scene.yaml --frames 50 -o longer.mp4"
         ),
         epilog=(
             "--ease, --from, --to, --there-and-back and --strength belong to the track, camera or reference\n"
-            "before them; --brush and --select to the track or reference before them, or else to the scene.\n"
-            "Tracks, cameras and references on the command line replace those of a scene."
+            "before them; --brush and --select to the track, reference or face before them, or else to the\n"
+            "scene; what is about a face to the --speech, --face-video or --landmarks-file before it.\n"
+            "Controls on the command line replace those of a scene."
         ),
     )
     animate.add_argument("input", metavar="PHOTO|SCENE", help="a photo, or a scene file (.yaml, .json)")
@@ -173,10 +175,30 @@ def _add_animate(commands: Any) -> None:
     in_order("--there-and-back", None, "return to the beginning by the end", nargs=0)
     in_order("--strength", "S", "multiplies the motion", type=float)
 
+    face = animate.add_argument_group("a face that is driven (in the order given, too)")
+
+    def of_face(flag: str, metavar: str | None, text: str, **more: Any) -> None:
+        dest = flag.removeprefix("--").replace("-", "_")
+        face.add_argument(flag, dest=dest, metavar=metavar, action=_InOrder, help=text, **more)
+
+    of_face("--speech", "SOUND", "let the face speak: a voice, which is heard in the clip")
+    of_face("--face-video", "VIDEO", "let the face do what the face in a video does")
+    of_face("--landmarks-file", "FILE", "landmarks per frame (.npz, .json) or ARKit blendshapes (.csv)")
+    of_face("--face", "N|X,Y", "which face: its number, 1 being the largest, or a point on it")
+    of_face("--driver", "NAME", "what turns speech into motion: signal, aniportrait or sadtalker (signal)")
+    of_face("--landmarks", "POINTS", "the face's 68 points by hand (JSON), where none is found")
+    for feature, text in (
+        ("pose", "the head's motion"), ("mouth", "the mouth's motion"), ("eyes", "the lids' motion"),
+        ("brows", "the brows' motion"),
+    ):  # fmt: skip
+        of_face(f"--{feature}", "S", f"how much of {text} is taken over (1)", type=float)
+    of_face("--absolute", None, "take over the driver's very expressions, not their change", nargs=0)
+    of_face("--max-seconds", "S", "the longest speech or video that is taken (600)", type=float)
+
     clip = animate.add_argument_group("the clip")
     clip.add_argument("-o", "--output", metavar="CLIP", help=".mp4, .gif, .webp, or a folder for PNG frames")
-    clip.add_argument("--frames", type=int, metavar="N", help="number of frames (25)")
-    clip.add_argument("--fps", type=float, help="frames per second (8)")
+    clip.add_argument("--frames", type=int, metavar="N", help="number of frames (25; as long as the speech)")
+    clip.add_argument("--fps", type=float, help="frames per second (8; 25 for speech)")
     clip.add_argument("--size", metavar="WxH", help="size of the clip (the picture's, at most 1280 long)")
     clip.add_argument("--fit", metavar="crop|pad", help="what to do when the size has another aspect (crop)")
     clip.add_argument("--loop", action="store_true", default=None, help="let the end flow into the beginning")
@@ -188,7 +210,8 @@ def _add_animate(commands: Any) -> None:
     clip.add_argument(
         "--extras",
         metavar="LIST",
-        help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet or none (all but flow-flo)",
+        help="what lies beside the clip: flow,flow-npz,flow-flo,overlay,sheet,landmarks or none"
+        " (flow,flow-npz,overlay,sheet)",
     )
     _add_settings(animate)
     _add_run_options(animate)
@@ -247,22 +270,36 @@ def _add_demo(commands: Any) -> None:
 
 # --- Text to scene ------------------------------------------------------------------------------
 
-_CONTROL_KEY = {"track": "points", "tracks": "file", "camera": "move", "reference": "video"}
-_KIND = {"tracks": "track"}
-_DETAIL_KEY = {"ease": "ease", "from": "start", "to": "end", "strength": "strength"}
+# Option -> the kind of control that it begins, and the key that it gives.
+_BEGINS = {
+    "track": ("track", "points"),
+    "tracks": ("track", "file"),
+    "camera": ("camera", "move"),
+    "reference": ("reference", "video"),
+    "speech": ("landmarks", "speech"),
+    "face_video": ("landmarks", "video"),
+    "landmarks_file": ("landmarks", "file"),
+}
+_TIMING_KEY = {"ease": "ease", "from": "start", "to": "end", "there_and_back": "there_and_back"}
+_FACE_KEYS = (
+    "face", "driver", "landmarks", "pose", "mouth", "eyes", "brows", "absolute", "max_seconds",
+)  # fmt: skip
 
 
 def controls_in_order(typed: Sequence[tuple[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The scene's controls, and its own region, from options in the order they were typed.
 
-    A mask or a selection belongs to the track or reference before it, or to the scene if it comes first.
-    Raises InputError for a detail (such as --ease) that follows nothing it could belong to.
+    A mask or a selection belongs to the track, reference or face before it, or to the scene if it comes
+    first. Raises InputError for a detail (such as --ease) that follows nothing it could belong to.
     """
     controls: list[dict[str, Any]] = []
     scene_region = None
     for option, value in typed:
-        if option in _CONTROL_KEY:
-            controls.append({"kind": _KIND.get(option, option), _CONTROL_KEY[option]: value})
+        flag = "--" + option.replace("_", "-")
+        about_a_face = bool(controls) and controls[-1]["kind"] == "landmarks"
+        if option in _BEGINS:
+            kind, key = _BEGINS[option]
+            controls.append({"kind": kind, key: value})
         elif option in ("brush", "select"):
             region = {"mask" if option == "brush" else "select": value}
             owner = next((c for c in reversed(controls) if c["kind"] != "camera"), None)
@@ -270,13 +307,16 @@ def controls_in_order(typed: Sequence[tuple[str, Any]]) -> tuple[list[dict[str, 
                 scene_region = region
             else:
                 owner["region"] = region
-        elif not controls:
-            flag = option.replace("_", "-")
-            raise InputError(f"--{flag} belongs to a track, camera or reference: put it after one.")
-        elif option == "there_and_back":
-            controls[-1]["there_and_back"] = True
+        elif option in _FACE_KEYS:
+            if not about_a_face:
+                raise InputError(
+                    f"{flag} is about a driven face: put it after --speech, --face-video or --landmarks-file."
+                )
+            controls[-1][option] = True if value == [] else value
+        elif not controls or (about_a_face and option in _TIMING_KEY):
+            raise InputError(f"{flag} belongs to a track, camera or reference: put it after one.")
         else:
-            controls[-1][_DETAIL_KEY[option]] = value
+            controls[-1][_TIMING_KEY.get(option, option)] = True if value == [] else value
     return controls, scene_region
 
 
@@ -340,8 +380,10 @@ def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
             )
         )
     elif not options.quiet:
+        for note in result.motion.notes:
+            print(f"mofa: {note}", file=sys.stderr)
         for name, path in files.items():
-            print(f"{name:>8}  {path}")
+            print(f"{name:>9}  {path}")
     return 0
 
 

@@ -39,8 +39,8 @@ _CORNERS = (48, 54, 60, 64)
 _DROP = 0.55
 _LIPS_DROP: Moves = (
     ((57, 66), 0, _DROP),
-    ((56, 58, 65, 67), 0, 0.95 * _DROP),
-    (_LOWER_SIDES, 0, 0.7 * _DROP),
+    ((56, 58, 65, 67), 0, 0.85 * _DROP),
+    (_LOWER_SIDES, 0, 0.62 * _DROP),
     (_CORNERS, 0, 0.3 * _DROP),
 )
 _JAW_DROP: Moves = (

@@ -27,10 +27,16 @@ _EXACT_COLOURS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolat
 _MOVING_PICTURES = ("GIF", "WEBP", "PNG", "AVIF")
 
 
-def read_video(path: Path, max_frames: int | None = None, progress: Progress = silent) -> Clip:
+def read_video(
+    path: Path,
+    max_frames: int | None = None,
+    progress: Progress = silent,
+    long_side: int | None = None,
+) -> Clip:
     """The first `max_frames` frames (None: all) of any video, GIF or animated WebP, upright, without sound.
 
-    `fps` is the average rate. Frames are taken as they come, one per coded frame.
+    `fps` is the average rate. Frames are taken as they come, one per coded frame; larger ones are
+    shrunk until their long side is `long_side` pixels, which spares memory.
 
     Raises InputError: missing, a folder, empty, a still picture, no video in it, or damaged from the
     start (a video that breaks off later gives the frames before the break).
@@ -42,8 +48,8 @@ def read_video(path: Path, max_frames: int | None = None, progress: Progress = s
             picture = None
         if picture is not None:
             with picture:
-                return _read_moving_picture(picture, path, max_frames, progress)
-    return _read_container(path, max_frames, progress)
+                return _read_moving_picture(picture, path, max_frames, progress, long_side)
+    return _read_container(path, max_frames, progress, long_side)
 
 
 def video_seconds(path: Path) -> float:
@@ -95,7 +101,7 @@ def check_clip_name(path: Path) -> None:
 
 
 def _read_moving_picture(
-    picture: Image.Image, path: Path, max_frames: int | None, progress: Progress
+    picture: Image.Image, path: Path, max_frames: int | None, progress: Progress, long_side: int | None
 ) -> Clip:
     count = getattr(picture, "n_frames", 1)
     if picture.format not in _MOVING_PICTURES or (count == 1 and picture.format != "GIF"):
@@ -104,7 +110,8 @@ def _read_moving_picture(
     frames, milliseconds = [], []
     try:
         for image in islice(ImageSequence.Iterator(picture), total):
-            frames.append(np.array(image.convert("RGB")))
+            frame = image.convert("RGB")
+            frames.append(np.array(frame.resize(_within(frame.width, frame.height, long_side))))
             milliseconds.append(float(image.info.get("duration") or 100))
             progress("reading", len(frames), total)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -114,7 +121,7 @@ def _read_moving_picture(
     return Clip(frames=_stacked(frames), fps=fps)
 
 
-def _read_container(path: Path, max_frames: int | None, progress: Progress) -> Clip:
+def _read_container(path: Path, max_frames: int | None, progress: Progress, long_side: int | None) -> Clip:
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -122,7 +129,10 @@ def _read_container(path: Path, max_frames: int | None, progress: Progress) -> C
         frames = []
         try:
             for frame in islice(container.decode(stream), max_frames):
-                pixels = frame.to_ndarray(format="rgb24", interpolation=_EXACT_COLOURS)
+                width, height = _within(frame.width, frame.height, long_side)
+                pixels = frame.to_ndarray(
+                    format="rgb24", interpolation=_EXACT_COLOURS, width=width, height=height
+                )
                 upright = np.rot90(pixels, round(frame.rotation / 90))
                 frames.append(np.ascontiguousarray(upright))
                 progress("reading", len(frames), max(total, len(frames)))
@@ -147,6 +157,12 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
             if not container.streams.video:
                 raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
             yield container
+
+
+def _within(width: int, height: int, long_side: int | None) -> tuple[int, int]:
+    """The size shrunk, if need be, until its long side is `long_side`."""
+    scale = 1.0 if long_side is None else min(1.0, long_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _stacked(frames: list[NDArray[np.uint8]]) -> UInt8[Tensor, "T 3 H W"]:

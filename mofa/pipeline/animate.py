@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from mofa.errors import InputError
 from mofa.media.image import load_source, read_picture
 from mofa.pipeline.engine import Engine, build_engine
-from mofa.pipeline.plan import Original, PlannedMotion, plan_motion
+from mofa.pipeline.faces import Drives, length_of, read_drives, sound_of
+from mofa.pipeline.original import Original
+from mofa.pipeline.plan import PlannedMotion, plan_motion
 from mofa.pipeline.request import AnimationRequest
 from mofa.tensors.geometry import fit_crop
-from mofa.types import Clip, Progress, SourceImage, silent
+from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
 DEFAULT_LONG_SIDE = 1280
 
@@ -24,6 +27,7 @@ class AnimationResult:
     motion: PlannedMotion
     clip: Clip | None
     settings: AnimationRequest
+    sound: Waveform | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
@@ -35,6 +39,8 @@ class AnimationResult:
             "height": height,
             "frames": None if self.clip is None else len(self.clip.frames),
             "fps": self.settings.fps,
+            "sound": self.sound is not None,
+            "notes": list(self.motion.notes),
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
         }
 
@@ -55,8 +61,8 @@ def animate(
     seconds = dict(planned.seconds)
     with _timed("render", seconds):
         frames = engine.render(planned.source, planned.motion.plan, planned.settings, progress)
-    clip = Clip(frames=frames, fps=planned.settings.fps)
-    return AnimationResult(planned.source, planned.motion, clip, planned.settings, seconds)
+    clip = Clip(frames, planned.settings.frame_rate, planned.sound)
+    return AnimationResult(planned.source, planned.motion, clip, planned.settings, planned.sound, seconds)
 
 
 def plan(
@@ -72,23 +78,46 @@ def _planned(
     seconds: dict[str, float] = {}
     with _timed("read", seconds):
         original = original or Original(read_picture(request.picture))
-        settings = resolve(request, original.width, original.height)
+        drives = read_drives(request, progress)
+        settings = resolve(request, original.width, original.height, drives)
         assert settings.size is not None
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
         source = load_source(original.pixels, crop)
     engine = engine or build_engine(settings)
     with _timed("plan", seconds):
-        motion = plan_motion(settings, original, source, engine.densify, engine.estimate_flow, progress)
-    return AnimationResult(source, motion, None, settings, seconds), engine
+        motion = plan_motion(
+            settings,
+            original,
+            source,
+            engine.densify,
+            engine.estimate_flow,
+            progress,
+            engine.spread_face,
+            drives,
+        )
+    sound = sound_of(drives, *length_of(settings, drives))
+    return AnimationResult(source, motion, None, settings, sound, seconds), engine
 
 
-def resolve(request: AnimationRequest, width: int, height: int) -> AnimationRequest:
-    """The request with every open question answered, for a picture of width x height."""
+def resolve(
+    request: AnimationRequest, width: int, height: int, drives: Drives | None = None
+) -> AnimationRequest:
+    """The request with every open question answered, for a picture of width x height.
+
+    A clip without a length of its own is as long as what drives its faces. Raises InputError when a control
+    runs beyond it.
+    """
     size = request.size
     if size is None:
         scale = min(1.0, DEFAULT_LONG_SIDE / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-    return request.model_copy(update={"size": size, "renderer": request.renderer or "warp"})
+    frames, fps = length_of(request, drives or {})
+    try:
+        request.check_ends(frames)
+    except ValueError as error:
+        raise InputError(f"{error}.") from None
+    renderer = request.renderer or "warp"
+    return request.model_copy(update={"size": size, "renderer": renderer, "frames": frames, "fps": fps})
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from mofa.models.sparse_to_dense import SparseToDense
 from mofa.pipeline.diffusion import DiffusionModel, render_diffusion
 from mofa.pipeline.engine import Engine
 from mofa.pipeline.placement import Placement
-from mofa.pipeline.plan import Densifier
+from mofa.pipeline.plan import Densifier, FaceSpreader, face_hints, mesh_flow
 from mofa.pipeline.request import AnimationRequest
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
@@ -25,7 +25,21 @@ def diffusion_engine(model: DiffusionModel, placement: Placement, callback: Step
             source, plan, model, request.diffusion, placement, request.seed, progress, callback
         )
 
-    return Engine(densify=_densifier(model, placement), estimate_flow=dis_flow, render=render)
+    densify = _densifier(model, placement)
+    return Engine(densify, dis_flow, render, spread_face=_face_spreader(model, densify))
+
+
+def _face_spreader(model: DiffusionModel, densify: Densifier) -> FaceSpreader:
+    """The landmark adapter learned with what CMP makes of 68 hints; without CMP the mesh knows better."""
+    if model.sparse_to_dense is None:
+        return mesh_flow
+
+    def spread(
+        image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
+    ) -> FlowField:
+        return densify(image, face_hints(points, *image.shape[1:]), None, progress)
+
+    return spread
 
 
 def _densifier(model: DiffusionModel, placement: Placement) -> Densifier:

@@ -10,10 +10,10 @@ from mofa.control.reference import FlowEstimator
 from mofa.devices import pick_device, pick_dtype
 from mofa.media.dis import dis_flow
 from mofa.models.edge_aware import densify
-from mofa.pipeline.plan import Densifier
+from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
 from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.warp import WarpSettings, render_warp
-from mofa.types import MotionPlan, Progress, SourceImage
+from mofa.types import AdapterName, MotionPlan, Progress, SourceImage
 
 
 @runtime_checkable
@@ -32,6 +32,7 @@ class Engine:
     densify: Densifier
     estimate_flow: FlowEstimator
     render: Renderer
+    spread_face: FaceSpreader = mesh_flow
 
 
 def build_engine(request: AnimationRequest) -> Engine:
@@ -46,9 +47,16 @@ def build_engine(request: AnimationRequest) -> Engine:
     settings = request.diffusion
     placement = Placement(pick_device(settings.device), settings.offload)
     dtype = pick_dtype(settings.precision, placement.device)
-    model = load_diffusion_model(settings.model, ("trajectory",), settings.densifier, placement, dtype)
+    model = load_diffusion_model(settings.model, adapters_for(request), settings.densifier, placement, dtype)
     prepare(model, settings)
     return diffusion_engine(model, placement)
+
+
+def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:
+    """The adapters that a request's motion needs: landmark for faces, trajectory for everything else."""
+    faces = len(request.driven_faces)
+    names: list[AdapterName] = ["trajectory"] if faces < len(request.controls) else []
+    return (*names, "landmark") if faces else tuple(names)
 
 
 def _warp(

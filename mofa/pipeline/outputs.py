@@ -4,8 +4,10 @@ All files of a run appear together, after the last byte of the last one is writt
 """
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -14,10 +16,11 @@ from mofa.media.draw import contact_sheet, draw_overlay, flow_wheel
 from mofa.media.files import check_writable, replacing
 from mofa.media.flow_files import write_flo, write_flow
 from mofa.media.image import save_png, to_bytes
+from mofa.media.sketch import overlay_landmarks
 from mofa.media.video import check_clip_name, write_clip
 from mofa.pipeline.animate import AnimationResult
 from mofa.pipeline.request import AnimationRequest
-from mofa.types import FlowField, Progress, silent
+from mofa.types import FlowField, MotionPlan, Progress, silent
 
 
 def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str, Path]:
@@ -34,15 +37,18 @@ def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str,
         "flow-npz": ".flow.npz",
         "overlay": ".overlay.png",
         "sheet": ".sheet.png",
+        "landmarks": ".landmarks.mp4",
     }
     files = {"clip": clip} if with_clip else {}
     for extra in request.outputs.extras:
         if extra == "flow-flo":
-            steps = request.frames - 1
+            steps = request.num_frames - 1
             files |= {
                 f"flow {s}": base.with_name(f"{base.name}.flow.{s:04d}.flo") for s in range(1, steps + 1)
             }
-        elif with_clip or extra != "sheet":
+        elif extra == "landmarks" and not request.driven_faces:
+            raise InputError("no face is driven, so there are no landmarks to draw: leave that extra out.")
+        elif with_clip or extra not in ("sheet", "landmarks"):
             files[extra] = base.with_name(base.name + suffix[extra])
     return files | {"scene": base.with_name(base.name + ".scene.yaml")}
 
@@ -81,8 +87,21 @@ def flow_picture(flow: FlowField) -> UInt8[Tensor, "3 H W"]:
     return flow_wheel(flow.pixels[step], valid=flow.valid[step])
 
 
+def whole_flow(plan: MotionPlan) -> FlowField:
+    """The branches' motions as one, each where its region says."""
+    if len(plan.branches) == 1:
+        return plan.branches[0].flow
+    pixels = torch.zeros_like(plan.branches[0].flow.pixels)
+    valid = torch.zeros_like(plan.branches[0].flow.valid)
+    for branch in plan.branches:
+        rules = branch.flow.valid & (branch.region > 0)
+        pixels += torch.where(rules, branch.region * branch.flow.pixels, 0)
+        valid |= rules
+    return FlowField(pixels, valid)
+
+
 def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
-    flow = result.motion.plan.branches[0].flow
+    flow = whole_flow(result.motion.plan)
     match name.split():
         case ["flow"]:
             save_png(path, flow_picture(flow))
@@ -97,5 +116,9 @@ def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
         case ["sheet"]:
             assert result.clip is not None
             save_png(path, contact_sheet(result.clip.frames))
+        case ["landmarks"]:
+            assert result.clip is not None
+            drawn = overlay_landmarks(result.clip.frames, list(result.motion.faces))
+            write_clip(replace(result.clip, frames=drawn), path)
         case ["scene"]:
             path.write_text(result.settings.beside(home).to_yaml(), encoding="utf-8")

@@ -5,7 +5,7 @@ leak across its border. control.merge says who wins where, and the camera is add
 drawn relative to the scene.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,26 +15,29 @@ from torch import Tensor
 
 from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, parse_camera, to_working_camera
+from mofa.control.face_motion import face_flow, face_region
 from mofa.control.merge import Layer, merge
 from mofa.control.reference import FlowEstimator, reference_flow
 from mofa.control.timing import progress as fraction_of_the_way
-from mofa.control.track_files import FileTrack, parse_points, read_tracks
+from mofa.control.track_files import FileTrack, read_tracks
 from mofa.control.tracks import curve, hints_from_tracks, retime
 from mofa.errors import InputError
 from mofa.media.image import read_mask
 from mofa.media.select import grow_region
+from mofa.media.sketch import draw_sketch
 from mofa.media.video import read_video
+from mofa.pipeline.faces import DrivenFace, Drives, driven_faces, length_of, read_drives
+from mofa.pipeline.original import Original, drawn_track
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
     Control,
     MaskRegion,
-    Point,
     ReferenceControl,
     Region,
     TrackControl,
 )
-from mofa.tensors.flow import add_camera
+from mofa.tensors.flow import add_camera, apply_affine
 from mofa.tensors.geometry import to_working
 from mofa.types import (
     FlowField,
@@ -67,30 +70,35 @@ class Densifier(Protocol):
     ) -> FlowField: ...
 
 
-@dataclass(frozen=True)
-class Original:
-    """The upright picture as it came, in whose pixels points and masks are given."""
+@runtime_checkable
+class FaceSpreader(Protocol):
+    """A face's 68 points per frame to dense motion: `mesh_flow`, or the network an adapter learned with."""
 
-    pixels: Float[Tensor, "3 h w"]
+    def __call__(
+        self, image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
+    ) -> FlowField: ...
 
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        return self.pixels.shape[2]
 
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        return self.pixels.shape[1]
+def mesh_flow(
+    image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
+) -> FlowField:
+    """The face's own lines say how it bends, and what the head carries along: `control.face_motion`."""
+    return face_flow(points, *image.shape[1:])
 
 
 @dataclass(frozen=True)
 class PlannedMotion:
-    """The plan, and what a person drew of it (for the overlay), in working pixels."""
+    """The plan, and what a person drew or drove of it (for overlays), in working pixels.
+
+    `faces` are the driven faces' points per frame, camera included; `notes` sentences that the person who
+    asked should read.
+    """
 
     plan: MotionPlan
     tracks: tuple[TrackSet, ...]
     regions: tuple[Float[Tensor, "1 H W"], ...]
+    faces: tuple[Float[Tensor, "T 68 2"], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def plan_motion(
@@ -100,15 +108,55 @@ def plan_motion(
     densify: Densifier,
     estimate_flow: FlowEstimator,
     progress: Progress = silent,
+    spread_face: FaceSpreader = mesh_flow,
+    drives: Drives | None = None,
 ) -> PlannedMotion:
     """The motion that a resolved request asks for: dense, camera included.
 
-    A looping clip is planned one frame further, to the moment at which it begins again. Raises
-    InputError when a control does not fit the picture.
+    Faces rule where they are, everything else shares the rest. A looping clip is planned one frame further,
+    to the moment at which it begins again. `drives` holds what drives the faces, where it has been read.
+    Raises InputError when a control does not fit the picture.
     """
-    height, width = source.pixels.shape[1:]
-    num_frames = request.frames + request.loop
+    drives = read_drives(request, progress) if drives is None else drives
+    frames, fps = length_of(request, drives)
+    num_frames = frames + request.loop
     regions = read_regions(request, original, source)
+    driven = driven_faces(request, drives, original, num_frames, fps)
+
+    flow, tracks = drawn_motion(
+        request, regions, original, source, num_frames, densify, estimate_flow, progress
+    )
+    flow, camera = with_cameras(flow, request, regions, source, num_frames)
+    faces = [to_working(face.points, source.crop) for face in driven]
+    shares = face_shares(request, driven, faces, regions, source)
+    branches = [
+        face_branch(points, share, camera, source, spread_face, progress)
+        for points, share in zip(faces, shares, strict=True)
+    ]
+    if len(driven) < len(request.controls):
+        rest = (1 - sum(shares, source.pixels.new_zeros(1, *source.pixels.shape[1:]))).clamp(0, 1)
+        branches.insert(0, MotionBranch("trajectory", flow, region=rest))
+    return PlannedMotion(
+        plan=MotionPlan(tuple(branches), camera, num_frames),
+        tracks=tracks,
+        regions=tuple(region for region in regions.values() if region is not None),
+        faces=tuple(seen_by_camera(points, camera) for points in faces),
+        notes=tuple(note for face in driven for note in face.notes),
+    )
+
+
+def drawn_motion(
+    request: AnimationRequest,
+    regions: Regions,
+    original: Original,
+    source: SourceImage,
+    num_frames: int,
+    densify: Densifier,
+    estimate_flow: FlowEstimator,
+    progress: Progress,
+) -> tuple[FlowField, tuple[TrackSet, ...]]:
+    """The motion of tracks and reference videos, and the tracks."""
+    height, width = source.pixels.shape[1:]
     tracks = {
         control: control_tracks(control, original, source, num_frames)
         for control in request.controls
@@ -126,11 +174,67 @@ def plan_motion(
         for control in request.controls
         if isinstance(control, ReferenceControl)
     ]
-    flow = merge(layers, num_frames - 1, height, width)
-    flow, camera = with_cameras(flow, request, regions, source, num_frames)
-    branch = MotionBranch("trajectory", flow, region=source.pixels.new_ones(1, height, width))
-    drawn = tuple(region for region in regions.values() if region is not None)
-    return PlannedMotion(MotionPlan((branch,), camera, num_frames), tuple(tracks.values()), drawn)
+    return merge(layers, num_frames - 1, height, width), tuple(tracks.values())
+
+
+# --- faces ---
+
+
+def face_shares(
+    request: AnimationRequest,
+    driven: Sequence[DrivenFace],
+    faces: Sequence[Float[Tensor, "T 68 2"]],
+    regions: Regions,
+    source: SourceImage,
+) -> list[Float[Tensor, "1 H W"]]:
+    """How much each face rules each pixel, at most 1 in all: in its painted region, or round its head.
+
+    A later face gives way to an earlier one. When nothing but faces moves, the first has what is left, unless
+    its region was painted.
+    """
+    height, width = source.pixels.shape[1:]
+    free = source.pixels.new_ones(1, height, width)
+    shares = []
+    for face, points in zip(driven, faces, strict=True):
+        painted = regions[region_of(face.control, request)]
+        own = free * (face_region(points[0], height, width) if painted is None else painted)
+        shares.append(own)
+        free = free - own
+    if len(driven) == len(request.controls) and region_of(driven[0].control, request) is None:
+        shares[0] = shares[0] + free
+    return shares
+
+
+def face_branch(
+    points: Float[Tensor, "T 68 2"],
+    share: Float[Tensor, "1 H W"],
+    camera: Float[Tensor, "S 2 3"],
+    source: SourceImage,
+    spread_face: FaceSpreader,
+    progress: Progress,
+) -> MotionBranch:
+    """A face's motion for the landmark adapter and the warp renderer, camera included."""
+    height, width = source.pixels.shape[1:]
+    flow = spread_face(source.pixels, points, progress)
+    if not torch.equal(camera, torch.eye(2, 3).to(camera).expand_as(camera)):
+        flow = FlowField(add_camera(flow.pixels, camera), flow.valid)
+    sketch = draw_sketch(seen_by_camera(points, camera), height, width)
+    return MotionBranch("landmark", flow, region=share, sketch=sketch, face=points)
+
+
+def seen_by_camera(
+    points: Float[Tensor, "T 68 2"], camera: Float[Tensor, "S 2 3"]
+) -> Float[Tensor, "T 68 2"]:
+    """Points that move in the scene, as the moving camera shows them."""
+    return torch.cat([points[:1], apply_affine(camera, points[1:].mT).mT])
+
+
+def face_hints(points: Float[Tensor, "T 68 2"], height: int, width: int) -> SparseMotion:
+    """The 68 points as hints (method 1); those outside the picture say nothing."""
+    start = points[0]
+    shown = ((start >= -0.5) & (start <= start.new_tensor([width, height]) - 0.5)).all(-1)
+    visible = shown[:, None].expand(-1, len(points))
+    return hints_from_tracks(TrackSet(points.transpose(0, 1), visible), height, width)
 
 
 # --- regions ---
@@ -155,9 +259,7 @@ def _mask(region: Region, original: Original, source: SourceImage) -> Float[Tens
             return fit_mask(read_mask(region.mask), original.width, original.height, source.crop)
         except InputError as error:
             raise InputError(f"{region.mask}: {error}") from error
-    clicked = _file_track((region.select,)).in_pixels(original.width, original.height)
-    _check_inside(clicked, original)
-    x, y = to_working(clicked, source.crop)[0].tolist()
+    x, y = to_working(original.clicked(region.select), source.crop)[0].tolist()
     return grow_region(source.pixels, x, y)
 
 
@@ -173,7 +275,7 @@ def control_tracks(
     sampled one there counts as hidden.
     """
     if control.points is not None:
-        tracks: tuple[FileTrack, ...] = (_file_track(control.points),)
+        tracks: tuple[FileTrack, ...] = (drawn_track(control.points),)
     else:
         assert control.file is not None
         tracks = read_tracks(control.file)
@@ -186,34 +288,14 @@ def _place(track: FileTrack, control: TrackControl, original: Original, num_fram
     points = track.in_pixels(original.width, original.height)
     fraction = fraction_of_the_way(track.timing or control.timing, num_frames)
     if track.sampled:
-        seen = track.visible & _is_inside(points, original)
+        seen = track.visible & original.shows(points)
         placed = retime(TrackSet(points[None], seen[None]), fraction)
     else:
-        _check_inside(points, original)
+        original.check_inside(points)
         path = curve(points, fraction)[None]
         placed = TrackSet(path, torch.ones(1, num_frames, dtype=torch.bool))
     start = placed.points[:, :1]
     return TrackSet(start + control.strength * (placed.points - start), placed.visible)
-
-
-def _file_track(points: tuple[Point, ...]) -> FileTrack:
-    values, percent = parse_points(" ".join(f"{x},{y}" for x, y in points))
-    return FileTrack(values, percent, visible=torch.ones(len(values), dtype=torch.bool))
-
-
-def _is_inside(points: Float[Tensor, "K 2"], original: Original) -> Tensor:
-    limit = points.new_tensor([original.width, original.height]) - 0.5
-    return ((points >= -0.5) & (points <= limit)).all(-1)
-
-
-def _check_inside(points: Float[Tensor, "K 2"], original: Original) -> None:
-    outside = points[~_is_inside(points, original)]
-    if len(outside):
-        x, y = outside[0].tolist()
-        raise InputError(
-            f"point {x:g},{y:g} lies outside the picture, which is {original.width} x {original.height} "
-            "pixels: choose one inside."
-        )
 
 
 def hints_by_region(

@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 10_000
 MAX_SIDE = 16_384
+DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
+"""Of a clip in which nothing of a length of its own drives a face."""
 
 RendererName = Literal["warp", "diffusion"]
-Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet"]
+Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet", "landmarks"]
+SpeechDriverName = Literal["signal", "aniportrait", "sadtalker"]
 
 # --- Values with a written form of their own ----------------------------------------------------
 
@@ -87,6 +90,28 @@ _POINT_SCHEMA = {
     ],
 }
 Point = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_point), WithJsonSchema(_POINT_SCHEMA)]
+
+
+def _face(value: Any) -> Any:
+    """A face's number, or a point on it."""
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and "," not in text:
+        try:
+            text = int(text)
+        except ValueError:
+            raise ValueError(f"{value!r} is no face: write its number (1 is the largest) or x,y") from None
+    if isinstance(text, int) and not isinstance(text, bool):
+        if text < 1:
+            raise ValueError(f"face {text} cannot be: 1 is the largest, 2 the next")
+        return text
+    return _point(text)
+
+
+FaceChoice = Annotated[
+    int | tuple[Coordinate, Coordinate],
+    BeforeValidator(_face),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _POINT_SCHEMA]}),
+]
 
 _SIZE = re.compile(r"\s*(-?\d+)\s*[xX×]\s*(-?\d+)\s*")
 
@@ -190,6 +215,9 @@ class _Control(_Frozen):
     """Multiplies the motion: 1 as drawn, 0.5 half as far, -1 the other way."""
     region: Region | None = None
     """Where this control may move anything: a painted mask or a selection."""
+
+
+class _TimedControl(_Control):
     start: int = Field(default=0, ge=0, le=MAX_FRAMES)
     """Frame at which the motion begins."""
     end: int | None = Field(default=None, ge=0, le=MAX_FRAMES)
@@ -200,7 +228,7 @@ class _Control(_Frozen):
     """Reach the end half-way in time and be back at the beginning at the end."""
 
     @model_validator(mode="after")
-    def _has_a_timing(self) -> "_Control":
+    def _has_a_timing(self) -> "_TimedControl":
         with _as_scene_problem():
             self.timing  # noqa: B018
         return self
@@ -213,7 +241,7 @@ class _Control(_Frozen):
         return Timing(cast("TimingEase", self.ease), self.start, self.end, self.there_and_back)
 
 
-class TrackControl(_Control):
+class TrackControl(_TimedControl):
     """Something moves along a drawn line; a single point is an anchor that stays still."""
 
     kind: Literal["track"] = "track"
@@ -231,7 +259,7 @@ class TrackControl(_Control):
         return self
 
 
-class CameraControl(_Control):
+class CameraControl(_TimedControl):
     """The camera moves: pan, zoom, rotate, or their sum. Added to what else moves."""
 
     kind: Literal["camera"] = "camera"
@@ -239,7 +267,7 @@ class CameraControl(_Control):
     """The move in words: "pan right 40 px, zoom 1.1, rotate 5". It is the camera that moves."""
 
 
-class ReferenceControl(_Control):
+class ReferenceControl(_TimedControl):
     """The motion of a video drives the picture, resized and retimed."""
 
     kind: Literal["reference"] = "reference"
@@ -247,7 +275,47 @@ class ReferenceControl(_Control):
     """Video whose motion is taken over."""
 
 
-Control = Annotated[TrackControl | CameraControl | ReferenceControl, Field(discriminator="kind")]
+class LandmarkControl(_Control):
+    """A face is driven: by another face in a video, by speech, or by landmarks from a file."""
+
+    kind: Literal["landmarks"] = "landmarks"
+    video: ScenePath | None = None
+    """Video of a face whose motion is taken over."""
+    speech: ScenePath | None = None
+    """Sound of a voice that the face is to speak with; it is heard in the clip."""
+    file: ScenePath | None = None
+    """Landmarks per frame (.npz, .json), or ARKit blendshape curves (.csv)."""
+    driver: SpeechDriverName = "signal"
+    """What turns speech into motion: signal needs no weights, aniportrait and sadtalker are learned."""
+    face: FaceChoice = 1
+    """Which face of the picture: its number, 1 being the largest, or a point on it, "x,y"."""
+    landmarks: ScenePath | None = None
+    """The 68 points of the picture's face by hand, in its pixels (JSON), where none is found."""
+    pose: float = Field(default=1.0, ge=0, le=10)
+    """How much of the head's motion is taken over."""
+    mouth: float = Field(default=1.0, ge=0, le=10)
+    """How much of the mouth's motion is taken over."""
+    eyes: float = Field(default=1.0, ge=0, le=10)
+    """How much of the lids' motion is taken over."""
+    brows: float = Field(default=1.0, ge=0, le=10)
+    """How much of the brows' motion is taken over."""
+    absolute: bool = False
+    """Take over the driver's very expressions and shape, instead of its motion from its first frame on."""
+    max_seconds: float = Field(default=600.0, gt=0)
+    """The longest speech or video that is taken."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "LandmarkControl":
+        given = [name for name in ("video", "speech", "file") if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = " and ".join(given) if given else "nothing"
+            raise ValueError(f"a face is driven by one of video, speech or file, not by {told}: give one")
+        return self
+
+
+Control = Annotated[
+    TrackControl | CameraControl | ReferenceControl | LandmarkControl, Field(discriminator="kind")
+]
 
 
 class Outputs(_Frozen):
@@ -256,7 +324,8 @@ class Outputs(_Frozen):
     clip: ScenePath | None = None
     """The clip: .mp4, .gif, .webp, or a folder for PNG frames. The rest lies beside it."""
     extras: tuple[Extra, ...] = ("flow", "flow-npz", "overlay", "sheet")
-    """What lies beside the clip: flow (colour wheel), flow-npz, flow-flo, overlay, sheet (contact sheet)."""
+    """What lies beside the clip: flow (colour wheel), flow-npz, flow-flo, overlay, sheet (contact sheet), and
+    landmarks (the clip with the faces' points drawn on it)."""
 
 
 class AnimationRequest(_Frozen):
@@ -268,10 +337,10 @@ class AnimationRequest(_Frozen):
     """Size of the clip, WIDTHxHEIGHT; the picture's own, at most 1280 on the long side, when not given."""
     fit: Literal["crop", "pad"] = "crop"
     """When the size has another aspect than the picture: crop what is too much, or pad what is missing."""
-    frames: int = Field(default=25, ge=2, le=MAX_FRAMES)
-    """Number of frames, the photo itself being the first."""
-    fps: float = Field(default=8.0, gt=0, le=240)
-    """Frames per second."""
+    frames: int | None = Field(default=None, ge=2, le=MAX_FRAMES)
+    """Number of frames, the photo being the first; as long as what drives a face, else 25, when not given."""
+    fps: float | None = Field(default=None, gt=0, le=240)
+    """Frames per second; those of the video that drives a face, 25 for speech, else 8, when not given."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of everything random; the same scene makes the same clip, bit for bit."""
     renderer: RendererName | None = None
@@ -283,7 +352,7 @@ class AnimationRequest(_Frozen):
     region: Region | None = None
     """What may move at all, for every track and reference without a region of its own."""
     controls: tuple[Control, ...]
-    """What moves: tracks, camera moves, reference videos."""
+    """What moves: tracks, camera moves, reference videos, faces."""
     outputs: Outputs = Outputs()
     """What is written, and where."""
 
@@ -292,21 +361,44 @@ class AnimationRequest(_Frozen):
     def _something_moves(cls, controls: tuple[Any, ...]) -> tuple[Any, ...]:
         if not controls:
             raise ValueError(
-                "nothing is asked to move: add a track, a camera move or a reference video "
+                "nothing is asked to move: add a track, a camera move, a reference video or a driven face "
                 '(for example --track "50%,50% 60%,50%")'
             )
         return controls
 
     @model_validator(mode="after")
-    def _controls_end_in_the_clip(self) -> "AnimationRequest":
+    def _ends_in_time(self) -> "AnimationRequest":
+        # How long a driven face's clip is, is only known when its driver has been read.
+        if self.frames is not None or not self.driven_faces:
+            self.check_ends(self.num_frames)
+        return self
+
+    def check_ends(self, num_frames: int) -> None:
+        """Raises ValueError when a control runs beyond a clip of this length."""
         for index, control in enumerate(self.controls):
+            if isinstance(control, LandmarkControl):
+                continue
             last = control.start if control.end is None else control.end
-            if last > self.frames - 1:
+            if last > num_frames - 1:
                 raise ValueError(
-                    f"controls[{index}] runs to frame {last}, but the clip has frames 0..{self.frames - 1}: "
+                    f"controls[{index}] runs to frame {last}, but the clip has frames 0..{num_frames - 1}: "
                     "ask for more frames or end it earlier"
                 )
-        return self
+
+    @property
+    def driven_faces(self) -> tuple[LandmarkControl, ...]:
+        """The controls that drive a face."""
+        return tuple(control for control in self.controls if isinstance(control, LandmarkControl))
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames as far as the scene says; what drives a face may make the clip longer."""
+        return self.frames or DEFAULT_FRAMES
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second as far as the scene says."""
+        return self.fps or DEFAULT_FPS
 
     # --- Reading and writing ---
 
@@ -462,7 +554,7 @@ def _short(value: object) -> str:
 
 
 MISSPELT = ("extra_forbidden", "unexpected_keyword_argument")
-KINDS = ("track", "camera", "reference")
+KINDS = ("track", "camera", "reference", "landmarks")
 _TAGS = (*KINDS, "MaskRegion", "SelectedRegion")
 
 
@@ -482,9 +574,13 @@ def _keys_at(place: tuple[int | str, ...]) -> list[str]:
             if part in model.model_fields
             for inner in _models_in(model.model_fields[str(part)].annotation)
         ]
-        tagged = [m for m in models if part in (m.__name__, m.__name__.removesuffix("Control").lower())]
+        tagged = [m for m in models if part in (m.__name__, _kind(m))]
         models = found or tagged or models
     return list(models[0].model_fields)
+
+
+def _kind(model: type[BaseModel]) -> object:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

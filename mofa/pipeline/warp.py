@@ -20,14 +20,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from mofa.control.face_motion import expressions, head_flow, head_maps
 from mofa.media.image import to_bytes
 from mofa.pipeline.layers import RAMP, Layer, LayerSettings, length, neighbour_jump, take_apart
-from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, remove_camera, sample
+from mofa.pipeline.portrait import with_expression
+from mofa.tensors.flow import add_camera, apply_affine, compose_affine, invert_affine, remove_camera, sample
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import local_maximum
 from mofa.tensors.splat import splat
-from mofa.types import FlowField, MotionPlan, Progress, SourceImage, silent
+from mofa.types import FlowField, MotionBranch, MotionPlan, Progress, SourceImage, silent
 
 STILL = 0.01
 """Pixels: less motion than this against the scene is none (rounding of the camera's inverse)."""
@@ -63,6 +65,8 @@ def render_warp(
     num_frames = plan.num_frames - settings.loop
     rows, columns = window_of_motion(plan)
     picture, plan = source.pixels[:, rows, columns], cut_plan(plan, rows, columns)
+    faces = [resting_face(branch.face) for branch in plan.branches if branch.face is not None]
+    plan = without_expressions(plan)
     back, front = take_apart(
         picture,
         lambda: (
@@ -75,12 +79,41 @@ def render_warp(
     )
     frames = to_bytes(source.pixels).repeat(num_frames, 1, 1, 1)
     for frame in range(num_frames):
+        photo = picture
+        for face in faces:
+            photo = with_expression(photo, face[0], face[frame], read)
+        worn_back, worn_front = wearing(back, picture, photo), front and wearing(front, picture, photo)
         mixed = torch.zeros_like(picture)
         for share, motion in motions_of_frame(plan, settings, frame):
-            mixed += share * render_frame(picture, back, front, motion)
+            mixed += share * render_frame(photo, worn_back, worn_front, motion)
         frames[frame, :, rows, columns] = to_bytes(mixed)
         progress("render", frame + 1, num_frames)
     return frames
+
+
+def resting_face(face: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 68 2"]:
+    """A driven face's expressions, its head resting where the photo has it."""
+    return expressions(face, head_maps(face))
+
+
+def without_expressions(plan: MotionPlan) -> MotionPlan:
+    """The plan with driven faces' heads moving as they do, their expressions left to `portrait`."""
+    height, width = plan.branches[0].region.shape[1:]
+
+    def smooth(branch: MotionBranch) -> MotionBranch:
+        if branch.face is None:
+            return branch
+        head = head_flow(branch.face, height, width)
+        return replace(branch, flow=FlowField(add_camera(head.pixels, plan.camera), head.valid))
+
+    return replace(plan, branches=tuple(smooth(branch) for branch in plan.branches))
+
+
+def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "3 H W"]) -> Layer:
+    """A layer of the photo with what an expression has changed in the photo."""
+    if after is before:
+        return layer
+    return replace(layer, pixels=torch.where((before != after).any(0), after, layer.pixels))
 
 
 def window_of_motion(plan: MotionPlan) -> tuple[slice, slice]:
@@ -110,6 +143,7 @@ def window_of_motion(plan: MotionPlan) -> tuple[slice, slice]:
 
 def cut_plan(plan: MotionPlan, rows: slice, columns: slice) -> MotionPlan:
     """The plan as far as it concerns a window; displacements need no change where the camera rests."""
+    origin = plan.camera.new_tensor([columns.start, rows.start])
     branches = [
         replace(
             branch,
@@ -118,6 +152,8 @@ def cut_plan(plan: MotionPlan, rows: slice, columns: slice) -> MotionPlan:
                 branch.flow.valid[:, :, rows, columns],
             ),
             region=branch.region[:, rows, columns],
+            face=None if branch.face is None else branch.face - origin,
+            sketch=None,
         )
         for branch in plan.branches
     ]
@@ -158,7 +194,7 @@ def movable(plan: MotionPlan) -> Bool[Tensor, "H W"]:
 
 
 def motion_at(plan: MotionPlan, frame: int) -> Motion:
-    """The motion of a frame against the scene: later branches rule by their region, where they are valid."""
+    """The motion of a frame against the scene: branches share it by their regions, where they are valid."""
     height, width = plan.branches[0].flow.pixels.shape[-2:]
     displacement = plan.camera.new_zeros(2, height, width)
     if frame == 0:
@@ -167,7 +203,7 @@ def motion_at(plan: MotionPlan, frame: int) -> Motion:
     for branch in plan.branches:
         own = remove_camera(branch.flow.pixels[frame - 1 : frame], camera[None])[0]
         ruled = branch.region * branch.flow.valid[frame - 1]
-        displacement = torch.lerp(displacement, own.where(ruled > 0, 0), ruled)
+        displacement = displacement + ruled * own.where(ruled > 0, 0)
     return Motion(displacement.where(length(displacement) > STILL, 0), camera)
 
 

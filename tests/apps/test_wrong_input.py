@@ -89,6 +89,16 @@ def test_a_picture_that_is_none(tmp_path, capsys, name, says):
         (["--tracks", "missing.npy"], "missing.npy"),
         (["--reference", "missing.mp4"], "missing.mp4"),
         (["--brush", "missing.png", "--track", "1,2 9,9"], "missing.png"),
+        (["--speech", "missing.wav"], "missing.wav"),
+        (["--face-video", "missing.mp4"], "missing.mp4"),
+        (["--landmarks-file", "missing.npz"], "missing.npz"),
+        (["--speech", "a.wav", "--face", "nose"], "nose"),
+        (["--speech", "a.wav", "--face", "0"], "1 is the largest"),
+        (["--speech", "a.wav", "--ease", "in"], "put it after one"),
+        (["--speech", "a.wav", "--mouth", "-1"], "mouth"),
+        (["--speech", "a.wav", "--driver", "sadtalk"], "sadtalker"),
+        (["--track", "1,2 9,9", "--face", "2"], "driven face"),
+        (["--track", "1,2 9,9", "--extras", "landmarks"], "no face is driven"),
     ],
 )
 def test_a_request_that_cannot_be_done(tmp_path, photo, capsys, options, says):

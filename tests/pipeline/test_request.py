@@ -13,6 +13,7 @@ from mofa.errors import InputError
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
+    LandmarkControl,
     MaskRegion,
     Outputs,
     ReferenceControl,
@@ -40,6 +41,16 @@ controls = st.one_of(
     st.builds(TrackControl, file=names, **common),
     st.builds(CameraControl, move=st.just("pan right 40 px, zoom 1.1"), **common),
     st.builds(ReferenceControl, video=names, **common),
+    st.builds(
+        LandmarkControl,
+        speech=names,
+        face=st.integers(1, 9) | points,
+        driver=st.sampled_from(["signal", "aniportrait", "sadtalker"]),
+        mouth=st.floats(0, 3).map(lambda x: round(x, 3)),
+        absolute=st.booleans(),
+        region=regions,
+    ),
+    st.builds(LandmarkControl, file=names, landmarks=st.none() | names),
 )
 requests = st.builds(
     AnimationRequest,

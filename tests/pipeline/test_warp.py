@@ -1,5 +1,7 @@
 """The warp renderer: stillness keeps its values, motion arrives where it was sent, holes stay calm."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -187,12 +189,13 @@ def test_there_and_back_needs_no_dissolve() -> None:
     assert torch.equal(looped, plain)
 
 
-def test_later_branches_rule_their_region() -> None:
+def test_branches_share_the_picture_by_their_regions() -> None:
     pixels = texture(7)
     first = plan(moving(torch.ones(1, HEIGHT, WIDTH), [(10, 0)]))
     still = FlowField(torch.zeros(1, 2, HEIGHT, WIDTH), torch.ones(1, 1, HEIGHT, WIDTH, dtype=torch.bool))
     region = (torch.arange(WIDTH) < 80).float().expand(1, HEIGHT, WIDTH)
-    both = MotionPlan((*first.branches, MotionBranch("landmark", still, region)), first.camera, 2)
+    rest = replace(first.branches[0], region=1 - region)
+    both = MotionPlan((rest, MotionBranch("landmark", still, region)), first.camera, 2)
     frame = render_warp(source(pixels), both, PLAIN)[1]
     assert torch.equal(frame[:, :, :75], to_bytes(pixels)[:, :, :75])
     assert torch.equal(frame[:, :, 100:], to_bytes(pixels)[:, :, 90:-10])

@@ -22,7 +22,7 @@ from mofa.media.select import grow_region
 from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import AnimationResult, animate
 from mofa.pipeline.engine import Engine, build_engine
-from mofa.pipeline.outputs import flow_picture, write_outputs
+from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
 from mofa.pipeline.request import AnimationRequest, Outputs
 from mofa.tensors.geometry import fit_crop
 from mofa.types import Progress
@@ -92,7 +92,7 @@ def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Prev
     assert result.clip is not None
     made = Preview(folder / CLIP, folder / "flow.png", result.summary())
     write_clip(result.clip, made.clip, progress, overwrite=True)
-    save_png(made.flow, flow_picture(result.motion.plan.branches[0].flow))
+    save_png(made.flow, flow_picture(whole_flow(result.motion.plan)))
     return made
 
 

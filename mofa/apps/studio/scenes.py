@@ -17,7 +17,7 @@ from mofa.apps.studio.visitors import Visitor
 from mofa.control.camera import format_camera, parse_camera
 from mofa.errors import InputError
 from mofa.media.files import replacing
-from mofa.pipeline.request import AnimationRequest, Outputs, parse_scene
+from mofa.pipeline.request import AnimationRequest, LandmarkControl, Outputs, parse_scene
 
 LONGEST_SIDE = 1920
 MOST_FRAMES = 500
@@ -31,8 +31,8 @@ KEPT = "scene-"
 def request_from_scene(scene: object, visitor: Visitor) -> AnimationRequest:
     """What the canvas asks for. Raises InputError: it is no scene, too large, or names foreign files."""
     request = AnimationRequest.from_data(scene)
-    if request.frames > MOST_FRAMES:
-        raise InputError(f"{request.frames} frames are too many here: ask for {MOST_FRAMES} or fewer.")
+    if request.num_frames > MOST_FRAMES:
+        raise InputError(f"{request.num_frames} frames are too many here: ask for {MOST_FRAMES} or fewer.")
     if request.size is not None and max(request.size) > LONGEST_SIDE:
         raise InputError(f"a clip may be at most {LONGEST_SIDE} pixels long and high here: make it smaller.")
     return without_outputs(request).with_paths(lambda path: visitor.file(*path.parts))
@@ -80,11 +80,13 @@ def preview_request(request: AnimationRequest, width: int, height: int) -> Anima
     """
     wide, high = request.size or (width, height)
     scale = min(1.0, PREVIEW_SIDE / max(wide, high))
-    frames = min(request.frames, PREVIEW_FRAMES)
-    share = (frames - 1) / (request.frames - 1)
+    frames = min(request.num_frames, PREVIEW_FRAMES)
+    share = (frames - 1) / (request.num_frames - 1)
 
     def sooner(control: Any) -> Any:
-        end = request.frames - 1 if control.end is None else control.end
+        if isinstance(control, LandmarkControl):
+            return control
+        end = request.num_frames - 1 if control.end is None else control.end
         start = min(round(control.start * share), frames - 2)
         return control.model_copy(update={"start": start, "end": max(start + 1, round(end * share))})
 
@@ -92,7 +94,7 @@ def preview_request(request: AnimationRequest, width: int, height: int) -> Anima
         update={
             "size": (max(16, round(wide * scale)), max(16, round(high * scale))),
             "frames": frames,
-            "fps": request.fps * frames / request.frames,
+            "fps": request.frame_rate * frames / request.num_frames,
             "renderer": "warp",
             "controls": tuple(sooner(control) for control in request.controls),
         }

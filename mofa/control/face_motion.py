@@ -1,0 +1,190 @@
+"""What a face's 68 points say about every pixel: the head moves as a whole, the expression bends the face.
+
+The head's motion is the affine map of the points that expressions hardly move; it fades out around the head,
+over shoulders and background, so slowly that nothing tears. The expression is what remains: it is known on
+the lines that the points stand for (jaw, brows, lids, nose, lips), is carried smoothly from line to line, and
+ends on a ring around the face.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from mofa.tensors.face_points import (
+    JAW,
+    LEFT_BROW,
+    LEFT_EYE,
+    NOSE_BASE,
+    NOSE_BRIDGE,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    STABLE,
+    face_size,
+    fit_affine,
+)
+from mofa.tensors.flow import affine_flow, apply_affine, invert_affine
+from mofa.tensors.gaps import fill_gaps
+from mofa.tensors.geometry import pixel_grid
+from mofa.types import FlowField
+
+UPPER_EDGES = ((36, 37, 38, 39), (42, 43, 44, 45), (60, 61, 62, 63, 64))
+LOWER_EDGES = ((36, 41, 40, 39), (42, 47, 46, 45), (60, 67, 66, 65, 64))
+"""The skin's edges at its openings: lids and lips, from left to right."""
+LINES = (
+    JAW, LEFT_BROW, RIGHT_BROW, NOSE_BRIDGE, NOSE_BASE,
+    (48, 49, 50, 51, 52, 53, 54), (48, 59, 58, 57, 56, 55, 54),
+)  # fmt: skip
+"""The other lines along which a face's points say how it moves."""
+MARGIN = 0.025
+"""Face sizes."""
+BETWEEN = 16
+"""Places per stretch between two points of a line."""
+RING = 0.45
+"""How far from the face its expression ends, in face sizes."""
+HEAD_FADE = 1.0
+"""Over how many face sizes the head's motion fades out, at the least."""
+GENTLEST_SLOPE = 0.35
+"""How much neighbouring pixels may be pulled apart per pixel where the head's motion fades out."""
+COARSE_FACE = 160.0
+"""Pixels: how large a face is on the grid that expressions are spread on."""
+RELAXATIONS = 12
+
+
+def head_maps(points: Float[Tensor, "T 68 2"]) -> Float[Tensor, "S 2 3"]:
+    """Per step, the affine map that takes the head of frame 0 to its place in that frame."""
+    stable = points[:, STABLE]
+    linear, offset = fit_affine(stable[:1].expand_as(stable[1:]), stable[1:])
+    return torch.cat([linear, offset[..., None]], -1)
+
+
+def expressions(points: Float[Tensor, "T 68 2"], head: Float[Tensor, "S 2 3"]) -> Float[Tensor, "T 68 2"]:
+    """The points with the head's motion taken out: the face where it was in frame 0."""
+    resting = apply_affine(invert_affine(head), points[1:].mT).mT
+    return torch.cat([points[:1], resting])
+
+
+def head_share(
+    points: Float[Tensor, "T 68 2"], head: Float[Tensor, "S 2 3"], height: int, width: int
+) -> Float[Tensor, "1 H W"]:
+    """How much of the head's motion each pixel makes: 1 on the head, fading to 0 around it.
+
+    The head is an ellipse round face and hair. It fades over a face size, and more where it moves far.
+    """
+    face = points[0]
+    travel = (apply_affine(head, face.mT.expand(len(head), -1, -1)) - face.mT).norm(dim=1).amax()
+    fade = torch.maximum(HEAD_FADE * face_size(face), 1.5 * travel / GENTLEST_SLOPE)
+    share = (1 - distance_to_head(face, height, width) / fade).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def face_region(face: Float[Tensor, "68 2"], height: int, width: int) -> Float[Tensor, "1 H W"]:
+    """Where a face's motion rules when nobody painted a region: the head, with a soft edge, 0..1."""
+    share = (1 - distance_to_head(face, height, width) / (0.5 * face_size(face))).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def distance_to_head(face: Float[Tensor, "68 2"], height: int, width: int) -> Float[Tensor, "1 H W"]:
+    """About how many pixels outside the ellipse of face and hair each pixel lies; 0 inside."""
+    down = down_axis(face)
+    axes = torch.stack([torch.stack([down[1], -down[0]]), down])
+    low, high = (face @ axes.T).amin(0), (face @ axes.T).amax(0)
+    extent = high - low
+    # Brows to chin is two thirds of a head; hair and ears make it broader, too.
+    middle = (low + high) / 2 - 0.25 * extent * extent.new_tensor([0.0, 1.0])
+    radius = extent * extent.new_tensor([0.6, 0.8])
+    grid = pixel_grid(height, width, face).flatten(1)
+    place = (axes @ grid - middle[:, None]) / radius[:, None]
+    norm = place.norm(dim=0)
+    return ((norm - 1).clamp(min=0) * radius.mean()).reshape(1, height, width)
+
+
+def expression_window(face: Float[Tensor, "68 2"], height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns outside which no expression reaches, cut to the picture."""
+    margin = (RING * 1.2 * face_size(face)).clamp(min=4)
+    low, high = (face.amin(0) - margin).floor().long(), (face.amax(0) + margin).ceil().long() + 1
+    columns = slice(int(low[0].clamp(0, width - 1)), int(high[0].clamp(1, width)))
+    rows = slice(int(low[1].clamp(0, height - 1)), int(high[1].clamp(1, height)))
+    return rows, columns
+
+
+def spread_from_lines(
+    places: Float[Tensor, "68 2"], values: Float[Tensor, "68 2"], height: int, width: int
+) -> Float[Tensor, "2 H W"]:
+    """Vectors known at the points, linear along the face's lines, smooth between them, 0 beyond the ring."""
+    size = float(face_size(places))
+    step = max(1.0, size / COARSE_FACE)
+    rows, columns = -(-height // step), -(-width // step)
+    # Edges that meet must not share a pixel: the upper one leads what lies above, the lower what lies below.
+    # Behind an edge a margin (lashes, the red of the lips) moves with it, unstretched.
+    down, margin = down_axis(places), MARGIN * size / step
+    lines = [(line, 0.0) for line in LINES]
+    for upper, lower in zip(UPPER_EDGES, LOWER_EDGES, strict=True):
+        lines += [(upper, -margin), (lower, margin), (upper, -0.5), (lower, 0.5)]
+    known_places = torch.cat([along(places / step, line) + side * down for line, side in lines])
+    known_values = torch.cat([along(values, line) for line, _ in lines])
+    column, row = known_places.round().long().unbind(-1)
+    inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+    index = (row * int(columns) + column)[inside]
+    field = values.new_zeros(int(rows) * int(columns), 2)
+    known = torch.zeros(len(field), dtype=torch.bool, device=values.device)
+    winner = torch.full((len(field),), -1, device=values.device)
+    winner = winner.scatter_reduce(0, index, torch.arange(len(index), device=values.device), "amax")
+    known = winner >= 0
+    field[known] = known_values[inside][winner[known]]
+    field = field.T.reshape(2, int(rows), int(columns))
+    known = known.reshape(int(rows), int(columns))
+    distance = torch.from_numpy(distance_transform_edt(~known.cpu().numpy())).to(values.device)
+    beyond = distance > RING * size / step
+    field = relaxed(fill_gaps(field, known | beyond), known | beyond)
+    return F.interpolate(field[None], (height, width), mode="bilinear", align_corners=False)[0]
+
+
+def along(values: Float[Tensor, "68 d"], line: tuple[int, ...]) -> Float[Tensor, "n d"]:
+    """Values at many places along a smooth curve through a line's points (Catmull-Rom)."""
+    share = torch.linspace(0, 1, BETWEEN, device=values.device, dtype=values.dtype)
+    ease = [-share + 2 * share**2 - share**3, 2 - 5 * share**2 + 3 * share**3]
+    ease += [share + 4 * share**2 - 3 * share**3, share**3 - share**2]
+    knots = values[[line[0], *line, line[-1]]].unfold(0, 4, 1)
+    return (knots @ torch.stack(ease) / 2).mT.flatten(0, 1)
+
+
+def down_axis(face: Float[Tensor, "68 2"]) -> Float[Tensor, "2"]:
+    """The unit vector from brow to chin, as the eyes say."""
+    across = face[list(RIGHT_EYE)].mean(0) - face[list(LEFT_EYE)].mean(0)
+    across = across / across.norm().clamp(min=1e-6)
+    return torch.stack([-across[1], across[0]])
+
+
+def relaxed(values: Float[Tensor, "C H W"], fixed: Bool[Tensor, "H W"]) -> Float[Tensor, "C H W"]:
+    """Values drawn towards the mean of their neighbours where they are not fixed."""
+    for _ in range(RELAXATIONS):
+        mean = F.avg_pool2d(values[None], 3, 1, 1, count_include_pad=False)[0]
+        values = torch.where(fixed, values, mean)
+    return values
+
+
+def head_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
+    """`face_flow` of the head alone, without its expression."""
+    head = head_maps(points)
+    pixels = head_share(points, head, height, width) * affine_flow(head, height, width)
+    return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))
+
+
+def face_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
+    """The dense motion of a face and what it carries along, from frame 0 to every later frame."""
+    head = head_maps(points)
+    resting = expressions(points, head)
+    share = head_share(points, head, height, width)
+    rows, columns = expression_window(points[0], height, width)
+    origin = points.new_tensor([columns.start, rows.start])
+    grid = pixel_grid(height, width, points)
+    pixels = points.new_empty(len(head), 2, height, width)
+    for step, expression in enumerate(resting[1:]):
+        bent = grid.clone()
+        bent[:, rows, columns] += spread_from_lines(
+            points[0] - origin, expression - points[0], rows.stop - rows.start, columns.stop - columns.start
+        )
+        pixels[step] = share * (apply_affine(head[step : step + 1], bent[None])[0] - grid)
+    return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))

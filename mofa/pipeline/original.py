@@ -1,0 +1,55 @@
+"""The picture as it came, in whose pixels (or percent) everything in a scene is given."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mofa.control.track_files import FileTrack, parse_points
+from mofa.errors import InputError
+from mofa.pipeline.request import Point
+
+
+@dataclass(frozen=True)
+class Original:
+    """The upright picture as it came, in whose pixels points and masks are given."""
+
+    pixels: Float[Tensor, "3 h w"]
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.pixels.shape[2]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.pixels.shape[1]
+
+    def shows(self, points: Float[Tensor, "K 2"]) -> Bool[Tensor, "K"]:
+        """Which points lie on the picture, to the outer edges of its border pixels."""
+        limit = points.new_tensor([self.width, self.height]) - 0.5
+        return ((points >= -0.5) & (points <= limit)).all(-1)
+
+    def check_inside(self, points: Float[Tensor, "K 2"]) -> None:
+        """Raises InputError naming the first point that lies outside the picture."""
+        outside = points[~self.shows(points)]
+        if len(outside):
+            x, y = outside[0].tolist()
+            raise InputError(
+                f"point {x:g},{y:g} lies outside the picture, which is {self.width} x {self.height} pixels: "
+                "choose one inside."
+            )
+
+    def clicked(self, point: Point) -> Float[Tensor, "1 2"]:
+        """A point of the scene in pixels; InputError when it lies outside."""
+        place = drawn_track((point,)).in_pixels(self.width, self.height)
+        self.check_inside(place)
+        return place
+
+
+def drawn_track(points: tuple[Point, ...]) -> FileTrack:
+    """Points of the scene, pixels or percent, as a track."""
+    values, percent = parse_points(" ".join(f"{x},{y}" for x, y in points))
+    return FileTrack(values, percent, visible=torch.ones(len(values), dtype=torch.bool))

@@ -1,0 +1,166 @@
+"""A face is driven: by a video of itself it does what it did, and the clip is as long as the sound."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mofa.control.landmark_files import landmark_bytes
+from mofa.control.retarget import at_rate
+from mofa.errors import InputError
+from mofa.media.video import write_clip
+from mofa.pipeline.animate import animate, plan
+from mofa.pipeline.faces import fade_out, length_of, read_drives
+from mofa.pipeline.outputs import output_files, write_outputs
+from mofa.pipeline.request import AnimationRequest
+from mofa.types import Clip, LandmarkClip
+
+pytest.importorskip("mediapipe")
+
+
+@pytest.fixture
+def folder(tmp_path, person):
+    Image.fromarray(person().permute(1, 2, 0).numpy()).save(tmp_path / "person.png")
+    return tmp_path
+
+
+def request(folder, *controls: dict, **more: object) -> AnimationRequest:
+    data = {"picture": str(folder / "person.png"), "controls": list(controls)} | more
+    return AnimationRequest.from_data(data)
+
+
+def landmarks_file(folder, points: torch.Tensor, fps: float = 25.0) -> dict:
+    (folder / "clip.json").write_bytes(
+        landmark_bytes(LandmarkClip(points, torch.ones(len(points)), fps), ".json")
+    )
+    return {"kind": "landmarks", "file": str(folder / "clip.json")}
+
+
+def video_file(folder, frames: torch.Tensor) -> dict:
+    write_clip(Clip(frames, 25.0), folder / "driver.mp4")
+    return {"kind": "landmarks", "video": str(folder / "driver.mp4")}
+
+
+def test_a_still_video_of_the_person_moves_nothing(folder, person):
+    planned = plan(request(folder, video_file(folder, torch.stack([person()] * 4))))
+    assert planned.settings.frames == 4
+    assert planned.settings.fps == pytest.approx(25)
+    points = planned.motion.faces[0]
+    assert (points - points[:1]).abs().max() < 0.2
+
+
+def test_driven_by_itself_a_face_does_what_it_did(folder, person):
+    frames = torch.stack([person(), person(opening=4.0, turn=4.0), person(opening=8.0, turn=8.0)])
+    planned = plan(request(folder, video_file(folder, frames)))
+    moved = planned.motion.faces[0][2] - planned.motion.faces[0][0]
+    assert moved[30, 0].item() == pytest.approx(8, abs=1.5)  # the nose goes with the head
+    assert (moved[66] - moved[62])[1] > 8  # and the lips part
+
+
+def test_a_landmark_file_moves_the_mouth_and_nothing_far_away(folder, face_points):
+    spoken = face_points.clone()
+    spoken[[56, 57, 58, 65, 66, 67], 1] += 12
+    control = landmarks_file(folder, torch.stack([face_points, spoken])) | {"face": 1}
+    result = animate(request(folder, control, frames=2))
+    assert result.clip is not None
+    changed = (result.clip.frames[1].int() - result.clip.frames[0].int()).abs().amax(0)
+    assert changed[170:200, 110:146].max() > 60
+    assert changed[:40].max() <= 1
+    assert changed[:, :20].max() <= 1
+
+
+def test_points_by_hand_need_no_detection(folder, face_points):
+    (folder / "points.json").write_text(json.dumps(face_points.tolist()))
+    Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(folder / "person.png")
+    control = landmarks_file(folder, face_points + torch.arange(3.0)[:, None, None])
+    planned = plan(request(folder, control | {"landmarks": str(folder / "points.json")}))
+    assert torch.allclose(planned.motion.faces[0][2], face_points + 2, atol=0.01)
+
+
+def test_strength_0_is_stillness(folder, face_points):
+    control = landmarks_file(folder, face_points + torch.arange(3.0)[:, None, None]) | {"strength": 0}
+    result = animate(request(folder, control))
+    assert result.clip is not None
+    assert torch.equal(result.clip.frames[2], result.clip.frames[0])
+
+
+def test_a_face_and_a_track_share_the_picture(folder, face_points):
+    control = landmarks_file(folder, face_points + torch.arange(3.0)[:, None, None])
+    track = {"kind": "track", "points": "20,230 30,230"}
+    branches = plan(request(folder, control, track)).motion.plan.branches
+    assert [branch.adapter for branch in branches] == ["trajectory", "landmark"]
+    assert torch.allclose(branches[0].region + branches[1].region, torch.ones(1), atol=1e-5)
+    assert branches[1].region[0, 140, 128] == 1
+    assert branches[0].region[0, 250, 10] == 1
+    assert branches[1].sketch is not None
+    assert branches[1].sketch.amax() > 0.5
+
+
+def test_alone_a_face_rules_the_whole_picture(folder, face_points):
+    control = landmarks_file(folder, face_points + torch.arange(3.0)[:, None, None])
+    [branch] = plan(request(folder, control)).motion.plan.branches
+    assert branch.adapter == "landmark"
+    assert branch.region.min() == 1
+
+
+def test_the_camera_moves_sketch_and_flow_and_leaves_the_face_to_the_scene(folder, face_points):
+    control = landmarks_file(folder, face_points.expand(3, -1, -1))
+    planned = plan(request(folder, control, {"kind": "camera", "move": "pan right 10 px"}))
+    branch = planned.motion.plan.branches[1]
+    assert branch.face is not None
+    assert torch.allclose(branch.face[2], branch.face[0], atol=1e-3)
+    seen = planned.motion.faces[0]
+    assert torch.allclose(seen[2] - seen[0], torch.tensor([-10.0, 0.0]), atol=1e-2)
+    assert branch.flow.pixels[1, :, 140, 128].tolist() == pytest.approx([-10, 0], abs=0.05)
+
+
+def test_a_loop_ends_where_it_began(folder, face_points):
+    control = landmarks_file(folder, face_points + torch.arange(9.0)[:, None, None])
+    points = plan(request(folder, control, loop=True)).motion.faces[0]
+    assert len(points) == 10
+    assert torch.allclose(points[-1], points[0], atol=1e-3)
+    assert fade_out(9)[0] == 1
+
+
+def test_the_clip_is_as_long_as_its_driver_unless_asked_otherwise(folder, face_points):
+    control = landmarks_file(folder, face_points.expand(30, -1, -1), fps=15.0)
+    asked = request(folder, control)
+    drives = read_drives(asked)
+    assert length_of(asked, drives) == (30, 15.0)
+    assert length_of(request(folder, control, frames=8), drives) == (8, 15.0)
+    assert length_of(request(folder, control, fps=30), drives) == (60, 30.0)
+    clip = at_rate(LandmarkClip(face_points[None], torch.ones(1), 15.0), 30.0, 3)
+    assert torch.equal(clip.points[2], face_points)
+
+
+def test_a_track_beyond_a_driven_clip_is_refused_once_its_length_is_known(folder, face_points):
+    control = landmarks_file(folder, face_points.expand(5, -1, -1))
+    late = {"kind": "track", "points": "20,230 30,230", "end": 20}
+    with pytest.raises(InputError, match=r"frames 0\.\.4"):
+        plan(request(folder, control, late))
+
+
+def test_several_faces_and_none_chosen_is_said(folder, person, face_points):
+    both = torch.full((3, 256, 448), 128, dtype=torch.uint8)
+    both[:, :, :256] = person()
+    both[:, 60:220, 280:440] = person(size=160)
+    Image.fromarray(both.permute(1, 2, 0).numpy()).save(folder / "person.png")
+    control = landmarks_file(folder, face_points.expand(3, -1, -1))
+    [note] = plan(request(folder, control)).motion.notes
+    assert "2 faces" in note
+    assert "largest" in note
+    chosen = plan(request(folder, control | {"face": "360,140"})).motion
+    assert chosen.notes == ()
+    assert chosen.faces[0][0, :, 0].mean() > 256
+
+
+def test_landmarks_are_drawn_beside_the_clip(folder, face_points):
+    control = landmarks_file(folder, face_points.expand(2, -1, -1))
+    outputs = {"clip": str(folder / "clip.mp4"), "extras": ["landmarks"]}
+    files = write_outputs(animate(request(folder, control, outputs=outputs)))
+    assert files["landmarks"].name == "clip.landmarks.mp4"
+    assert files["landmarks"].exists()
+    with pytest.raises(InputError, match="no face"):
+        output_files(request(folder, {"kind": "camera", "move": "still"}, outputs=outputs))
