@@ -245,10 +245,9 @@ def measure_motion() -> list[str]:
 
     clips = ROOT / FOLDER
     skipped = fetch_clips(clips)
-    rows, page = run(clips), ROOT / "docs" / "motion.md"
-    if rows and page.exists():
-        write_table(rows, page)
-    return [table(rows), "", *skipped]
+    tables = run(clips)
+    write_table(tables, ROOT / "docs" / "motion.md")
+    return [table(tables), "", *skipped]
 
 
 @dataclass(frozen=True)

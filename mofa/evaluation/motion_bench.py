@@ -5,7 +5,7 @@ the motion of all other moving points is predicted and compared with their track
 picture: the nearest hint's motion, and the mean of all hints weighted by inverse squared distance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -21,8 +21,45 @@ from mofa.types import SparseMotion, TrackSet
 
 NUM_FRAMES = 17
 NUM_MOVING, NUM_STILL = 6, 4
+LEAST_ASKED = 10
 SUFFIXES = (".mp4", ".avi", ".mpg", ".mov", ".gif", ".webm")
 BEGIN, END = "<!-- motion table: written by make bench -->", "<!-- end of motion table -->"
+
+Parted = tuple[Bool[Tensor, "N"], Bool[Tensor, "N"]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Which points of a stretch move and which are still, in words and as two masks over N points.
+
+    `part` gets displacements [S, N, 2] in pixels.
+    """
+
+    words: str
+    part: Callable[[Float[Tensor, "S N 2"]], Parted]
+
+
+def part_by_scene(displacement: Float[Tensor, "S N 2"]) -> Parted:
+    """Moving: further than half of what the fast points of this scene move; still: its slowest fifth."""
+    moved = displacement[-1].norm(dim=-1)
+    fast, slow = moved.quantile(0.9), moved.quantile(0.2)
+    moving = moved > torch.maximum(0.5 * fast, moved.new_tensor(2.0))
+    return moving, (moved <= slow) & ~moving
+
+
+def part_by_pixels(displacement: Float[Tensor, "S N 2"]) -> Parted:
+    """Moving: further than 3 px from the start at the end; still: never further than 1 px from it."""
+    return displacement[-1].norm(dim=-1) > 3, displacement.norm(dim=-1).amax(dim=0) < 1
+
+
+DEFINITIONS = (
+    Definition(
+        "Moving: ends further from its start than half of what the fast points of the stretch do "
+        "(the 90th percentile), and than 2 px. Still: the slowest fifth.",
+        part_by_scene,
+    ),
+    Definition("Moving: ends more than 3 px from its start. Still: stays within 1 px of it.", part_by_pixels),
+)
 
 
 @dataclass(frozen=True)
@@ -61,14 +98,28 @@ class Trial:
     moving: Bool[Tensor, "N"]
 
 
-def run(clips: Path, windows: int = 5) -> list[Row]:
-    """One row per clip in the folder that has moving and still points in some window."""
-    rows = []
+@dataclass(frozen=True)
+class Table:
+    """What one definition of moving and still gives."""
+
+    words: str
+    rows: Sequence[Row]
+
+
+def run(clips: Path, windows: int = 10, definitions: Sequence[Definition] = DEFINITIONS) -> list[Table]:
+    """A table per definition; one row per clip in the folder that asks the question in some window."""
+    rows: list[list[Row]] = [[] for _ in definitions]
     for path in sorted(p for p in clips.rglob("*") if p.suffix in SUFFIXES):
-        found = [e for frames in stretches(read_video(path).frames, windows) if (e := measure(frames))]
-        if found:
-            rows.append(Row(path.stem, len(found), mean_errors(found)))
-    return rows
+        found: list[list[Errors]] = [[] for _ in definitions]
+        for frames in stretches(read_video(path).frames, windows):
+            tracks = track_points(frames)
+            for errors, definition in zip(found, definitions, strict=True):
+                if trial := make_trial(tracks, definition, *frames.shape[-2:]):
+                    errors.append(measure(frames[0], trial))
+        for into, errors in zip(rows, found, strict=True):
+            if errors:
+                into.append(Row(path.stem, len(errors), mean_errors(errors)))
+    return [Table(definition.words, own) for definition, own in zip(definitions, rows, strict=True)]
 
 
 def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[Tensor, "17 3 H W"]]:
@@ -79,29 +130,27 @@ def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[
             yield frames[start : start + NUM_FRAMES]
 
 
-def measure(frames: UInt8[Tensor, "T 3 H W"]) -> Errors | None:
-    """Errors on one stretch; None where too few points move or stand still to ask the question."""
-    trial = make_trial(track_points(frames), *frames.shape[-2:])
-    if trial is None:
-        return None
-    field = densify(frames[0].float() / 255, trial.hints)
+def measure(picture: UInt8[Tensor, "3 H W"], trial: Trial) -> Errors:
+    """Errors of the three ways to answer the question about a stretch that begins with the picture."""
+    field = densify(picture.float() / 255, trial.hints)
     read = sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
     told = (read, nearest(trial), inverse_distance(trial))
     apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in told])
     return Errors(*apart[:, trial.moving].mean(dim=1).tolist(), *apart[:, ~trial.moving].mean(dim=1).tolist())
 
 
-def make_trial(tracks: TrackSet, height: int, width: int) -> Trial | None:
-    """The question that a stretch asks; None unless moving points are left over beside the hints.
+def make_trial(tracks: TrackSet, definition: Definition, height: int, width: int) -> Trial | None:
+    """The question that a stretch asks; None unless enough points are left over beside the hints.
 
-    Moving points end further than 3 px from their start, still ones stay within 1 px of it. The
-    choice among them is the spread that farthest-point sampling gives, and so always the same.
+    At least LEAST_ASKED moving points and one still one must be. The choice among them is the spread
+    that farthest-point sampling gives, and so always the same.
     """
     kept = tracks.points[tracks.visible.all(dim=1)]
+    if len(kept) < NUM_MOVING + LEAST_ASKED + NUM_STILL:
+        return None
     start, displacement = kept[:, 0], (kept[:, 1:] - kept[:, :1]).transpose(0, 1)
-    moving = (displacement[-1].norm(dim=-1) > 3).nonzero()[:, 0]
-    still = (displacement.norm(dim=-1).amax(dim=0) < 1).nonzero()[:, 0]
-    if len(moving) <= NUM_MOVING or len(still) <= NUM_STILL:
+    moving, still = (mask.nonzero()[:, 0] for mask in definition.part(displacement))
+    if len(moving) < NUM_MOVING + LEAST_ASKED or len(still) <= NUM_STILL:
         return None
     told = torch.cat([spread_out(start, moving, NUM_MOVING), spread_out(start, still, NUM_STILL)])
     asked = torch.cat([moving, still])
@@ -136,12 +185,16 @@ def mean_errors(errors: list[Errors]) -> Errors:
     return Errors(**{f.name: sum(getattr(e, f.name) for e in errors) / len(errors) for f in fields(Errors)})
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown: one line per clip, and the mean of the ratios."""
+def table(tables: Sequence[Table]) -> str:
+    """Markdown: per definition one line per clip, and the mean of the ratios."""
+    return "\n\n".join(f"{one.words}\n\n{_lines(one.rows)}" for one in tables)
+
+
+def _lines(rows: Sequence[Row]) -> str:
     lines = [
         "| clip | windows | ours | nearest hint | inverse distance | ours / better "
         "| ground: ours | nearest | inverse |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         e = row.errors
@@ -153,11 +206,11 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_table(rows: list[Row], path: Path) -> None:
+def write_table(tables: Sequence[Table], path: Path) -> None:
     """Replace what stands between the marks in a Markdown file; raises ValueError without marks."""
     text = path.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{path} has no place for the table: put the lines {BEGIN!r} and {END!r} there.")
+        raise ValueError(f"{path} has no place for the tables: put the lines {BEGIN!r} and {END!r} there.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n{table(tables)}\n\n{END}{after}", encoding="utf-8")

@@ -7,10 +7,14 @@ in time as the hints are:
 2. Which hints move which part, and does the ground move? (`hint_layers`)
 3. How do the hints of one part share its pixels? (`kriging`)
 
+Hints that tell of a whole scene, as those tracked on a real clip do, leave the second question open; its
+likely answers share the picture then (`hint_readings`).
+
 They are answered on a bounded grid. Edges, and the cut of a region, are placed at the picture's own
 resolution, and a last small correction makes the field exact at every hint.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +24,8 @@ from jaxtyping import Float, Int
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
-from mofa.models.hint_layers import Layer, LayerSettings, find_layers
+from mofa.models.hint_layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, listen
+from mofa.models.hint_readings import ReadingSettings, scene_motion
 from mofa.models.kriging import spread
 from mofa.models.picture_parts import Array, Cells, Mask, PartSettings, lab, make_cells
 from mofa.tensors.flow import sample
@@ -35,6 +40,8 @@ class EdgeAwareSettings:
     """What in the picture belongs together."""
     layers: LayerSettings = field(default_factory=LayerSettings)
     """Which hints move what."""
+    readings: ReadingSettings = field(default_factory=ReadingSettings)
+    """What hints of a whole scene may mean."""
     nodes: int = 65
     """Nodes along each side of the grid on which the smooth motion within one layer is computed."""
     fade: float = 0.04
@@ -76,9 +83,17 @@ def densify(
         colour = lab(image)
         cells = make_cells(colour, settings.parts)
         progress("densify", 1, 3)
-        layers = find_layers(cells, positions, motion, (height, width), settings.layers, settings.parts)
+        told = listen(cells, positions, motion, (height, width))
+        ground = ground_hints(told, settings.layers)
+        if len(ground) == 0 and is_scene(cells, told, settings.layers, settings.parts):
+            labels = inside[0].long() - 1
+            nodes = scene_motion(told, _nodes(labels.shape, cells.word.shape), settings.readings)
+            _fill(flow, inside[0], nodes.reshape(len(flow), *cells.word.shape, 2))
+            layers = []
+        else:
+            layers = find_layers(cells, told, ground, settings.layers, settings.parts)
+            labels = refine_labels(colour, cells, layers)
         progress("densify", 2, 3)
-        labels = refine_labels(colour, cells, layers)
     else:
         layers = [Layer(np.arange(len(heard)), np.ones((1, 1), dtype=bool))]
         labels = inside[0].long() - 1
@@ -150,22 +165,27 @@ def _paint(flow: Tensor, mask: Tensor, positions: Array, motion: Array, settings
     """Write the motion of one layer into its pixels: smooth on few nodes, bilinear in between."""
     if len(positions) == 0 or not bool(mask.any()):
         return
-    height, width = mask.shape
     rows, columns = mask.any(dim=1).nonzero()[:, 0], mask.any(dim=0).nonzero()[:, 0]
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    y, x = (np.linspace(low, high - 1, settings.nodes) for low, high in ((top, bottom), (left, right)))
-    queries = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    nodes = spread(positions, motion, queries, 0.5 * float(np.hypot(height, width)))
-    coarse = (
-        torch.from_numpy(nodes).to(flow).reshape(-1, settings.nodes, settings.nodes, 2).permute(0, 3, 1, 2)
-    )
-    box = mask[top:bottom, left:right]
-    for step, motion_here in enumerate(coarse):
-        fine = F.interpolate(
-            motion_here[None], (bottom - top, right - left), mode="bilinear", align_corners=True
-        )[0]
-        window = flow[step, :, top:bottom, left:right]
-        torch.where(box, fine, window, out=window)
+    grid = (settings.nodes, settings.nodes)
+    queries = np.array((left, top)) + _nodes((bottom - top, right - left), grid)
+    nodes = spread(positions, motion, queries, 0.5 * float(np.hypot(*mask.shape)))
+    window = flow[:, :, top:bottom, left:right]
+    _fill(window, mask[top:bottom, left:right], nodes.reshape(len(flow), *grid, 2))
+
+
+def _nodes(size: Sequence[int], grid: Sequence[int]) -> Array:
+    """[h * w, 2]: the centres, in pixels, of the cells of a grid over a picture of some size."""
+    y, x = ((np.arange(n) + 0.5) * side / n - 0.5 for side, n in zip(size, grid, strict=True))
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _fill(window: Tensor, mask: Tensor, nodes: Array) -> None:
+    """Write motion [S, h, w, 2], known at the centres of a grid's cells, where the mask is True."""
+    coarse = torch.from_numpy(nodes).to(window).permute(0, 3, 1, 2)
+    for here, motion_here in zip(window, coarse, strict=True):
+        fine = F.interpolate(motion_here[None], tuple(mask.shape), mode="bilinear", align_corners=False)[0]
+        torch.where(mask, fine, here, out=here)
 
 
 def _meet_hints(flow: Tensor, labels: Tensor, positions: Array, motion: Array, fade_px: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from mofa.models.kriging import evidence, leave_one_out
+from mofa.models.kriging import leave_one_out
 from mofa.models.picture_parts import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
 
 
@@ -24,15 +24,15 @@ class LayerSettings:
     span: float = 0.2
     """Share of the picture that hints must enclose to speak for the ground."""
     tight: float = 0.3
-    """Misfit, as a share of the motion, up to which hints agree on one affine motion ..."""
+    """Misfit, as a share of the motion, up to which hints agree on one affine motion; ..."""
+    own: float = 1.0
+    """... and from which on one that does not agree moves a thing of its own."""
     steepest: float = 0.4
     """Change of motion per pixel above which an affine motion is no camera's (a still half, a fast half)."""
-    loose: float = 0.75
-    """... and up to which they still tell of one scene, when there is nothing that tells of two."""
+    scene_hints: int = 4
+    """Moving hints from which on they may tell of a whole scene, ..."""
     scene_span: float = 0.03
-    """Share of the picture that four or more fast hints enclose if slow ones are to share it with them."""
-    reach: float = 2.0
-    """In such a scene a cell is fast unless a slow hint is nearer by this factor."""
+    """... if they enclose at least this share of the picture."""
 
 
 @dataclass(frozen=True)
@@ -53,54 +53,51 @@ class Told:
     cost: Array
     size: tuple[int, int]
 
+    @property
+    def unit(self) -> float:
+        """Half the diagonal, in pixels."""
+        return 0.5 * float(np.hypot(*self.size))
 
-def find_layers(
-    cells: Cells,
-    positions: Array,
-    motion: Array,
-    size: tuple[int, int],
-    settings: LayerSettings,
-    parts: PartSettings,
-) -> list[Layer]:
-    """The ground first, then what moves on it; their cells cover the grid once.
 
-    The first reading of the hints that fits is taken:
-
-    1. Hints that span the picture agree on one motion: the ground follows them, and each thing that
-       another hint sits on moves against it.
-    2. Four or more fast hints over a wide area, and slow ones: a scene of which all parts are told.
-       Every cell follows the hint with the cheapest way to it.
-    3. Hints that span the picture and roughly agree: everything follows all of them.
-    4. A few hints: each group moves the thing it sits on; the rest stands still.
-    """
+def listen(cells: Cells, positions: Array, motion: Array, size: tuple[int, int]) -> Told:
+    """The hints on the grid of cells, and the ways from each to every cell."""
     grid = np.array(cells.word.shape)
     row, column = np.floor((positions[:, ::-1] + 0.5) * grid / size).astype(np.int64).clip(0, grid - 1).T
     places = row * grid[1] + column
-    told = Told(positions, motion, places, travel_cost(cells, places), size)
-    everyone = np.arange(len(positions))
-    ground = ground_hints(told, settings)
-    furthest = np.linalg.norm(motion, axis=2).max(axis=0)
-    slow = (furthest <= settings.still_px) | (furthest <= settings.slow_share * furthest.max())
-    fast = np.flatnonzero(~slow)
+    return Told(positions, motion, places, travel_cost(cells, places), size)
 
+
+def is_scene(cells: Cells, told: Told, settings: LayerSettings, parts: PartSettings) -> bool:
+    """Whether the hints tell of all parts of a picture: many move, over a wide area, and some do not.
+
+    If none is slow, they must span the picture. Hints that move and sit on one small thing, which they
+    fill, tell of that thing alone.
+    """
+    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    moving = np.flatnonzero(furthest > settings.still_px)
     if (
-        not slow.any()
-        and _spans(positions, size, settings.span)
-        and _disagreement(told, everyone) <= settings.tight
+        len(moving) < settings.scene_hints
+        or _enclosed(told.positions[moving], told.size) < settings.scene_span
     ):
-        return [Layer(everyone, np.ones(cells.word.shape, dtype=bool))]
-    if len(ground):
-        groups = alike(np.setdiff1d(everyone, ground), motion, settings.alike)
-        return things(cells, told, ground, groups, everyone[:0], parts)
-    if slow.any() and len(fast) >= 4 and _enclosed(positions[fast], size) >= settings.scene_span:
-        thing = grow_thing(cells.word, told.cost[fast].min(axis=0), places[fast], places[slow], parts)
-        if not _is_one_thing(thing, told, fast, np.flatnonzero(slow)):
-            return scene(told, fast, np.flatnonzero(slow), settings)
-    if _spans(positions, size, settings.span) and _disagreement(told, everyone) <= settings.loose:
-        return [Layer(everyone, np.ones(cells.word.shape, dtype=bool))]
-    still = furthest <= min(settings.still_px, settings.still_share * furthest.max())
-    groups = alike(np.flatnonzero(~still), motion, settings.alike)
-    return things(cells, told, everyone[:0], groups, np.flatnonzero(still), parts)
+        return False
+    if furthest.min() > settings.slow_share * furthest.max():
+        return _spans(told.positions, told.size, settings.span)
+    return not _is_one_thing(cells, told, moving, parts)
+
+
+def find_layers(
+    cells: Cells, told: Told, ground: Indices, settings: LayerSettings, parts: PartSettings
+) -> list[Layer]:
+    """The ground first, then what moves on it; their cells cover the grid once.
+
+    Each group of hints that move alike moves the thing it sits on. The ground follows its hints; without
+    any it stands still, and so does the thing that a hint which does not move sits on.
+    """
+    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    anchor = furthest <= min(settings.still_px, settings.still_share * furthest.max())
+    still = np.flatnonzero(anchor) if len(ground) == 0 else ground[:0]
+    others = np.setdiff1d(np.arange(len(furthest)), np.concatenate([ground, still]))
+    return things(cells, told, ground, alike(others, told.motion, settings.alike), still, parts)
 
 
 def ground_hints(told: Told, settings: LayerSettings) -> Indices:
@@ -113,15 +110,22 @@ def ground_hints(told: Told, settings: LayerSettings) -> Indices:
         if not _spans(told.positions[agreed], told.size, settings.span):
             break
         typical = np.sqrt((told.motion[:, agreed] ** 2).mean())
-        error = leave_one_out(told.positions[agreed], told.motion[:, agreed], _unit(told.size))
-        misfit = np.sqrt((error**2).mean(axis=(0, 2)))
+        misfit = _misfit(told, agreed)
         if typical <= settings.still_px:
             break
         if misfit.max() <= max(0.5, settings.tight * typical):
             steep = _steepest(told.positions[agreed], told.motion[:, agreed]) > settings.steepest
-            return agreed[:0] if steep else agreed
+            others = np.setdiff1d(np.arange(len(told.positions)), agreed)
+            astray = [_misfit(told, np.append(agreed, one))[-1] >= settings.own * typical for one in others]
+            return agreed[:0] if steep or not all(astray) else agreed
         agreed = np.delete(agreed, misfit.argmax())
     return agreed[:0]
+
+
+def _misfit(told: Told, hints: Indices) -> Array:
+    """How far each of some hints is from the affine motion of the others (root mean square)."""
+    error = leave_one_out(told.positions[hints], told.motion[:, hints], told.unit)
+    return np.sqrt((error**2).mean(axis=(0, 2)))
 
 
 def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
@@ -134,16 +138,6 @@ def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
     for n in range(len(hints)):
         group[np.isin(group, group[linked[n]])] = group[n]
     return [hints[group == g] for g in np.unique(group)]
-
-
-def scene(told: Told, fast: Indices, slow: Indices, settings: LayerSettings) -> list[Layer]:
-    """All cells shared out: the slow hints' ground, and the fast hints in the likeliest grouping."""
-    groupings = [[fast], *(alike(fast, told.motion, k * settings.alike) for k in (0.5, 1.0, 1.5))]
-    likely = [evidence(told.positions, told.motion, groups, _unit(told.size)) for groups in groupings]
-    groups = [slow, *groupings[int(np.argmax(likely))]]
-    cost = np.stack([told.cost[group].min(axis=0) for group in groups])
-    cost[0] *= settings.reach
-    return _owned(groups, cost.argmin(axis=0))
 
 
 def things(
@@ -180,22 +174,20 @@ def _owned(groups: list[Indices], owner: Indices) -> list[Layer]:
     return [Layer(group, owner == k) for k, group in enumerate(groups)]
 
 
-def _is_one_thing(thing: Mask, told: Told, fast: Indices, slow: Indices) -> bool:
-    """Whether a grown thing explains the fast hints: small, it fills their hull and holds no slow hint."""
+def _is_one_thing(cells: Cells, told: Told, moving: Indices, parts: PartSettings) -> bool:
+    """Whether one thing explains the moving hints: small, it fills their hull and holds no other hint."""
+    still = np.setdiff1d(np.arange(len(told.places)), moving)
+    thing = grow_thing(
+        cells.word, told.cost[moving].min(axis=0), told.places[moving], told.places[still], parts
+    )
     height, width = thing.shape
     y, x = np.indices(thing.shape)
     centre_x = (x + 0.5) * told.size[1] / width - 0.5
     centre_y = (y + 0.5) * told.size[0] / height - 0.5
-    sides = ConvexHull(told.positions[fast]).equations[:, :, None, None]
+    sides = ConvexHull(told.positions[moving]).equations[:, :, None, None]
     hull = (sides[:, 0] * centre_x + sides[:, 1] * centre_y + sides[:, 2] <= 0).all(axis=0)
     fills = (thing & hull).sum() >= 0.85 * hull.sum()
-    return bool(thing.mean() < 0.3 and fills and not thing.ravel()[told.places[slow]].any())
-
-
-def _disagreement(told: Told, hints: Indices) -> float:
-    """How far hints are from what the others predict, as a share of their motion (root mean squares)."""
-    error = leave_one_out(told.positions[hints], told.motion[:, hints], _unit(told.size))
-    return float(np.sqrt((error**2).mean() / max(1e-12, (told.motion[:, hints] ** 2).mean())))
+    return bool(thing.mean() < 0.3 and fills and not thing.ravel()[told.places[still]].any())
 
 
 def _steepest(positions: Array, motion: Array) -> float:
@@ -216,7 +208,3 @@ def _enclosed(positions: Array, size: tuple[int, int]) -> float:
         return float(ConvexHull(positions).volume / (size[0] * size[1]))
     except (QhullError, ValueError):  # fewer than three, or in line
         return 0.0
-
-
-def _unit(size: tuple[int, int]) -> float:
-    return 0.5 * float(np.hypot(*size))

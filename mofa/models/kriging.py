@@ -13,15 +13,15 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 # A hint's motion counts as this many independent observations: its steps depend on each other.
 _OBSERVATIONS = 8
-# The prior variance of the common motion: nearly free when predicting, near to that of the rest when
-# asking whether two groups of hints have one motion or two.
-_FREE_TREND, _PRICED_TREND = 1e3, 2.0
+# The prior variance of the common motion: nearly free.
+_FREE_TREND = 1e3
 
 
 @dataclass(frozen=True)
@@ -39,34 +39,26 @@ def _assumptions() -> Iterator[Assumption]:
 
 def spread(positions: Array, motion: Array, queries: Array, unit: float) -> Array:
     """Motion [S, Q, 2] at the queries [Q, 2]: every step weighs the hints in the same way."""
+    return np.einsum("nq,snc->sqc", shares(positions, motion, queries, unit), motion)
+
+
+def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Array:
+    """[N, Q]: what each hint weighs at each of the queries [Q, 2], the mean over all assumptions."""
     centre = positions.mean(axis=0)
     here, there = (positions - centre) / unit, (queries - centre) / unit
-    likely, weights = [], []
+    observed = motion.transpose(1, 0, 2).reshape(len(here), -1)
+    among, across = (cdist(here, here), here @ here.T), (cdist(here, there), here @ there.T)
+    likely, covariances = [], []
     for assumption in _assumptions():
-        covariance = _covariance(here, here, assumption, _FREE_TREND) + assumption.noise * np.eye(len(here))
-        square, log_determinant = _fit(covariance, motion)
-        likely.append(_log_likelihood(square, log_determinant, len(here)))
-        weights.append(np.linalg.solve(covariance, _covariance(here, there, assumption, _FREE_TREND)))
+        covariance = _covariance(*among, assumption) + assumption.noise * np.eye(len(here))
+        square = float((observed * np.linalg.solve(covariance, observed)).sum())
+        likely.append(_log_likelihood(square, float(np.linalg.slogdet(covariance)[1]), len(here)))
+        covariances.append(covariance)
     share = np.exp(np.array(likely) - max(likely))
-    mean = np.tensordot(share / share.sum(), np.stack(weights), axes=1)
-    return np.einsum("nq,snc->sqc", mean, motion)
-
-
-def evidence(positions: Array, motion: Array, groups: list[Indices], unit: float) -> float:
-    """Log likelihood of the hints if each group had a motion of its own; only its differences matter."""
-    best = -np.inf
-    for assumption in _assumptions():
-        squares, log_determinants, count = 0.0, 0.0, 0
-        for group in groups:
-            here = (positions[group] - positions[group].mean(axis=0)) / unit
-            covariance = _covariance(here, here, assumption, _PRICED_TREND)
-            covariance += assumption.noise * np.eye(len(group))
-            square, log_determinant = _fit(covariance, motion[:, group])
-            squares += square
-            log_determinants += log_determinant
-            count += len(group)
-        best = max(best, _log_likelihood(squares, log_determinants, count))
-    return best
+    weights = np.zeros((len(here), len(there)))
+    for part, covariance, assumption in zip(share / share.sum(), covariances, _assumptions(), strict=True):
+        weights += part * np.linalg.solve(covariance, _covariance(*across, assumption))
+    return weights
 
 
 def leave_one_out(positions: Array, motion: Array, unit: float) -> Array:
@@ -76,16 +68,9 @@ def leave_one_out(positions: Array, motion: Array, unit: float) -> Array:
     return np.einsum("nm,smc->snc", inverse / np.diag(inverse)[:, None], motion)
 
 
-def _covariance(one: Array, other: Array, assumption: Assumption, trend: float) -> Array:
-    apart = np.linalg.norm(one[:, None] - other[None], axis=2) / assumption.reach
-    return trend + assumption.slope * one @ other.T + (1 + apart) * np.exp(-apart)
-
-
-def _fit(covariance: Array, motion: Array) -> tuple[float, float]:
-    """The quadratic form of the data, and the log determinant."""
-    observed = motion.transpose(1, 0, 2).reshape(len(covariance), -1)
-    square = float((observed * np.linalg.solve(covariance, observed)).sum())
-    return square, float(np.linalg.slogdet(covariance)[1])
+def _covariance(distance: Array, product: Array, assumption: Assumption) -> Array:
+    apart = distance / assumption.reach
+    return _FREE_TREND + assumption.slope * product + (1 + apart) * np.exp(-apart)
 
 
 def _log_likelihood(square: float, log_determinant: float, count: int) -> float:
