@@ -32,7 +32,9 @@ class LayerSettings:
     scene_hints: int = 4
     """Moving hints from which on they may tell of a whole scene, ..."""
     scene_span: float = 0.03
-    """... if they enclose at least this share of the picture."""
+    """... if they enclose at least this share of the picture, ..."""
+    whole_span: float = 0.1
+    """... or, where no slow hint tells of the rest, this one."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,16 @@ def listen(cells: Cells, positions: Array, motion: Array, size: tuple[int, int])
 
 
 def is_scene(cells: Cells, told: Told, settings: LayerSettings, parts: PartSettings) -> bool:
-    """Whether the hints tell of all parts of a picture: many move, over a wide area, and some do not.
+    """Whether the hints tell of all parts of a picture: many move, over a wide area.
 
-    If none is slow, they must span the picture. Hints that move and sit on one small thing, which they
-    fill, tell of that thing alone.
+    Hints that move and sit on one small thing, which fills what they enclose, tell of that thing alone.
     """
     furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
     moving = np.flatnonzero(furthest > settings.still_px)
-    if (
-        len(moving) < settings.scene_hints
-        or _enclosed(told.positions[moving], told.size) < settings.scene_span
-    ):
+    some_slow = furthest.min() <= settings.slow_share * furthest.max()
+    span = settings.scene_span if some_slow else settings.whole_span
+    if len(moving) < settings.scene_hints or _enclosed(told.positions[moving], told.size) < span:
         return False
-    if furthest.min() > settings.slow_share * furthest.max():
-        return _spans(told.positions, told.size, settings.span)
     return not _is_one_thing(cells, told, moving, parts)
 
 

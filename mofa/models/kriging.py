@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 # A hint's motion counts as this many independent observations: its steps depend on each other.
 _OBSERVATIONS = 8

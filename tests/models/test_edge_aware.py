@@ -223,3 +223,26 @@ def test_the_picture_keeps_its_dtype_and_a_tiny_one_works() -> None:
     field = densify(torch.rand(3, 5, 7), hints)
     assert field.pixels.dtype == torch.float32
     assert (sample(field.pixels, hints.positions.T.expand(2, -1, -1)) - 1).abs().max() < 1e-3
+
+
+def test_hints_of_a_scene_tell_of_its_rest() -> None:
+    rng = np.random.default_rng(5)
+    left = torch.arange(SIZE[1]).expand(SIZE) < 100
+    sides = texture(rng, "tiles", np.array([0.7, 0.4, 0.3])), texture(rng, "noise", np.array([0.3, 0.4, 0.6]))
+    picture = torch.from_numpy(np.where(left, *sides).clip(0, 1)).float()
+    places = [(8.0, 10.0), (88.0, 12.0), (50.0, 70.0), (10.0, 130.0), (86.0, 134.0), (60.0, 40.0)]
+    anchors = [(115.0, 15.0), (165.0, 40.0), (120.0, 128.0), (168.0, 120.0)]
+    positions = torch.tensor([*places, *anchors])
+    turning = affine_flow(torch.tensor([[[1.0, -0.08, 12.0], [0.08, 1.0, 2.0]]]), *SIZE)
+    wanted = turning * left
+    displacement = sample(turning, positions.T[None]).mT * (positions[:, :1] < 100)
+    hints = SparseMotion(positions, displacement, torch.ones(1, 10, dtype=torch.bool), *SIZE)
+    field = densify(picture, hints)
+
+    y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    nearest = torch.cdist(torch.stack([x, y], dim=-1).flatten(0, 1).float(), positions).argmin(dim=1)
+    rival = displacement[:, nearest].mT.reshape(wanted.shape)
+    error, rivals_error = ((motion - wanted).norm(dim=1)[0] for motion in (field.pixels, rival))
+    assert error[left].mean() < 0.6 * rivals_error[left].mean()
+    assert (error[~left] > 6).float().mean() < 0.1
+    assert (at_hints(field, hints) - displacement).abs().max() < 0.05
