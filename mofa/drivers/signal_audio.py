@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.drivers.articulation import Articulation, articulate
+from mofa.control.blendshapes import BlendshapeClip, blendshape_landmarks
+from mofa.drivers.articulation import lips_closed, with_head
 from mofa.drivers.idle import blinks, drift, ease
 from mofa.drivers.voice import STEPS_PER_SECOND, Voice, listen
 from mofa.types import LandmarkClip, Waveform
@@ -20,6 +21,12 @@ LEAD = 0.03
 """Seconds by which the mouth is moved forward: what following the voice delays it."""
 SETTLING = 0.25
 """Seconds in which the mouth leaves the pose of the picture."""
+WIDEST_JAW, UPPER_LIP = 0.34, 0.3
+"""Of ARKit's curves: how far a loud open vowel lowers the jaw, and raises the upper lip."""
+SWAY = 0.025
+"""The idle head: radians of roll, shares of the face of turning and nodding."""
+STRESSED_NOD, STRESSED_BROWS, IDLE_BROWS = 0.05, 0.7, 0.25
+"""How far a stressed word nods (nose to chin) and raises the brows, and how far they wander by themselves."""
 
 
 def signal_driver(
@@ -32,44 +39,51 @@ def signal_driver(
     however long the clip. The result is in the pixels of `face`; its score is 1.
     """
     voice = listen(speech)
-    jaw, spread, pressed, emphasis = (
-        at_frames(curve, fps, num_frames) for curve in (*mouth(voice), emphasised(voice))
-    )
     time = torch.arange(num_frames) / fps
     arrived = ease(time / SETTLING)
     blinks_rng, head_rng = np.random.default_rng(seed).spawn(2)
-    sway = [drift(time, head_rng) for _ in range(4)]
-    curves = Articulation(
-        given=1 - arrived,
-        jaw=jaw,
-        spread=spread,
-        pressed=pressed,
-        lids=blinks(time, blinks_rng),
-        brows=(0.3 * sway[3] + 0.8 * arrived * emphasis).clamp(min=0),
-        roll=0.025 * sway[0],
-        turn=0.025 * sway[1],
-        nod=0.025 * sway[2] + 0.05 * arrived * emphasis,
-    )
-    moved = Articulation(**{name: curve.to(face) for name, curve in vars(curves).items()})
-    return LandmarkClip(points=articulate(face, moved), score=face.new_ones(num_frames), fps=fps)
+    roll, turn, nod, lift = (drift(time, head_rng) for _ in range(4))
+    stress = arrived * at_frames(stressed(voice), fps, num_frames)
+    lids = blinks(time, blinks_rng)
+    brows = (IDLE_BROWS * lift + STRESSED_BROWS * stress).clamp(min=0)
+    expression = {
+        **{name: arrived * at_frames(curve, fps, num_frames) for name, curve in mouth(voice).items()},
+        **dict.fromkeys(("eyeBlinkLeft", "eyeBlinkRight"), lids),
+        **dict.fromkeys(("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), brows),
+    }
+    rest = lips_closed(face)
+    still_open = (1 - arrived).to(face)[:, None, None] * (face - rest)
+    points = blendshape_landmarks(BlendshapeClip(expression, fps), rest).points + still_open
+    head = (SWAY * roll, SWAY * turn, SWAY * nod + STRESSED_NOD * stress)
+    spoken = with_head(points, *(curve.to(face) for curve in head))
+    return LandmarkClip(spoken, face.new_ones(num_frames), fps)
 
 
-def mouth(voice: Voice) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
-    """Jaw, spread and pressed as `Articulation` has them, over the voice's steps.
+def mouth(voice: Voice) -> dict[str, Float[Tensor, "N"]]:
+    """ARKit's curves of jaw and lips over the voice's steps.
 
     Open vowels lower the jaw, close ones less; s shows the teeth; m presses the lips, and a short stop in
     the middle of a phrase a little.
     """
     loud = voice.opening.clamp(0, 1.1).pow(LOUDNESS_POWER)
     jaw = torch.maximum(loud * (0.7 + 0.3 * voice.low_tongue), 0.12 * voice.hiss)
-    rounded = (1 - voice.front_tongue) * (1 - voice.low_tongue)
-    spread = (voice.front_tongue - rounded) * (loud / 0.25).clamp(0, 1) * (1 - voice.hiss) + 0.4 * voice.hiss
+    vowel = (loud / 0.25).clamp(0, 1) * (1 - voice.hiss)
+    spread = voice.front_tongue * vowel + 0.4 * voice.hiss
+    rounded = (1 - voice.front_tongue) * (1 - voice.low_tongue) * vowel
     stopped = voice.active * (1 - jaw / 0.1).clamp(0, 1)
-    pressed = torch.maximum(voice.murmur, 0.4 * stopped)
-    return follow(jaw, ATTACK, RELEASE), follow(spread, 0.05, 0.05), follow(pressed, 0.03, 0.05)
+    jaw = follow(jaw, ATTACK, RELEASE)
+    spread, rounded = follow(spread, 0.05, 0.05), follow(rounded, 0.05, 0.05)
+    pressed = follow(torch.maximum(voice.murmur, 0.4 * stopped), 0.03, 0.05)
+    return {
+        "jawOpen": WIDEST_JAW * jaw,
+        **dict.fromkeys(("mouthUpperUpLeft", "mouthUpperUpRight"), UPPER_LIP * jaw),
+        **dict.fromkeys(("mouthStretchLeft", "mouthStretchRight"), 0.5 * spread),
+        "mouthPucker": 0.7 * rounded,
+        **dict.fromkeys(("mouthRollLower", "mouthRollUpper"), pressed),
+    }
 
 
-def emphasised(voice: Voice) -> Float[Tensor, "N"]:
+def stressed(voice: Voice) -> Float[Tensor, "N"]:
     """How much louder than the phrase around it a word is: what nods and raised brows go with."""
     loud = voice.opening.clamp(0, 1)
     return follow(loud, 0.12, 0.25) - follow(loud, 0.8, 0.8)
