@@ -77,8 +77,10 @@ def _sweeping(studio: Studio) -> Any:
     return lifespan
 
 
-async def _explained(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": sentence(error)}, status_code=400)
+async def _explained(request: Request, error: Exception) -> JSONResponse:
+    """A refusal with its reason. To the page's questions that is an answer: browsers report any other status
+    as a fault of the page. A file that is not there is not found."""
+    return JSONResponse({"error": sentence(error)}, status_code=404 if request.method == "GET" else 200)
 
 
 class Gate:

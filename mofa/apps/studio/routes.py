@@ -276,5 +276,5 @@ def _state(queue: FairQueue, job: Job) -> dict[str, Any]:
         "total": job.total,
         "seconds_left": job.seconds_left(),
         "result": job.future.result() if finished and error is None else None,
-        "error": sentence(error) if error is not None else None,
+        "error": sentence(error) if error is not None and job.state == "failed" else None,
     }

@@ -1,23 +1,144 @@
-"""Making clips in a browser."""
+"""Making clips in a browser, taking them home, and several visitors at once."""
 
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mofa.media.video import read_video
+
 pytestmark = pytest.mark.browser
 
+FACTS = """(({ videoWidth, videoHeight, duration }) => [videoWidth, videoHeight, duration])
+(document.querySelector('.results video'))"""
 
-def test_a_clip_is_made_plays_and_can_be_downloaded(canvas: Any, hand: Any) -> None:
+
+def generate(page: Any) -> None:
+    page.click("#generate")
+    page.wait_for_selector(".results video", timeout=60_000)
+
+
+def smaller(page: Any, frames: int = 8, side: int = 160) -> None:
+    """A clip that is soon made."""
+    page.evaluate(f"mofaStudio.store.edit({{ frames: {frames}, size: [{side}, {2 * side // 3}] }})")
+
+
+def downloaded(page: Any, form: str) -> Path:
+    with page.expect_download() as download:
+        page.click(f"[data-form={form}]")
+    return Path(download.value.path())
+
+
+def test_a_clip_is_made_plays_and_goes_home_in_every_form(canvas: Any, hand: Any) -> None:
     hand.drag(canvas, (40, 60), (55, 55))
-    canvas.click("#generate")
-    canvas.wait_for_selector(".results video", timeout=60_000)
+    smaller(canvas, frames=10)
+    generate(canvas)
     canvas.wait_for_function("document.querySelector('.results video').readyState === 4")
-    facts = canvas.evaluate(
-        "(({videoWidth, videoHeight, duration}) => [videoWidth, videoHeight, duration])"
-        "(document.querySelector('.results video'))"
-    )
-    width, height = hand.document(canvas)["size"]
-    assert facts == [width, height, pytest.approx(25 / 12, abs=0.05)]
+    assert canvas.evaluate(FACTS) == [160, 106, pytest.approx(10 / 12, abs=0.05)]
+    mp4 = downloaded(canvas, "mp4").rename(downloaded(canvas, "mp4").with_suffix(".mp4"))
+    assert read_video(mp4).frames.shape == (10, 3, 106, 160)
+    assert downloaded(canvas, "gif").read_bytes().startswith(b"GIF8")
+    with zipfile.ZipFile(downloaded(canvas, "frames")) as frames:
+        assert len(frames.namelist()) == 10
+    with zipfile.ZipFile(downloaded(canvas, "scene")) as scene:
+        assert "scene.yaml" in scene.namelist()
+    for picture in ("flow", "overlay"):
+        canvas.click(f".results [data-value={picture}]")
+        canvas.wait_for_function("document.querySelector('.result-stage img').naturalWidth === 160")
+
+
+def test_settings_come_back_and_two_clips_are_compared(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    smaller(canvas)
+    before = hand.document(canvas)
+    generate(canvas)
+    canvas.click(".results .text >> nth=0")
+    canvas.click("[data-ease=out]")
+    generate(canvas)
+    canvas.click(".entry [aria-pressed]")
+    assert canvas.locator(".result-stage video").count() == 2
+    canvas.click(".entry .thumbnail >> nth=1")
+    canvas.click(".results .again")
+    canvas.wait_for_function("mofaStudio.store.document.controls[0].ease === 'linear'")
+    after = hand.document(canvas)
+    assert after["frames"] == before["frames"]
+    assert after["size"] == before["size"]
+    assert after["controls"][0]["points"] == before["controls"][0]["points"]
+
+
+def test_a_scene_is_saved_and_opened_again_and_a_reload_loses_nothing(
+    canvas: Any, hand: Any, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    canvas.keyboard.press("b")
+    hand.drag(canvas, (35, 60), (55, 60))
+    canvas.keyboard.press("d")
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.keyboard.press("c")
+    hand.drag(canvas, (50, 30), (55, 30))
+    canvas.wait_for_url("**/?scene=*")
+    drawn = hand.document(canvas)
+
+    def same(document: dict[str, Any]) -> bool:
+        keys = ("frames", "fps", "size", "renderer")
+        assert [control["kind"] for control in document["controls"]] == ["track", "camera"]
+        assert document["controls"][0]["points"] == drawn["controls"][0]["points"]
+        assert document["controls"][1]["move"] == {
+            key: pytest.approx(value, abs=1e-3) for key, value in drawn["controls"][1]["move"].items()
+        }
+        return [document[key] for key in keys] == [drawn[key] for key in keys] and bool(
+            document["region"]["mask"]
+        )
+
+    canvas.wait_for_timeout(1200)
+    canvas.reload()
+    canvas.wait_for_selector("#studio[data-ready]")
+    assert same(hand.document(canvas))
     with canvas.expect_download() as download:
-        canvas.click("[data-form=mp4]")
-    assert download.value.path().stat().st_size > 1000
+        canvas.click("#save")
+    packed = tmp_path / "scene.zip"
+    download.value.save_as(packed)
+    other = visit()
+    hand.upload(other, packed, "#open")
+    other.wait_for_function("mofaStudio.store.document.controls.length === 2")
+    assert same(hand.document(other))
+
+
+def test_cancel_really_stops(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.evaluate("mofaStudio.store.edit({ frames: 200, size: [450, 300] })")
+    canvas.click("#generate")
+    canvas.wait_for_selector("#cancel:not([hidden])")
+    canvas.wait_for_function("document.querySelector('.words').textContent.includes('left')", timeout=60_000)
+    canvas.click("#cancel")
+    canvas.wait_for_selector("#generate:not([hidden])", timeout=20_000)
+    assert canvas.locator(".results").is_hidden()
+    smaller(canvas)
+    generate(canvas)
+
+
+def test_a_wrong_upload_is_explained_in_a_sentence(canvas: Any, hand: Any, tmp_path: Path) -> None:
+    wrong = tmp_path / "holiday.jpg"
+    wrong.write_text("no picture at all", encoding="utf-8")
+    before = hand.document(canvas)
+    hand.upload(canvas, wrong, "#photo")
+    canvas.wait_for_selector(".toast:not([hidden])")
+    assert "cannot be read" in canvas.locator(".toast").text_content()
+    assert hand.document(canvas) == before
+
+
+def test_two_visitors_do_not_see_each_other(visit: Callable[..., Any], hand: Any, photo: Path) -> None:
+    ann, bob = visit(), visit()
+    for page in (ann, bob):
+        hand.upload(page, photo)
+        hand.drag(page, (40, 60), (55, 55))
+        smaller(page)
+    ann.click("#generate")
+    generate(bob)
+    ann.wait_for_selector(".results video", timeout=60_000)
+    for page in (ann, bob):
+        assert page.locator(".entry").count() == 1
+    address = ann.locator(".results video").get_attribute("src")
+    assert ann.request.get(f"{ann.url.partition('?')[0]}{address}").ok
+    assert bob.request.get(f"{bob.url.partition('?')[0]}{address}").status == 404

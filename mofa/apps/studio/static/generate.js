@@ -34,7 +34,6 @@ export function makeGenerate(store, finished) {
         bar.style.width = `${state.total ? (100 * state.done) / state.total : 0}%`;
       });
       if (end.state === "done") finished(end.result);
-      else if (end.state === "failed") message.textContent = end.error;
     } catch (problem) {
       message.textContent = problem.message;
     }

@@ -17,6 +17,7 @@ import { Stage } from "./stage.js";
 import { Store } from "./store.js";
 import { setLanguage, setTexts, t } from "./texts.js";
 import { makeTimeline } from "./timeline.js";
+import { makeTip } from "./tip.js";
 import { makeToolbar } from "./toolbar.js";
 import { makeWelcome } from "./welcome.js";
 
@@ -81,6 +82,7 @@ function build(root, store, begin) {
     stage.element,
     h("div.zoom", {}, zoom("zoom.out", "minus", 0.8), zoom("zoom.fit", "fit", null), zoom("zoom.in", "plus", 1.25)),
     hints.element,
+    makeTip(store),
     makeWelcome(store, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }));
   const side = h("aside.side", {},
     h("div.scroll", {}, makePreview(store), makeInspector(store, stage), makeSettings(store, begin.settings)), generate);

@@ -47,7 +47,7 @@ function drawTrack(pen, viewport, control, selected, point) {
   const width = selected ? 3.5 : 2.5;
   stroke(pen, line, INK, width + 2.5);
   stroke(pen, line, control.colour, width);
-  drawArrow(pen, line, control.colour, selected);
+  drawArrow(pen, line, control.colour, selected ? 11 : 0);
   const places = control.points.map((place) => viewport.toScreen(place));
   disc(pen, places[0], selected ? 6 : 5, control.colour, INK);
   if (selected) places.forEach((place, k) => drawHandle(pen, place, control.colour, k === point));
@@ -73,18 +73,20 @@ function drawAnchor(pen, [x, y], colour, selected) {
   if (selected) disc(pen, [x, y], 4.5, "#fff", colour, 2.5);
 }
 
-function drawArrow(pen, line, colour, selected) {
+const ARROW = 13;
+
+/** An arrow head at the end of a line, or so far beyond it, where a handle covers the end. */
+function drawArrow(pen, line, colour, beyond = 0) {
   const tip = line[line.length - 1];
-  const length = selected ? 15 : 13;
-  const behind = [...line].reverse().find((place) => Math.hypot(place[0] - tip[0], place[1] - tip[1]) >= length) ?? line[0];
+  const behind = [...line].reverse().find((place) => Math.hypot(place[0] - tip[0], place[1] - tip[1]) >= ARROW) ?? line[0];
   const angle = Math.atan2(tip[1] - behind[1], tip[0] - behind[0]);
   pen.save();
   pen.translate(...tip);
   pen.rotate(angle);
   pen.beginPath();
-  pen.moveTo(0.55 * length, 0);
-  pen.lineTo(-0.55 * length, 0.45 * length);
-  pen.lineTo(-0.55 * length, -0.45 * length);
+  pen.moveTo(beyond + 0.55 * ARROW, 0);
+  pen.lineTo(beyond - 0.55 * ARROW, 0.45 * ARROW);
+  pen.lineTo(beyond - 0.55 * ARROW, -0.45 * ARROW);
   pen.closePath();
   pen.lineJoin = "round";
   pen.lineWidth = 2.5;
@@ -117,7 +119,7 @@ function drawCamera(pen, viewport, control, selected) {
   if (Math.hypot(end[0] - middle[0], end[1] - middle[1]) > 12) {
     stroke(pen, [middle, end], INK, 4);
     stroke(pen, [middle, end], control.colour, 2);
-    drawArrow(pen, [middle, end], control.colour, selected);
+    drawArrow(pen, [middle, end], control.colour);
   }
   if (!selected) return;
   const handle = turnHandle(viewport, top, centre);

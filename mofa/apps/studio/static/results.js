@@ -28,7 +28,9 @@ export function makeResults(results, { again, opened }) {
   });
   const element = h("section.results", { hidden: true, "aria-label": t("result") },
     h("header", {},
-      h("button.text", { type: "button", onclick: close }, icon("back"), t("result.back")), tabs.element, downloads),
+      h("button.text", { type: "button", onclick: close }, icon("back"), t("result.back")),
+      h("button.text.again", { type: "button", onclick: () => { close(); again(current); } }, icon("loop"), t("again")),
+      tabs.element, downloads),
     stage, history);
 
   const figure = (content, caption) => h("figure", {}, content, h("figcaption", {}, caption));
@@ -49,8 +51,7 @@ export function makeResults(results, { again, opened }) {
     stage.replaceChildren(...shown());
     stage.dataset.count = String(stage.children.length);
     downloads.replaceChildren(
-      ...FORMS.map((form) => h("a.button", { href: downloadAddress(current, form), download: "", "data-form": form }, t(`form.${form}`))),
-      h("button.secondary", { type: "button", onclick: () => { close(); again(current); } }, t("again")));
+      ...FORMS.map((form) => h("a.button", { href: downloadAddress(current, form), download: "", "data-form": form }, icon("save"), t(`form.${form}`))));
     history.replaceChildren(...results.map(entry));
   }
 

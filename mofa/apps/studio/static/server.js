@@ -1,13 +1,13 @@
 /** Questions to the server; answers as plain data, problems as an Error with a sentence for people. */
 
-async function answer(response) {
-  if (response.ok) return response;
-  const problem = await response.json().catch(() => ({}));
-  throw new Error(problem.error ?? `${response.status} ${response.statusText}`);
+async function ask(path, options = {}) {
+  return answerIn(await fetch(`studio/${path}`, options));
 }
 
-async function ask(path, options = {}) {
-  return (await answer(await fetch(`studio/${path}`, options))).json();
+async function answerIn(response) {
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok && !answer.error) return answer;
+  throw new Error(answer.error ?? `${response.status} ${response.statusText}`);
 }
 
 function asJson(content, method = "POST") {
@@ -28,7 +28,8 @@ export const namedScene = (name) => ask(`scenes/${encodeURIComponent(name)}`);
 
 /** @returns {Promise<Blob>} */
 export async function packScene(scene) {
-  return (await answer(await fetch("studio/scenes/pack", asJson({ scene })))).blob();
+  const response = await fetch("studio/scenes/pack", asJson({ scene }));
+  return response.headers.get("Content-Type") === "application/zip" ? response.blob() : answerIn(response);
 }
 
 /**

@@ -51,6 +51,7 @@ export class Stage {
       this.showRegions();
     }
     if (view.tool !== this.shown?.tool && view.drafting) finishDraft(this.store);
+    this.viewport.frame(view.tool === "camera");
     this.shown = { ...this.store.view };
     this.overlay.style.cursor = TOOLS[view.tool].cursor;
     this.stale = true;

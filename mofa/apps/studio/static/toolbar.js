@@ -11,9 +11,9 @@ const GROUPS = [["draw", "anchor", "select"], ["brush", "erase", "pick"], ["came
 export function makeToolbar(store) {
   const buttons = new Map();
   const button = (tool) => {
-    const title = `${t(`tool.${tool}`)} (${TOOL_KEYS[tool]})`;
+    const title = `${t(`tool.${tool}.help`)} (${TOOL_KEYS[tool]})`;
     const element = h(
-      "button.tool", { type: "button", title, "aria-label": title, "data-tool": tool, onclick: () => store.look({ tool }) },
+      "button.tool", { type: "button", title, "aria-label": t(`tool.${tool}`), "data-tool": tool, onclick: () => store.look({ tool }) },
       icon(tool), h("span.name", {}, t(`tool.${tool}`)),
     );
     buttons.set(tool, element);

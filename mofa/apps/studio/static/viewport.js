@@ -5,10 +5,14 @@
 
 const CLOSEST = 16;
 const MARGIN = 24;
+/** Room below the photo for the line that says what a tool does. */
+const TIP = 22;
+/** Room for the camera's frame, as a share of the stage. */
+const CAMERA_MARGIN = 0.13;
 
 export class Viewport {
   constructor() {
-    Object.assign(this, { scale: 1, left: 0, top: 0, width: 0, height: 0, picture: null, fitted: true });
+    Object.assign(this, { scale: 1, left: 0, top: 0, width: 0, height: 0, picture: null, fitted: true, framing: false });
     /** Counts the changes, so that whoever draws knows of them. */
     this.version = 0;
   }
@@ -20,16 +24,26 @@ export class Viewport {
     if (this.fitted) this.fit(this.picture);
   }
 
+  /** Leaves room round the photo for the camera's frame, or no longer. */
+  frame(framing) {
+    if (framing === this.framing) return;
+    this.framing = framing;
+    if (this.fitted) this.fit(this.picture);
+  }
+
   /** Shows the whole photo. */
   fit(picture) {
     this.version += 1;
     this.picture = picture;
     this.fitted = true;
     if (!picture || !this.width) return;
-    const margin = Math.min(MARGIN, this.width / 30);
-    this.scale = Math.min((this.width - 2 * margin) / picture.width, (this.height - 2 * margin) / picture.height);
+    const margin = this.framing
+      ? CAMERA_MARGIN * Math.min(this.width, this.height)
+      : Math.min(MARGIN, this.width / 30);
+    const height = this.height - TIP;
+    this.scale = Math.min((this.width - 2 * margin) / picture.width, (height - 2 * margin) / picture.height);
     this.left = (this.width - picture.width * this.scale) / 2;
-    this.top = (this.height - picture.height * this.scale) / 2;
+    this.top = (height - picture.height * this.scale) / 2;
   }
 
   /** Zooms by a factor; what is at the screen point stays there. */

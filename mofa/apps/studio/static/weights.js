@@ -26,10 +26,10 @@ export function makeWeights(store) {
     button.disabled = true;
     try {
       const scene = await toScene({ ...store.document, controls: STAND_IN });
-      const job = await followJob(await downloadWeights(scene), ({ done, total, stage }) => {
+      await followJob(await downloadWeights(scene), ({ done, total, stage }) => {
         state.textContent = total ? `${stage}: ${Math.floor((100 * done) / total)} %` : t("job.waiting");
       });
-      state.textContent = job.error ?? "";
+      state.textContent = "";
       await check();
     } catch (problem) {
       state.textContent = problem.message;

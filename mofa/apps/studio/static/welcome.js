@@ -14,6 +14,7 @@ export function makeWelcome(store, examples, { choose, example }) {
     "button.example", { type: "button", "data-example": name, onclick: () => example(name) },
     h("img", { src: `studio/examples/${name}.jpg`, alt: "", loading: "lazy" }), h("span", {}, inLanguage(title))));
   const element = h("section.welcome", {},
+    h("h1", {}, t("welcome.title")),
     h("button.drop", { type: "button", onclick: choose }, icon("photo"), h("strong", {}, t("welcome.drop")), h("span", {}, t("welcome.how"))),
     h("p", {}, t("welcome.examples")), h("div.examples", {}, cards));
   const update = () => show(element, !store.document.picture);
