@@ -33,26 +33,26 @@ class ReadingSettings:
 def scene_motion(told: Told, queries: Array, settings: ReadingSettings) -> Array:
     """Motion [S, Q, 2] at the cells' centres (queries [Q, 2], in pixels), the mean over all readings."""
     speed = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    nearness = (told.cost.reshape(len(speed), -1) + settings.near) ** -settings.sharpness
     one_motion, each_alone = np.ones(len(speed), dtype=np.int64), 1 + np.arange(len(speed))
     fast_and_slow = [speed > threshold * speed.max() for threshold in settings.thresholds]
     readings, count = np.unique([one_motion, *fast_and_slow, each_alone], axis=0, return_counts=True)
-    weights = [
-        n * _weights(told, reading, queries, settings) for n, reading in zip(count, readings, strict=True)
-    ]
-    return np.einsum("nq,snc->sqc", sum(weights) / count.sum(), told.motion)
+    weights = np.zeros_like(nearness)
+    for reading, times in zip(readings, count, strict=True):
+        reach = np.where(reading > 0, settings.reach**settings.sharpness, 1.0)
+        weights += times * _weights(told, reading, reach[:, None] * nearness, queries)
+    return np.einsum("nq,snc->sqc", weights / count.sum(), told.motion, optimize=True)
 
 
-def _weights(told: Told, reading: Indices, queries: Array, settings: ReadingSettings) -> Array:
-    """[N, Q]: what each hint weighs at each place.
+def _weights(told: Told, reading: Indices, nearness: Array, queries: Array) -> Array:
+    """[N, Q]: what each hint weighs at each place, given how near [N, Q] it is.
 
     A reading numbers the motion that each hint tells of; 0 is the slow one. A place is shared out among
-    the motions by inverse distance (Shepard, 1968), and within one by kriging.
+    the motions by nearness (Shepard, 1968), and within one by kriging.
     """
-    nearness = (told.cost.reshape(len(reading), -1) + settings.near) ** -settings.sharpness
-    nearness[reading > 0] *= settings.reach**settings.sharpness
-    weights = np.zeros_like(nearness)
+    weights = nearness / nearness.sum(axis=0)
     for motion in np.unique(reading):
-        hints = reading == motion
-        share = nearness[hints].sum(axis=0) / nearness.sum(axis=0)
+        hints = np.flatnonzero(reading == motion)
+        share = weights[hints].sum(axis=0)
         weights[hints] = share * shares(told.positions[hints], told.motion[:, hints], queries, told.unit)
     return weights

@@ -22,6 +22,8 @@ Indices = NDArray[np.int64]
 _OBSERVATIONS = 8
 # The prior variance of the common motion: nearly free.
 _FREE_TREND = 1e3
+# An assumption less likely than the best one by this factor is left out: it costs as much as any other.
+_UNLIKELY = 0.02
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ def spread(positions: Array, motion: Array, queries: Array, unit: float) -> Arra
 
 
 def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Array:
-    """[N, Q]: what each hint weighs at each of the queries [Q, 2], the mean over all assumptions."""
+    """[N, Q]: what each hint weighs at each of the queries [Q, 2], the mean over the likely assumptions.
+
+    A single hint weighs 1 everywhere.
+    """
+    if len(positions) == 1:
+        return np.ones((1, len(queries)))
     centre = positions.mean(axis=0)
     here, there = (positions - centre) / unit, (queries - centre) / unit
     observed = motion.transpose(1, 0, 2).reshape(len(here), -1)
@@ -54,10 +61,12 @@ def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Arra
         square = float((observed * np.linalg.solve(covariance, observed)).sum())
         likely.append(_log_likelihood(square, float(np.linalg.slogdet(covariance)[1]), len(here)))
         covariances.append(covariance)
-    share = np.exp(np.array(likely) - max(likely))
+    belief = np.exp(np.array(likely) - max(likely))
+    belief[belief < _UNLIKELY] = 0
     weights = np.zeros((len(here), len(there)))
-    for part, covariance, assumption in zip(share / share.sum(), covariances, _assumptions(), strict=True):
-        weights += part * np.linalg.solve(covariance, _covariance(*across, assumption))
+    for part, covariance, assumption in zip(belief / belief.sum(), covariances, _assumptions(), strict=True):
+        if part > 0:
+            weights += part * np.linalg.solve(covariance, _covariance(*across, assumption))
     return weights
 
 
