@@ -9,6 +9,8 @@ from jaxtyping import install_import_hook
 from PIL import Image, ImageDraw, ImageFilter
 
 install_import_hook("mofa", "beartype.beartype")
+# Toy sizes gain nothing from a second thread, and lose much where the machine has other things to do.
+torch.set_num_threads(1)
 
 
 def _arc(x: float, y: float, across: float, down: float, start: float, end: float, count: int) -> list:

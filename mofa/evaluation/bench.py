@@ -10,10 +10,11 @@ import torch
 
 from mofa.devices import peak_memory, reset_peak_memory, synchronise
 from mofa.evaluation.cost import Cost, count
-from mofa.evaluation.stages import ClipSize, Networks, Stage, stages
+from mofa.evaluation.stages import ClipSize, Stage, stages, weight_bytes
+from mofa.pipeline.diffusion import DiffusionModel
 from mofa.types import Progress, silent
 
-MakeNetworks = Callable[[torch.device, torch.dtype], Networks]
+MakeNetworks = Callable[[torch.device, torch.dtype], DiffusionModel]
 META = torch.device("meta")
 
 
@@ -62,13 +63,13 @@ def bench_diffusion(
 ) -> list[MeasuredStage]:
     """What every stage costs and takes on `device` for a clip of `size`, with random weights."""
     counted = count_diffusion(make, size, dtype)
-    networks = make(device, dtype)
-    listed = stages(networks, size)
+    model = make(device, dtype)
+    listed = stages(model, size)
     rows = []
     for stage, known in zip(listed, counted, strict=True):
         seconds, peak_bytes = measure(stage, device, repeats)
         if peak_bytes is not None:
-            peak_bytes -= networks.weight_bytes - known.cost.parameter_bytes
+            peak_bytes -= weight_bytes(model) - known.cost.parameter_bytes
         rows.append(MeasuredStage(stage.name, known.cost, seconds, peak_bytes))
         progress("bench", len(rows), len(listed))
     return rows

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
-from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, SparseToDenseConfig
 from mofa.models.svd_xt import SVD_XT, TOY, BackboneSizes, make_image_encoder, make_unet, make_vae
+from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
+from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
 from mofa.sampling.denoiser import AdapterBranch, Batch, WindowDenoiser
 from mofa.sampling.schedule import guidance_scales
 from mofa.types import AdapterName, MotionFeatures, SparseMotion
@@ -43,30 +45,6 @@ TOY_SIZE = ClipSize(64, 64, 5)
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Everything that the diffusion renderer runs, with one encoder and one trunk per adapter."""
-
-    densifier: SparseToDense
-    encoders: Mapping[AdapterName, MotionEncoder]
-    adapters: Mapping[AdapterName, MotionAdapter]
-    backbone: Backbone
-
-    @property
-    def weight_bytes(self) -> int:
-        """What all weights take together."""
-        backbone = self.backbone
-        networks = (
-            self.densifier.network,
-            *self.encoders.values(),
-            *self.adapters.values(),
-            backbone.unet,
-            backbone.vae,
-            backbone.image_encoder,
-        )
-        return sum(weight.nbytes for network in networks for weight in network.parameters())
-
-
-@dataclass(frozen=True)
 class Stage:
     """A call that is worth a number."""
 
@@ -75,26 +53,15 @@ class Stage:
     arguments: tuple[Any, ...]
 
 
-def full_size_networks(device: torch.device, dtype: torch.dtype) -> Networks:
+def full_size_networks(device: torch.device, dtype: torch.dtype) -> DiffusionModel:
     """The released sizes. On the meta device they take no memory, elsewhere 9 GB at two bytes a weight."""
     adapter = AdapterConfig(num_attention_heads=SVD_XT.attention_heads)
     return make_networks(SVD_XT, adapter, SparseToDenseConfig(), device, dtype)
 
 
-def toy_networks(device: torch.device, dtype: torch.dtype) -> Networks:
+def toy_networks(device: torch.device, dtype: torch.dtype) -> DiffusionModel:
     """The same classes, small enough for any machine; good for comparing a machine with itself."""
-    adapter = AdapterConfig(
-        num_attention_heads=TOY.attention_heads,
-        block_out_channels=TOY.unet_widths,
-        cross_attention_dim=(TOY.embedding_width,) * 4,
-        addition_time_embed_dim=TOY.time_id_width,
-        projection_class_embeddings_input_dim=3 * TOY.time_id_width,
-        conditioning_embedding_out_channels=(4, 4, 8, 8),
-        sketch_embedding_out_channels=(4, 4, 8, 8),
-        matting_channels=8,
-    )
-    sparse_to_dense = SparseToDenseConfig(side=64, width=8, blocks=(1, 1, 1, 1))
-    return make_networks(TOY, adapter, sparse_to_dense, device, dtype)
+    return make_networks(TOY, TINY_ADAPTER, TINY_SPARSE_TO_DENSE, device, dtype)
 
 
 def make_networks(
@@ -103,21 +70,28 @@ def make_networks(
     sparse_to_dense: SparseToDenseConfig,
     device: torch.device,
     dtype: torch.dtype,
-) -> Networks:
+) -> DiffusionModel:
     """Networks of these sizes with random weights; the sparse-to-dense one computes in float32."""
-    densifier = partial(ConditionalMotionPropagation, sparse_to_dense)
-    return Networks(
-        densifier=SparseToDense(place(densifier, device, torch.float32)),
-        encoders={
-            name: place(partial(make_motion_encoder, name, adapter), device, dtype) for name in ADAPTERS
-        },
-        adapters={name: place(partial(MotionAdapter, adapter), device, dtype) for name in ADAPTERS},
+    return DiffusionModel(
         backbone=Backbone(
             unet=place(partial(make_unet, backbone), device, dtype),
             vae=place(partial(make_vae, backbone), device, dtype),
             image_encoder=place(partial(make_image_encoder, backbone), device, dtype),
         ),
+        adapters={
+            name: AdapterHalves(
+                encoder=place(partial(make_motion_encoder, name, adapter), device, dtype),
+                adapter=place(partial(MotionAdapter, adapter), device, dtype),
+            )
+            for name in ADAPTERS
+        },
+        sparse_to_dense=place(partial(ConditionalMotionPropagation, sparse_to_dense), device, torch.float32),
     )
+
+
+def weight_bytes(model: DiffusionModel) -> int:
+    """What all weights take together."""
+    return sum(weight.nbytes for network in model.networks() for weight in network.parameters())
 
 
 def place(make: Callable[[], Module], device: torch.device, dtype: torch.dtype) -> Module:
@@ -129,13 +103,13 @@ def place(make: Callable[[], Module], device: torch.device, dtype: torch.dtype) 
 
 
 @torch.no_grad()
-def stages(networks: Networks, size: ClipSize) -> tuple[Stage, ...]:
+def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
     """The renderer's stages for a clip of `size`, in their order, with made-up inputs.
 
     A step is a guided one: both halves as one batch. It is listed by its parts and as a whole, as the
     sampler runs it with both adapters sharing the picture.
     """
-    backbone, latent = networks.backbone, networks.backbone.unet.conv_in.weight
+    backbone, latent = model.backbone, model.backbone.unet.conv_in.weight
     num_frames, height, width = size.num_frames, size.height, size.width
     picture = torch.rand(3, height, width, device=latent.device)
     flow = 8 * torch.randn(num_frames - 1, 2, height, width, device=latent.device)
@@ -144,7 +118,9 @@ def stages(networks: Networks, size: ClipSize) -> tuple[Stage, ...]:
         name: (picture[None].to(latent) * 2 - 1, flow, drawing if name == "landmark" else None)
         for name in ADAPTERS
     }
-    features = {name: networks.encoders[name](*encoding[name]) for name in ADAPTERS}
+    features = {name: model.adapters[name].encoder(*encoding[name]) for name in ADAPTERS}
+    assert model.sparse_to_dense is not None
+    densify = SparseToDense(model.sparse_to_dense)
     x = torch.randn(num_frames, 4, height // 8, width // 8, device=latent.device)
     batch = made_up_batch(backbone, x, halves=2)
     sigma = x.new_ones(())
@@ -153,17 +129,17 @@ def stages(networks: Networks, size: ClipSize) -> tuple[Stage, ...]:
     told = (sample, sigma, batch.image_embedding, batch.time_ids)
     return (
         Stage("encode", backbone.condition, (picture,)),
-        Stage("densify", networks.densifier, (picture, made_up_hints(flow))),
-        *(Stage(f"features, {name}", networks.encoders[name], encoding[name]) for name in ADAPTERS),
+        Stage("densify", densify, (picture, made_up_hints(flow))),
+        *(Stage(f"features, {name}", model.adapters[name].encoder, encoding[name]) for name in ADAPTERS),
         Stage("step, UNet", backbone.predict, told),
-        *(Stage(f"step, {name}", networks.adapters[name], (*told, features[name])) for name in ADAPTERS),
-        Stage("step, whole", hybrid_step(networks, features, (batch,), picture), (x, sigma)),
+        *(Stage(f"step, {name}", model.adapters[name].adapter, (*told, features[name])) for name in ADAPTERS),
+        Stage("step, whole", hybrid_step(model, features, (batch,), picture), (x, sigma)),
         Stage(f"decode {len(decoded)} frames", backbone.decode, (decoded,)),
     )
 
 
 def hybrid_step(
-    networks: Networks,
+    model: DiffusionModel,
     features: Mapping[AdapterName, MotionFeatures],
     batches: tuple[Batch, ...],
     picture: Float[Tensor, "3 H W"],
@@ -172,9 +148,11 @@ def hybrid_step(
     region = torch.full_like(picture[:1], 0.5).to(batches[0].image_latent)
     num_frames = batches[0].image_latent.shape[1]
     return WindowDenoiser(
-        backbone=networks.backbone,
+        backbone=model.backbone,
         batches=batches,
-        branches=tuple(AdapterBranch(networks.adapters[name], features[name], region) for name in features),
+        branches=tuple(
+            AdapterBranch(model.adapters[name].adapter, features[name], region) for name in features
+        ),
         scales=guidance_scales(num_frames).to(picture.device).view(-1, 1, 1, 1),
     )
 

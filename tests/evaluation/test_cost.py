@@ -12,7 +12,6 @@ from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import (
     ADAPTERS,
     ClipSize,
-    Networks,
     Stage,
     full_size_networks,
     hybrid_step,
@@ -22,6 +21,7 @@ from mofa.evaluation.stages import (
 )
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.motion_encoder import make_motion_encoder
+from mofa.pipeline.diffusion import DiffusionModel
 from mofa.types import AdapterName
 
 META = torch.device("meta")
@@ -91,12 +91,12 @@ def test_every_further_frame_adds_the_same_work(adapter: AdapterName) -> None:
 
 
 @pytest.fixture(scope="module")
-def networks() -> Networks:
+def networks() -> DiffusionModel:
     return full_size_networks(META, torch.float16)
 
 
 @pytest.fixture(scope="module")
-def listed(networks: Networks) -> dict[str, Stage]:
+def listed(networks: DiffusionModel) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages(networks, ClipSize(512, 512, 25))}
 
 
@@ -134,7 +134,7 @@ def test_every_stage_fits_12_gb_when_the_others_wait_elsewhere(listed: dict[str,
 
 @pytest.mark.slow
 def test_guidance_halves_one_after_the_other_leave_3_gb_of_12_free(
-    networks: Networks, listed: dict[str, Stage]
+    networks: DiffusionModel, listed: dict[str, Stage]
 ) -> None:
     """What kernels and the allocator take on top has room to spare then."""
     x, sigma = listed["step, whole"].arguments

@@ -1,6 +1,5 @@
 """The whole diffusion renderer at toy size: same classes, random weights, 64 x 64, 5 frames, 2 steps."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 from mofa.errors import Cancelled, InputError, WeightsError
 from mofa.evaluation.stages import toy_networks
 from mofa.pipeline.diffusion import (
-    AdapterHalves,
     DiffusionModel,
     asked_size,
     render_diffusion,
@@ -29,9 +27,7 @@ FRAMES = 5
 @pytest.fixture(scope="module")
 def model() -> DiffusionModel:
     torch.manual_seed(0)
-    toy = toy_networks(CPU, torch.float32)
-    halves = {name: AdapterHalves(toy.encoders[name], toy.adapters[name]) for name in toy.adapters}
-    return DiffusionModel(toy.backbone, halves, toy.densifier.network)
+    return toy_networks(CPU, torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +65,9 @@ HYBRID = [branch("landmark", left), branch("trajectory", 1 - left)]
 )
 @pytest.mark.parametrize("offload", ["none", "model", "block"])
 def test_every_control_renders_and_offloading_changes_nothing(model, picture, branches, offload):
-    begin = time.perf_counter()
     frames = render(model, picture, branches, placement=Placement(CPU, offload))
     assert frames.shape == (FRAMES, 3, 64, 64)
     assert torch.equal(frames, render(model, picture, branches))
-    assert time.perf_counter() - begin < 20
 
 
 def test_adapters_act_and_at_strength_zero_they_do_not(model, picture):
