@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mofa.apps import bench_command, models_command, studio_command
+from mofa.apps import bench_command, landmarks_command, models_command, studio_command
 from mofa.errors import InputError, MofaError
 from mofa.pipeline.settings import DiffusionSettings
 
@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_animate(commands)
     _add_demo(commands)
     studio_command.add_parser(commands)
+    landmarks_command.add_parser(commands)
     models_command.add_parser(commands)
     bench_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")

@@ -6,6 +6,8 @@ the lines that the points stand for (jaw, brows, lids, nose, lips), is carried s
 ends on a ring around the face.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -50,6 +52,7 @@ GENTLEST_SLOPE = 0.35
 COARSE_FACE = 160.0
 """Pixels: how large a face is on the grid that expressions are spread on."""
 RELAXATIONS = 12
+AT_ONCE = 8
 
 
 def head_maps(points: Float[Tensor, "T 68 2"]) -> Float[Tensor, "S 2 3"]:
@@ -110,44 +113,43 @@ def expression_window(face: Float[Tensor, "68 2"], height: int, width: int) -> t
 
 
 def spread_from_lines(
-    places: Float[Tensor, "68 2"], values: Float[Tensor, "68 2"], height: int, width: int
-) -> Float[Tensor, "2 H W"]:
-    """Vectors known at the points, linear along the face's lines, smooth between them, 0 beyond the ring."""
+    places: Float[Tensor, "68 2"], values: Float[Tensor, "B 68 2"], height: int, width: int
+) -> Float[Tensor, "B 2 H W"]:
+    """Vectors known at the points, smooth along the face's lines and between them, 0 beyond the ring.
+
+    The same places may carry any number B of sets of vectors.
+    """
     size = float(face_size(places))
     step = max(1.0, size / COARSE_FACE)
-    rows, columns = -(-height // step), -(-width // step)
+    rows, columns = math.ceil(height / step), math.ceil(width / step)
     # Edges that meet must not share a pixel: the upper one leads what lies above, the lower what lies below.
     # Behind an edge a margin (lashes, the red of the lips) moves with it, unstretched.
     down, margin = down_axis(places), MARGIN * size / step
     lines = [(line, 0.0) for line in LINES]
     for upper, lower in zip(UPPER_EDGES, LOWER_EDGES, strict=True):
         lines += [(upper, -margin), (lower, margin), (upper, -0.5), (lower, 0.5)]
-    known_places = torch.cat([along(places / step, line) + side * down for line, side in lines])
-    known_values = torch.cat([along(values, line) for line, _ in lines])
-    column, row = known_places.round().long().unbind(-1)
+    drawn = torch.cat([along(places / step, line) + side * down for line, side in lines])
+    told = torch.cat([along(values, line) for line, _ in lines], dim=1)
+
+    column, row = drawn.round().long().unbind(-1)
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-    index = (row * int(columns) + column)[inside]
-    field = values.new_zeros(int(rows) * int(columns), 2)
-    known = torch.zeros(len(field), dtype=torch.bool, device=values.device)
-    winner = torch.full((len(field),), -1, device=values.device)
-    winner = winner.scatter_reduce(0, index, torch.arange(len(index), device=values.device), "amax")
-    known = winner >= 0
-    field[known] = known_values[inside][winner[known]]
-    field = field.T.reshape(2, int(rows), int(columns))
-    known = known.reshape(int(rows), int(columns))
+    pixel, order = (row * columns + column)[inside], inside.nonzero()[:, 0]
+    winner = pixel.new_full((rows * columns,), -1).scatter_reduce(0, pixel, order, "amax")
+    known = (winner >= 0).reshape(rows, columns)
     distance = torch.from_numpy(distance_transform_edt(~known.cpu().numpy())).to(values.device)
-    beyond = distance > RING * size / step
-    field = relaxed(fill_gaps(field, known | beyond), known | beyond)
-    return F.interpolate(field[None], (height, width), mode="bilinear", align_corners=False)[0]
+    fixed = known | (distance > RING * size / step)
+    field = torch.where(known.flatten()[:, None], told[:, winner], 0).mT.reshape(-1, rows, columns)
+    field = relaxed(fill_gaps(field, fixed), fixed).reshape(-1, 2, rows, columns)
+    return F.interpolate(field, (height, width), mode="bilinear", align_corners=False)
 
 
-def along(values: Float[Tensor, "68 d"], line: tuple[int, ...]) -> Float[Tensor, "n d"]:
+def along(values: Float[Tensor, "*b 68 d"], line: tuple[int, ...]) -> Float[Tensor, "*b n d"]:
     """Values at many places along a smooth curve through a line's points (Catmull-Rom)."""
     share = torch.linspace(0, 1, BETWEEN, device=values.device, dtype=values.dtype)
     ease = [-share + 2 * share**2 - share**3, 2 - 5 * share**2 + 3 * share**3]
     ease += [share + 4 * share**2 - 3 * share**3, share**3 - share**2]
-    knots = values[[line[0], *line, line[-1]]].unfold(0, 4, 1)
-    return (knots @ torch.stack(ease) / 2).mT.flatten(0, 1)
+    knots = values[..., [line[0], *line, line[-1]], :].unfold(-2, 4, 1)
+    return (knots @ torch.stack(ease) / 2).mT.flatten(-3, -2)
 
 
 def down_axis(face: Float[Tensor, "68 2"]) -> Float[Tensor, "2"]:
@@ -178,13 +180,15 @@ def face_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowF
     resting = expressions(points, head)
     share = head_share(points, head, height, width)
     rows, columns = expression_window(points[0], height, width)
-    origin = points.new_tensor([columns.start, rows.start])
+    face = points[0] - points.new_tensor([columns.start, rows.start])
     grid = pixel_grid(height, width, points)
     pixels = points.new_empty(len(head), 2, height, width)
-    for step, expression in enumerate(resting[1:]):
-        bent = grid.clone()
-        bent[:, rows, columns] += spread_from_lines(
-            points[0] - origin, expression - points[0], rows.stop - rows.start, columns.stop - columns.start
+    # A few steps at a time: together they are quick, all of a long clip would take too much memory.
+    for steps in torch.arange(len(head)).split(AT_ONCE):
+        bent = grid.repeat(len(steps), 1, 1, 1)
+        change = resting[1:][steps] - points[0]
+        bent[:, :, rows, columns] += spread_from_lines(
+            face, change, rows.stop - rows.start, columns.stop - columns.start
         )
-        pixels[step] = share * (apply_affine(head[step : step + 1], bent[None])[0] - grid)
+        pixels[steps] = share * (apply_affine(head[steps], bent) - grid)
     return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))

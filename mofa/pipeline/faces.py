@@ -169,7 +169,7 @@ def driven_face(
     rest, found, notes = source_face(control, original)
     match drive.motion:
         case Waveform() as voice:
-            speak = speech_driver(control.driver, found, original)
+            speak = speech_driver(control.driver, rest, found, original)
             motion = speak(voice, rest, fps, num_frames, request.seed)
         case BlendshapeClip() as curves:
             motion = at_rate(blendshape_landmarks(curves, rest), fps, num_frames)
@@ -194,12 +194,7 @@ def source_face(
         points = read_face_points(control.landmarks)
         original.check_inside(points.mean(0, keepdim=True))
         return points, None, ()
-    meant: int | tuple[float, float]
-    if isinstance(control.face, int):
-        meant = control.face
-    else:
-        x, y = original.clicked(control.face)[0].tolist()
-        meant = (x, y)
+    meant = original.meant(control.face)
     face, count = find_face(to_bytes(original.pixels), meant)
     chosen = meant != 1 or "face" in control.model_fields_set
     several = (

@@ -48,6 +48,13 @@ class Original:
         self.check_inside(place)
         return place
 
+    def meant(self, face: int | Point) -> int | tuple[float, float]:
+        """A face's number, or the point on it in pixels; InputError when it lies outside."""
+        if isinstance(face, int):
+            return face
+        x, y = self.clicked(face)[0].tolist()
+        return x, y
+
 
 def drawn_track(points: tuple[Point, ...]) -> FileTrack:
     """Points of the scene, pixels or percent, as a track."""

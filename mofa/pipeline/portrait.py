@@ -67,7 +67,7 @@ def _expressed(
     photo: Float[Tensor, "3 H W"], face: Float[Tensor, "68 2"], expression: Float[Tensor, "68 2"], read: Read
 ) -> Float[Tensor, "3 H W"]:
     height, width = photo.shape[1:]
-    back = spread_from_lines(expression, face - expression, height, width)
+    [back] = spread_from_lines(expression, (face - expression)[None], height, width)
     grid = pixel_grid(height, width, photo)
     skin = read(photo, torch.where(back.abs().amax(0) > 0.01, grid + back, grid)).clamp(0, 1)
     for lids in (LEFT_LIDS, RIGHT_LIDS):

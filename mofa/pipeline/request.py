@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -35,6 +35,8 @@ from mofa.pipeline.settings import PRESETS, STANDARD, DiffusionSettings
 if TYPE_CHECKING:
     from mofa.control.timing import Ease as TimingEase
     from mofa.control.timing import Timing
+
+Parsed = TypeVar("Parsed")
 
 MAX_FRAMES = 10_000
 MAX_SIDE = 16_384
@@ -470,6 +472,23 @@ def read_scene_text(path: Path) -> str:
         raise InputError(f"{path} is not a text file: a scene is YAML or JSON, see docs/scene.md.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def parse_face(text: str) -> int | Point:
+    """A face as it is written on the command line: its number, or "x,y". Raises InputError."""
+    return _said(lambda: cast("int | Point", _face(text)))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """A size as it is written on the command line, "768x512". Raises InputError."""
+    return _said(lambda: cast("tuple[int, int]", _size(text)))
+
+
+def _said(parse: Callable[[], Parsed]) -> Parsed:
+    try:
+        return parse()
+    except ValueError as error:
+        raise InputError(f"{error}.") from None
 
 
 def parse_scene(text: str, where: str) -> object:

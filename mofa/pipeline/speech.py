@@ -25,12 +25,24 @@ class SpeechDriver(Protocol):
     ) -> LandmarkClip: ...
 
 
-def speech_driver(name: SpeechDriverName, face: Face | None, original: Original) -> SpeechDriver:
-    """The driver of that name for this face of the picture (None where its points were given by hand).
+def speech_driver(
+    name: SpeechDriverName, points: Float[Tensor, "68 2"], found: Face | None, original: Original
+) -> SpeechDriver:
+    """The driver of that name for one face of the picture: its points, and its finding where it was found.
 
-    Raises InputError for one that cannot be had.
+    Raises WeightsError when its weights are absent, InputError when it needs a face that was found and the
+    points were given by hand.
     """
-    match name:
-        case "signal":
-            return signal_driver
-    raise InputError(f'the speech driver "{name}" is not part of this version: use "signal".')
+    if name == "signal":
+        return signal_driver
+    # The learned drivers' networks take seconds to import.
+    from mofa.pipeline.load_speech import load_aniportrait, load_sadtalker
+
+    if name == "sadtalker":
+        return load_sadtalker(original.pixels, points)
+    if found is None:
+        raise InputError(
+            "the aniportrait driver needs a face that is found in the picture, not one whose points are "
+            "given by hand: use --driver signal or sadtalker."
+        )
+    return load_aniportrait(found.mesh, original.height, original.width)

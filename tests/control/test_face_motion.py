@@ -59,7 +59,7 @@ def test_points_go_where_they_are_told(face_points):
 
 def test_an_expression_ends_at_the_ring(face_points):
     opened = displacement("jawOpen", face_points)
-    field = spread_from_lines(face_points, opened, 400, 400)
+    [field] = spread_from_lines(face_points, opened[None], 400, 400)
     assert not field[:, 300:, :].any()
     assert not field[:, :, 300:].any()
     assert field[1, int(face_points[8, 1]), 100] > 20

@@ -1,0 +1,187 @@
+"""`mofa landmarks`: a face's 68 points as files, out of pictures and videos, onto other faces, and drawn."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mofa.types import Clip, LandmarkClip, Progress
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".avif")
+SOUNDS = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac")
+LANDMARKS = (".npz", ".npy", ".json", ".csv")
+LARGEST_SIDE = 4096
+
+
+def add_parser(commands: Any) -> None:
+    """Adds `landmarks` to the subparsers of the command line; `run` is what it is to call."""
+    parser = commands.add_parser(
+        "landmarks",
+        help="face points as files: extract, draw, retarget",
+        description=(
+            "The 68 points of a face in files (.json or .npz) that scenes take:\n\n"
+            "  mofa landmarks extract photo.jpg -o points.json\n"
+            "  mofa landmarks extract talk.mp4 -o talk.npz\n"
+            "  mofa landmarks retarget talk.npz portrait.jpg -o portrait.npz\n"
+            "  mofa landmarks retarget hello.wav portrait.jpg -o spoken.npz\n"
+            "  mofa landmarks draw talk.npz --over talk.mp4 -o seen.mp4"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    extract = actions.add_parser("extract", help="find a face in a picture, or follow it through a video")
+    extract.add_argument("input", type=Path, metavar="PICTURE|VIDEO")
+    retarget = actions.add_parser("retarget", help="let a photo's face make another's motion")
+    retarget.add_argument("driver", type=Path, metavar="FILE", help="landmarks, blendshapes, video or sound")
+    retarget.add_argument("photo", type=Path, metavar="PHOTO", help="whose face is to make the motion")
+    retarget.add_argument("--landmarks", metavar="POINTS", help="the photo's 68 points by hand (JSON)")
+    for feature in ("pose", "mouth", "eyes", "brows"):
+        retarget.add_argument(f"--{feature}", type=float, metavar="S", help="how much of it is taken (1)")
+    retarget.add_argument("--absolute", action="store_true", default=None, help="take over very expressions")
+    retarget.add_argument("--fps", type=float, help="frames per second (the driver's; 25 for speech)")
+    retarget.add_argument("--frames", type=int, metavar="N", help="number of frames (as long as the driver)")
+    draw = actions.add_parser("draw", help="draw landmarks on black, a photo or a video")
+    draw.add_argument("input", type=Path, metavar="FILE", help="landmarks (.npz, .json)")
+    draw.add_argument("--over", type=Path, metavar="PHOTO|VIDEO", help="draw on it; on black when not given")
+    draw.add_argument("--size", metavar="WxH", help="size of the picture that the points lie in")
+    for action in (extract, retarget):
+        action.add_argument("--face", metavar="N|X,Y", default="1", help="which face (1, the largest)")
+        action.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".json or .npz")
+    draw.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="CLIP", help=".mp4, .gif, .webp, .png or a folder"
+    )
+    for action in (extract, retarget, draw):
+        action.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+        action.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what was asked; returns the exit code. Raises MofaError with a sentence for the user."""
+    from mofa.apps.progress import progress_bars
+    from mofa.media.files import check_writable
+
+    check_writable([arguments.output], arguments.overwrite)
+    with progress_bars(quiet=arguments.quiet) as progress:
+        match arguments.action:
+            case "extract":
+                _write(extracted(arguments.input, arguments.face, progress), arguments)
+            case "retarget":
+                clip, notes = retargeted(arguments, progress)
+                _write(clip, arguments)
+                _say(notes)
+            case "draw":
+                _draw(arguments, progress)
+    if not arguments.quiet:
+        print(arguments.output)
+    return 0
+
+
+def extracted(path: Path, face: str, progress: "Progress") -> "LandmarkClip":
+    """A face of a picture (one frame), or followed through a video, in its own pixels."""
+    import torch
+
+    from mofa.drivers.face import find_face, follow_face
+    from mofa.media.image import read_picture, to_bytes
+    from mofa.media.video import read_video
+    from mofa.pipeline.original import Original
+    from mofa.pipeline.request import parse_face
+    from mofa.types import LandmarkClip
+
+    which = parse_face(face)
+    if path.suffix.lower() in PICTURES:
+        original = Original(read_picture(path))
+        found, _ = find_face(to_bytes(original.pixels), original.meant(which), str(path))
+        return LandmarkClip(found.points[None], torch.tensor([found.score]), 25.0)
+    video = read_video(path, progress=progress)
+    first = Original(video.frames[0] / 255)
+    track = follow_face(video.frames, video.fps, first.meant(which), str(path), progress)
+    return track.landmarks
+
+
+def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["LandmarkClip", Sequence[str]]:
+    """The motion of the photo's face that a driver's file leads to, in the photo's pixels; and notes."""
+    import torch
+
+    from mofa.media.image import read_picture
+    from mofa.pipeline.faces import driven_faces, length_of, read_drives
+    from mofa.pipeline.original import Original
+    from mofa.pipeline.request import AnimationRequest
+    from mofa.types import LandmarkClip
+
+    suffix = arguments.driver.suffix.lower()
+    source = "file" if suffix in LANDMARKS else "speech" if suffix in SOUNDS else "video"
+    control = {"kind": "landmarks", source: str(arguments.driver), "face": arguments.face}
+    names = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute")
+    control |= {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    data = {"picture": str(arguments.photo), "controls": [control]}
+    data |= {name: value for name in ("fps", "frames") if (value := getattr(arguments, name)) is not None}
+    request = AnimationRequest.from_data(data, "command line")
+    original = Original(read_picture(request.picture))
+    drives = read_drives(request, progress)
+    num_frames, fps = length_of(request, drives)
+    [face] = driven_faces(request, drives, original, num_frames, fps)
+    return LandmarkClip(face.points, torch.ones(num_frames), fps), face.notes
+
+
+def drawn(clip: "LandmarkClip", over: Path | None, size: str | None, progress: "Progress") -> "Clip":
+    """The points as lines: on black, on a photo in every frame, or on a video frame by frame."""
+
+    from mofa.control.retarget import at_rate
+    from mofa.media.image import read_picture, to_bytes
+    from mofa.media.sketch import draw_sketch, overlay_landmarks
+    from mofa.media.video import read_video
+    from mofa.types import Clip
+
+    if over is None:
+        width, height = canvas_size(clip.points, size)
+        return Clip(to_bytes(draw_sketch(clip.points, height, width)), clip.fps)
+    if over.suffix.lower() in PICTURES:
+        frames = to_bytes(read_picture(over)).expand(len(clip.points), -1, -1, -1)
+        return Clip(overlay_landmarks(frames, [clip.points]), clip.fps)
+    video = read_video(over, progress=progress)
+    points = at_rate(clip, video.fps, len(video.frames)).points
+    return Clip(overlay_landmarks(video.frames, [points]), video.fps)
+
+
+def canvas_size(points: Any, size: str | None) -> tuple[int, int]:
+    """Width and height of the picture that points lie in: as asked, else large enough to show them all."""
+    from mofa.pipeline.request import parse_size
+
+    if size is not None:
+        return parse_size(size)
+    width, height = (points.amax((0, 1)) + 1).ceil().clamp(16, LARGEST_SIDE).long().tolist()
+    return int(width), int(height)
+
+
+def _draw(arguments: argparse.Namespace, progress: "Progress") -> None:
+    from mofa.control.landmark_files import read_landmarks
+    from mofa.media.files import replacing
+    from mofa.media.image import save_png
+    from mofa.media.video import check_clip_name, write_clip
+
+    single = arguments.output.suffix.lower() == ".png"
+    if not single:
+        check_clip_name(arguments.output)
+    clip = drawn(read_landmarks(arguments.input), arguments.over, arguments.size, progress)
+    if not single:
+        write_clip(clip, arguments.output, progress, arguments.overwrite)
+        return
+    with replacing(arguments.output, arguments.overwrite) as path:
+        save_png(path, clip.frames[0])
+
+
+def _write(clip: "LandmarkClip", arguments: argparse.Namespace) -> None:
+    from mofa.control.landmark_files import landmark_bytes
+    from mofa.media.files import replacing
+
+    content = landmark_bytes(clip, arguments.output.suffix)
+    with replacing(arguments.output, arguments.overwrite) as path:
+        path.write_bytes(content)
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"mofa: {note}", file=sys.stderr)
