@@ -18,7 +18,7 @@ from mofa.pipeline.request import AnimationRequest
 
 
 def add_endpoints(studio: Studio) -> None:
-    """Adds /animate and /preview to the Blocks that are being built."""
+    """Adds /animate, /preview and /landmarks to the Blocks that are being built."""
 
     def animate(
         scene: dict, files: list[gr.FileData], request: gr.Request
@@ -42,8 +42,14 @@ def add_endpoints(studio: Studio) -> None:
         made = _run(studio.previews, request, lambda report: making.preview(wanted, visitor.folder, report))
         return gr.FileData(path=str(made.clip)), gr.FileData(path=str(made.flow))
 
+    def landmarks(scene: dict, files: list[gr.FileData], request: gr.Request) -> dict:
+        """How the driven faces of a scene move: frames, fps, and 68 points (pixels) per face and frame."""
+        wanted, _ = _received(scene, files, studio)
+        return _run(studio.motions, request, lambda report: making.landmarks(wanted, report))
+
     gr.api(animate, api_name="animate", concurrency_limit=None)
     gr.api(preview, api_name="preview", concurrency_limit=None)
+    gr.api(landmarks, api_name="landmarks", concurrency_limit=None)
 
 
 def _received(scene: dict, files: list[Any], studio: Studio) -> tuple[AnimationRequest, Visitor]:

@@ -13,17 +13,20 @@ from typing import Any
 
 from torch import Tensor
 
-from mofa.apps.studio.scenes import pack_scene, preview_request
+from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, preview_request
 from mofa.apps.studio.visitors import Visitor
+from mofa.drivers.face import open_face_finder
 from mofa.errors import InputError
 from mofa.media.files import replacing
 from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
 from mofa.media.select import grow_region
 from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import AnimationResult, animate
-from mofa.pipeline.engine import Engine, build_engine
+from mofa.pipeline.engine import Engine, adapters_for, build_engine
+from mofa.pipeline.faces import driven_faces, length_of, read_drives
+from mofa.pipeline.original import Original
 from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
-from mofa.pipeline.request import AnimationRequest, Outputs
+from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop
 from mofa.types import Progress
 
@@ -43,7 +46,8 @@ class Workshop:
     def clip(self, request: AnimationRequest, visitor: Visitor, progress: Progress) -> dict[str, Any]:
         """Makes the clip and everything beside it, in a folder of its own; returns the facts about it."""
         folder = visitor.results / f"{time.time_ns():x}"
-        outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay"))
+        faces: tuple[Extra, ...] = ("landmarks",) if request.driven_faces else ()
+        outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay", *faces))
         result = animate(request.model_copy(update={"outputs": outputs}), progress, self._engine(request))
         try:
             return _laid_out(result, folder, progress)
@@ -54,7 +58,7 @@ class Workshop:
     def _engine(self, request: AnimationRequest) -> Engine | None:
         if request.renderer != "diffusion":
             return None
-        key = asdict(request.diffusion)
+        key = (asdict(request.diffusion), adapters_for(request))
         if self._kept is None or self._kept[0] != key:
             self._kept = None  # the old weights go before the new ones come
             self._kept = (key, build_engine(request))
@@ -69,9 +73,10 @@ def _laid_out(result: AnimationResult, folder: Path, progress: Progress) -> dict
     written = write_outputs(result, progress=progress)
     save_jpeg(folder / STILL, to_bytes(result.source.pixels))
     save_jpeg(folder / THUMBNAIL, _reduced(result.source.pixels, THUMBNAIL_SIDE))
-    shown = {name: written[name].name for name in ("clip", "flow", "overlay")}
+    shown = {name: path.name for name, path in written.items() if name != "scene"}
     files = shown | {"still": STILL, "thumbnail": THUMBNAIL}
-    facts = {"name": folder.name, "files": files} | result.summary()
+    sound = result.sound is not None
+    facts = {"name": folder.name, "files": files, "sound": sound} | result.summary()
     with replacing(folder / FACTS, overwrite=False) as path:
         path.write_text(json.dumps(facts), encoding="utf-8")
     return facts
@@ -114,6 +119,38 @@ def selection(picture: Path, x: float, y: float) -> str:
         path = Path(folder) / "region.png"
         save_png(path, to_bytes(region.expand(3, -1, -1)))
         return _data_url(path, "image/png")
+
+
+def faces_in(picture: Path) -> list[list[list[float]]]:
+    """The 68 points of every face in a picture, the largest face first."""
+    with open_face_finder() as finder:
+        faces = finder.search(to_bytes(read_picture(picture)))
+    return [_rounded(face.points) for face in faces]
+
+
+def landmarks(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
+    """How every driven face moves, in pixels of the photo, before anything is rendered.
+
+    `faces` holds per control and frame the 68 points, `notes` what the person should know.
+    """
+    original = Original(read_picture(request.picture))
+    drives = read_drives(request, progress)
+    num_frames, fps = length_of(request, drives)
+    if num_frames > MOST_FRAMES:
+        raise InputError(
+            f"this drives {num_frames} frames, more than the {MOST_FRAMES} that are made here: cut it."
+        )
+    faces = driven_faces(request, drives, original, num_frames, fps)
+    return {
+        "frames": num_frames,
+        "fps": fps,
+        "faces": [[_rounded(points) for points in face.points] for face in faces],
+        "notes": [note for face in faces for note in face.notes],
+    }
+
+
+def _rounded(points: Tensor) -> list[list[float]]:
+    return [[round(x, 1), round(y, 1)] for x, y in points.tolist()]
 
 
 def view_of(picture: Path) -> Path:

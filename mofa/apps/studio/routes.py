@@ -1,6 +1,7 @@
 """What the page asks of the server. Every answer is about the visitor whose cookie came with the question."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from mofa.apps.studio.settings_form import missing_weights, needed_weights, sett
 from mofa.apps.studio.texts import TEXTS, example_title
 from mofa.apps.studio.uploads import KINDS, check_upload, receive
 from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
+from mofa.control.landmark_files import read_face_points
 from mofa.errors import Cancelled, InputError
 from mofa.media.image import picture_size
 from mofa.pipeline.request import AnimationRequest
@@ -31,7 +33,7 @@ from mofa.weights.download import download
 
 COOKIE = "mofa_visitor"
 LISTENS_EVERY = 0.1
-"""Seconds between two looks whether the browser still waits for its preview."""
+"""Seconds between two looks whether the browser still waits for its answer."""
 
 
 class Studio:
@@ -43,12 +45,13 @@ class Studio:
         self.workshop = making.Workshop()
         self.renders = FairQueue("renders")
         self.previews = FairQueue("previews")
+        self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
 
     def sweep(self) -> None:
         """Lets go of everything that visitors who are gone for a day have left."""
         for name in [*self.visitors.sweep(), *self.callers.sweep()]:
-            for queue in (self.renders, self.previews, self.downloads):
+            for queue in (self.renders, self.previews, self.motions, self.downloads):
                 queue.forget(name)
 
 
@@ -148,7 +151,13 @@ def example_photo(name: str) -> FileResponse:
 
 
 def _opened(scene: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
-    return {"scene": scene, "picture": {"name": scene["picture"]} | _size(visitor.file(scene["picture"]))}
+    """A scene with what the canvas draws: the photo's size, faces' points that were set by hand."""
+    by_hand = {control["landmarks"] for control in scene["controls"] if "landmarks" in control}
+    return {
+        "scene": scene,
+        "picture": {"name": scene["picture"]} | _size(visitor.file(scene["picture"])),
+        "points": {name: read_face_points(visitor.file(name)).tolist() for name in by_hand},
+    }
 
 
 @router.post("/scenes/open")
@@ -195,16 +204,35 @@ def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
 async def preview(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """The instant preview; a newer one of the same visitor cancels it, and so does who no longer listens."""
     wanted = await run_in_threadpool(request_from_scene, scene, visitor)
-    job = studio.previews.replace(visitor.name, lambda progress: making.preview_for_page(wanted, progress))
+    work = partial(making.preview_for_page, wanted)
+    return await _answered(studio.previews.replace(visitor.name, work), studio.previews, request)
+
+
+@router.post("/landmarks")
+async def landmarks(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """How the driven faces move; a newer question of the same visitor cancels it."""
+    wanted = await run_in_threadpool(request_from_scene, scene, visitor)
+    work = partial(making.landmarks, wanted)
+    return await _answered(studio.motions.replace(visitor.name, work), studio.motions, request)
+
+
+async def _answered(job: Job, queue: FairQueue, request: Request) -> dict[str, Any]:
+    """What a job returns, for as long as the browser waits for it."""
     made = asyncio.wrap_future(job.future)
     while not made.done():
         await asyncio.wait([made], timeout=LISTENS_EVERY)
         if await request.is_disconnected():
-            studio.previews.cancel(job)
+            queue.cancel(job)
     try:
         return made.result()
     except Cancelled:
         return {"cancelled": True}
+
+
+@router.post("/faces")
+def faces(picture: Annotated[str, Body(embed=True)], visitor: TheVisitor) -> dict[str, Any]:
+    """The faces in a photo."""
+    return {"faces": making.faces_in(visitor.file(picture))}
 
 
 @router.post("/select")

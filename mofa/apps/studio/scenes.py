@@ -20,9 +20,11 @@ from mofa.media.files import replacing
 from mofa.pipeline.request import AnimationRequest, LandmarkControl, Outputs, parse_scene
 
 LONGEST_SIDE = 1920
-MOST_FRAMES = 500
+MOST_FRAMES = 1500
 PREVIEW_SIDE = 320
 PREVIEW_FRAMES = 16
+FACE_PREVIEW_FPS = 10.0
+"""Of a preview in which nothing but faces moves: it shows the beginning, at a rate that lips need."""
 SCENE_NAME = "scene.yaml"
 KEPT = "scene-"
 """What the names of scenes begin with that the page keeps for a reload."""
@@ -76,12 +78,13 @@ def adopt_files(request: AnimationRequest, visitor: Visitor) -> AnimationRequest
 def preview_request(request: AnimationRequest, width: int, height: int) -> AnimationRequest:
     """The same motion small and in few frames, for a picture of width x height; it lasts as long.
 
-    Controls keep their share of the clip's time.
+    Controls keep their share of the clip's time. Where only faces are driven, it shows the beginning.
     """
     wide, high = request.size or (width, height)
     scale = min(1.0, PREVIEW_SIDE / max(wide, high))
     frames = min(request.num_frames, PREVIEW_FRAMES)
     share = (frames - 1) / (request.num_frames - 1)
+    only_faces = len(request.driven_faces) == len(request.controls)
 
     def sooner(control: Any) -> Any:
         if isinstance(control, LandmarkControl):
@@ -94,7 +97,7 @@ def preview_request(request: AnimationRequest, width: int, height: int) -> Anima
         update={
             "size": (max(16, round(wide * scale)), max(16, round(high * scale))),
             "frames": frames,
-            "fps": request.frame_rate * frames / request.num_frames,
+            "fps": FACE_PREVIEW_FPS if only_faces else request.frame_rate * frames / request.num_frames,
             "renderer": "warp",
             "controls": tuple(sooner(control) for control in request.controls),
         }

@@ -5,6 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from mofa.apps.cli import field_docstrings
 from mofa.apps.studio.texts import FIELD_HELP_ZH
+from mofa.pipeline.engine import adapters_for
 from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.settings import PRESETS, DiffusionSettings
 from mofa.weights.registry import Slot, find_slot, in_words
@@ -50,7 +51,7 @@ def needed_weights(request: AnimationRequest) -> tuple[Slot, ...]:
     if request.renderer != "diffusion":
         return ()
     settings = request.diffusion
-    names = [settings.model, "trajectory", *(["cmp"] if settings.densifier == "cmp" else [])]
+    names = [settings.model, *adapters_for(request), *(["cmp"] if settings.densifier == "cmp" else [])]
     return tuple(find_slot(name) for name in names)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mofa.apps.studio.visitors import LARGEST_FOLDER, Visitor
 from mofa.errors import InputError
+from mofa.media.audio import LONGEST_SOUND, read_audio
 from mofa.media.image import picture_size, read_mask, read_picture
 from mofa.media.video import video_seconds
 
@@ -30,7 +31,11 @@ KINDS = {
     ),
     "mask": Kind("mask", (".png",), 20 * _MB),
     "video": Kind("video", (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"), 200 * _MB, 60.0),
+    "speech": Kind(
+        "sound", (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".flac", ".weba"), 50 * _MB, 60.0
+    ),
     "tracks": Kind("track file", (".npy", ".npz", ".svg"), 20 * _MB),
+    "landmarks": Kind("landmark file", (".npz", ".npy", ".json", ".csv"), 20 * _MB),
     "scene": Kind("scene", (".zip", ".yaml", ".yml", ".json"), 300 * _MB),
 }
 
@@ -88,6 +93,8 @@ def check_upload(path: Path, kind: str) -> None:
             _check_photo(path)
         elif kind == "mask":
             read_mask(path)
+        elif kind == "speech":
+            read_audio(path, rule.most_seconds or LONGEST_SOUND)
         elif rule.most_seconds is not None and video_seconds(path) > rule.most_seconds:
             raise InputError(f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.")
     except InputError as error:

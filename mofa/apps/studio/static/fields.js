@@ -9,21 +9,23 @@ export function labelled(text, help, ...content) {
 
 /**
  * A slider with its value beside it.
- * @param {{text: string, help?: string, min: number, max: number, step: number, get: () => number,
+ * @param {{text: string, help?: string, min: number, max: number | (() => number), step: number, get: () => number,
  *   set: (value: number, gesture: unknown) => void, say?: (value: number) => string}} options
  */
 export function slider({ text, help, min, max, step, get, set, say = String }) {
   let gesture = {};
   const value = h("output");
   const input = h("input", {
-    type: "range", min: String(min), max: String(max), step: String(step),
+    type: "range", min: String(min), step: String(step),
     oninput: () => set(Number(input.value), gesture),
     onchange: () => { gesture = {}; },
   });
   const update = () => {
+    const most = typeof max === "function" ? max() : max;
+    input.max = String(most);
     input.value = String(get());
     value.textContent = say(get());
-    const share = (Math.min(max, Math.max(min, get())) - min) / (max - min);
+    const share = (Math.min(most, Math.max(min, get())) - min) / (most - min);
     input.style.setProperty("--share", `${100 * share}%`);
   };
   return { element: labelled(text, help, value, input), update };

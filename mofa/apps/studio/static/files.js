@@ -1,8 +1,8 @@
 /** Files that come in by picker, drop or paste, and what each becomes. */
 
 import { h } from "./dom.js";
-import { fromScene, newControl, SIDES, sizeAt, EMPTY } from "./scene.js";
-import { namedScene, openScene, upload } from "./server.js";
+import { EMPTY, fromScene, newControl, newFace, retimed, SIDES, sizeAt, toScene } from "./scene.js";
+import { landmarks, namedScene, openScene, upload } from "./server.js";
 import { t } from "./texts.js";
 
 /**
@@ -15,15 +15,28 @@ export function makeFiles(store, accept, busy) {
 
   function kindOf(file) {
     const name = nameFor(file).toLowerCase();
-    return Object.keys(suffixes).find((kind) => kind !== "mask" && suffixes[kind].some((suffix) => name.endsWith(suffix)));
+    return Object.keys(suffixes).find((kind) => kind !== "mask" && kind !== "landmarks" && suffixes[kind].some((suffix) => name.endsWith(suffix)));
   }
 
   async function take(file) {
     const kind = kindOf(file);
     if (!kind) throw new Error(t("file.unknown", { name: file.name }));
     if (kind !== "photo" && kind !== "scene" && !store.document.picture) throw new Error(t("file.photo_first"));
+    if (kind === "speech") return drive("speech", file, nameFor(file));
     const landed = await upload(kind, file, nameFor(file));
-    await { photo: showPhoto, scene: showScene, video: addReference, tracks: addTracks }[kind](landed);
+    return { photo: showPhoto, scene: showScene, video: addReference, tracks: addTracks }[kind](landed);
+  }
+
+  /** Lets a file drive the chosen face; the clip becomes as long as that lasts. */
+  async function drive(kind, file, name) {
+    const landed = await upload(kind, file, name);
+    const { document, view } = store;
+    const source = kind === "landmarks" ? "file" : kind;
+    const face = newFace(document, { source, file: landed.name, face: view.face ?? 1 });
+    const clip = await landmarks(await toScene({ ...document, controls: [face], frames: null, fps: null }));
+    const { controls } = retimed(document, clip.frames);
+    store.edit({ controls: [...controls, face], frames: clip.frames, fps: clip.fps });
+    store.look({ selected: face.id, point: null, tool: "face" });
   }
 
   function showPhoto(picture) {
@@ -32,7 +45,7 @@ export function makeFiles(store, accept, busy) {
   }
 
   async function showScene({ name }) {
-    show(await openScene(name, store.document.picture?.name ?? null));
+    await show(await openScene(name, store.document.picture?.name ?? null));
   }
 
   function addReference({ name }) {
@@ -43,15 +56,21 @@ export function makeFiles(store, accept, busy) {
     store.add(newControl(store.document, { kind: "tracks", file: name }));
   }
 
-  function show({ scene, picture }) {
-    store.edit(fromScene(scene, picture));
+  async function show({ scene, picture, points }) {
+    const document = fromScene(scene, picture, points);
+    const faces = document.controls.filter(({ kind }) => kind === "landmarks");
+    if (faces.length && !scene.frames) {
+      const { frames, fps } = await landmarks(await toScene({ ...document, controls: faces, frames: null, fps: scene.fps }));
+      Object.assign(document, { frames, fps });
+    }
+    store.edit(document);
     store.look({ selected: null, point: null, frame: 0 });
   }
 
-  function choose(...kinds) {
+  function pick(kinds, taken) {
     const types = kinds.map((kind) => accept[kind]).join(",");
     const input = h("input", { type: "file", accept: kinds.includes("photo") ? `image/*,${types}` : types });
-    input.addEventListener("change", () => input.files.length && busy(take(input.files[0])));
+    input.addEventListener("change", () => input.files.length && busy(taken(input.files[0])));
     input.click();
   }
 
@@ -75,7 +94,13 @@ export function makeFiles(store, accept, busy) {
     document.addEventListener("paste", pasted, { signal });
   }
 
-  return { choose, listen, named: (name) => busy(namedScene(name).then(show)) };
+  return {
+    choose: (...kinds) => pick(kinds, take),
+    chooseDriver: (kind) => pick([kind], (file) => drive(kind, file, file.name)),
+    drive: (kind, file, name) => busy(drive(kind, file, name)),
+    listen,
+    named: (name) => busy(namedScene(name).then(show)),
+  };
 }
 
 /** Pasted pictures are files without a telling name. */

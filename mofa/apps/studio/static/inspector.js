@@ -3,6 +3,7 @@
 import { COLOURS, isAnchor } from "./scene.js";
 import { h } from "./dom.js";
 import { makeEasing } from "./easing.js";
+import { faceFields } from "./face_card.js";
 import { number, slider, toggle } from "./fields.js";
 import { icon } from "./icons.js";
 import { nameOf } from "./names.js";
@@ -41,16 +42,18 @@ function partsOf(store, stage) {
   const set = (change, gesture) => store.editControl(control.id, change, gesture);
   const title = heading(store, stage);
   if (isAnchor(control)) return [title, note(t("inspector.anchor")), colours(get, set), region(store)];
+  const strength = slider({
+    text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
+    set: (value, gesture) => set({ strength: value }, gesture), say: (value) => `${value.toFixed(2)} ×`,
+  });
+  if (control.kind === "landmarks") return [title, colours(get, set), ...faceFields(get, set), region(store)];
   const timed = [
     makeEasing(get, set),
     toggle({
       text: t("there_and_back"), help: t("there_and_back.help"), get: () => get().thereAndBack,
       set: (thereAndBack) => set({ thereAndBack }),
     }),
-    slider({
-      text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
-      set: (strength, gesture) => set({ strength }, gesture), say: (value) => `${value.toFixed(2)} ×`,
-    }),
+    strength,
   ];
   if (control.kind === "camera") return [title, cameraNumbers(get, set), ...timed];
   return [title, colours(get, set), ...timed, region(store)];

@@ -1,6 +1,7 @@
 /** Puts the studio together. */
 
 import { debounced, h, show } from "./dom.js";
+import { makeFaceCard } from "./face_card.js";
 import { makeFiles } from "./files.js";
 import { makeGenerate } from "./generate.js";
 import { makeHeader } from "./header.js";
@@ -84,8 +85,9 @@ function build(root, store, begin) {
     hints.element,
     makeTip(store),
     makeWelcome(store, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }));
+  const faceCard = makeFaceCard(store, stage.faces, { drive: files.drive, choose: files.chooseDriver });
   const side = h("aside.side", {},
-    h("div.scroll", {}, makePreview(store), makeInspector(store, stage), makeSettings(store, begin.settings)), generate);
+    h("div.scroll", {}, faceCard, makePreview(store), makeInspector(store, stage), makeSettings(store, begin.settings)), generate);
   root.replaceChildren(header.element, makeToolbar(store), center, makeTimeline(store, stage), side, results.element, toast, veil);
   files.listen(root, life.signal);
   listenToKeys(store, stage, life.signal);

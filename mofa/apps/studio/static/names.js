@@ -11,5 +11,5 @@ export function nameOf(control, document) {
   return `${t(`kind.${kind}`)}${number}`;
 }
 
-/** "track", "anchor", "tracks", "camera", "reference". */
+/** "track", "anchor", "tracks", "camera", "reference", "landmarks". */
 export const kindOf = (control) => (isAnchor(control) ? "anchor" : control.kind);

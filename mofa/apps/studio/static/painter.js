@@ -2,6 +2,7 @@
 
 import { viewAt } from "./camera.js";
 import { placeOn, polyline, progressAt } from "./curve.js";
+import { drawFace } from "./face_painter.js";
 import { isAnchor } from "./scene.js";
 
 const INK = "rgba(12, 14, 18, 0.75)";
@@ -13,14 +14,16 @@ const TRAIL_STEPS = 6;
  * @param {CanvasRenderingContext2D} pen in CSS pixels
  * @param {import("./viewport.js").Viewport} viewport
  * @param {import("./store.js").Store} store
+ * @param {import("./faces.js").Faces} faces
  */
-export function paintControls(pen, viewport, { document, view }) {
+export function paintControls(pen, viewport, { document, view }, faces) {
   pen.clearRect(0, 0, viewport.width, viewport.height);
   for (const control of document.controls) {
     const selected = control.id === view.selected;
     if (control.kind === "camera") drawCamera(pen, viewport, control, selected);
     else if (control.kind === "track") drawTrack(pen, viewport, control, selected, selected ? view.point : null);
   }
+  drawFaces(pen, viewport, document, view, faces);
   for (const region of [document.region, ...document.controls.map((control) => control.region)]) {
     if (region?.select) drawPick(pen, viewport.toScreen(region.select));
   }
@@ -28,13 +31,28 @@ export function paintControls(pen, viewport, { document, view }) {
 
 /**
  * What changes with every frame: ghosts, the line being drawn, the cursor.
- * @param {{ghosts: boolean, cursor: [number, number] | null, keyboard: boolean}} overlay
+ * @param {{ghosts: boolean, cursor: [number, number] | null, keyboard: boolean, faces: import("./faces.js").Faces}} overlay
  */
-export function paintMoving(pen, viewport, { document, view }, { ghosts, cursor, keyboard }) {
+export function paintMoving(pen, viewport, { document, view }, { ghosts, cursor, keyboard, faces }) {
   pen.clearRect(0, 0, viewport.width, viewport.height);
-  if (ghosts) for (const control of document.controls) drawGhost(pen, viewport, control, view.frame, document.frames);
+  if (ghosts) {
+    for (const control of document.controls) {
+      if (control.kind !== "landmarks") drawGhost(pen, viewport, control, view.frame, document.frames);
+      else if (faces.at(control, view.frame)) drawFace(pen, viewport, faces.at(control, view.frame), { colour: control.colour });
+    }
+  }
   if (view.drafting) drawDraft(pen, viewport, view.drafting, cursor);
   if (cursor) drawCursor(pen, viewport, view, cursor, keyboard);
+}
+
+/** Driven faces at rest, with their points while they are selected; with the face tool also those to choose from. */
+function drawFaces(pen, viewport, { controls }, { selected, point, tool }, faces) {
+  for (const control of controls.filter(({ kind }) => kind === "landmarks")) {
+    const rest = control.id === selected ? faces.rest(control) : null;
+    if (rest) drawFace(pen, viewport, rest, { colour: "#ffffffb0", handles: tool === "face", active: point });
+  }
+  if (tool !== "face" || controls.some(({ id, kind }) => id === selected && kind === "landmarks")) return;
+  for (const points of faces.detected ?? []) drawFace(pen, viewport, points, { colour: "#fff" });
 }
 
 function drawTrack(pen, viewport, control, selected, point) {

@@ -6,6 +6,7 @@ import { icon } from "./icons.js";
 import { downloadAddress, resultAddress } from "./server.js";
 import { t } from "./texts.js";
 
+const TABS = ["clip", "flow", "overlay", "landmarks"];
 const FORMS = ["mp4", "gif", "frames", "scene"];
 
 /**
@@ -20,7 +21,7 @@ export function makeResults(results, { again, opened }) {
   const history = h("div.history", { role: "list", "aria-label": t("history") });
   const downloads = h("div.downloads");
   const tabs = segments({
-    text: t("result"), choices: ["clip", "flow", "overlay"].map((name) => [name, t(`result.${name}`)]), get: () => tab,
+    text: t("result"), choices: TABS.map((name) => [name, t(`result.${name}`)]), get: () => tab,
     set: (value) => {
       tab = value;
       draw();
@@ -34,20 +35,22 @@ export function makeResults(results, { again, opened }) {
     stage, history);
 
   const figure = (content, caption) => h("figure", {}, content, h("figcaption", {}, caption));
-  const video = (result) => {
-    const clip = h("video", { loop: true, muted: true, autoplay: true, playsInline: true, controls: true, src: resultAddress(result, "clip") });
-    return clip;
-  };
+  const video = (result, file = "clip") => h("video", {
+    loop: true, muted: !result.sound, autoplay: true, playsInline: true, controls: true, src: resultAddress(result, file),
+  });
   const picture = (file) => h("img", { src: resultAddress(current, file), alt: t(`result.${file}`) });
 
   function shown() {
     if (other) return together(figure(video(current), facts(current)), figure(video(other), facts(other)));
+    if (tab === "landmarks") return [figure(video(current, tab), t("result.landmarks.help"))];
     if (tab !== "clip") return [figure(picture(tab), t(`result.${tab}.help`))];
     return [figure(picture("still"), t("result.still")), figure(video(current), facts(current))];
   }
 
   function draw() {
+    if (!current.files[tab]) tab = "clip";
     tabs.update();
+    show(tabs.element.querySelector("[data-value=landmarks]"), Boolean(current.files.landmarks));
     stage.replaceChildren(...shown());
     stage.dataset.count = String(stage.children.length);
     downloads.replaceChildren(

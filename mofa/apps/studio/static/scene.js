@@ -7,7 +7,11 @@
  * @typedef {Timed & {kind: "tracks", file: string}} TrackFile
  * @typedef {Timed & {kind: "camera", move: import("./camera.js").Move}} Camera
  * @typedef {Timed & {kind: "reference", video: string}} Reference
- * @typedef {Track | TrackFile | Camera | Reference} Control
+ * @typedef {{id: number, kind: "landmarks", colour: string, strength: number, region: Region,
+ *   source: "speech" | "video" | "file", file: string, driver: string, face: number | [number, number],
+ *   points: [number, number][] | null, mouth: number, eyes: number, brows: number, pose: number, absolute: boolean,
+ *   maxSeconds: number}} DrivenFace `points` are set by hand; null where the face is found
+ * @typedef {Track | TrackFile | Camera | Reference | DrivenFace} Control
  * @typedef {{name: string, width: number, height: number}} Picture
  * @typedef {{picture: Picture | null, size: [number, number] | null, frames: number, fps: number, fit: string,
  *   loop: boolean, seed: number, renderer: string, diffusion: Record<string, any> | null, region: Region,
@@ -16,6 +20,7 @@
 
 import { moveFromWords, wordsFromMove } from "./camera.js";
 import { serverName } from "./masks.js";
+import { upload } from "./server.js";
 
 /** The colours that overlays use, in the same order (media/draw.py). */
 export const COLOURS = ["#ffd60a", "#40c4ff", "#ff6e40", "#69f0ae", "#ff80be", "#b28cff", "#e6ee5a", "#ffffff"];
@@ -47,6 +52,28 @@ export function newControl(document, content) {
 /** Whether a control is an anchor: a track of one point. */
 export const isAnchor = (control) => control.kind === "track" && control.points.length === 1;
 
+/**
+ * A new control that drives a face.
+ * @param {Partial<DrivenFace>} content
+ */
+export function newFace(document, content) {
+  return newControl(document, {
+    kind: "landmarks", driver: "signal", face: 1, points: null, mouth: 1, eyes: 1, brows: 1, pose: 1, absolute: false,
+    maxSeconds: 600, ...content,
+  });
+}
+
+/** Controls keep their share of a clip that becomes longer or shorter. */
+export function retimed(document, frames) {
+  const share = (frames - 1) / (document.frames - 1);
+  const controls = document.controls.map((control) => {
+    const start = Math.min(frames - 2, Math.round(control.start * share));
+    const end = control.end === null ? null : Math.max(start + 1, Math.min(frames - 1, Math.round(control.end * share)));
+    return { ...control, start, end };
+  });
+  return { frames, controls };
+}
+
 /** The clip's size at a long side, even as videos want it. */
 export function sizeAt(picture, side) {
   const scale = Math.min(1, side / Math.max(picture.width, picture.height));
@@ -54,15 +81,16 @@ export function sizeAt(picture, side) {
 }
 
 /**
- * What the server is asked: files are uploaded by then.
+ * What the server is asked: files are uploaded by then. Without frames, a driven face says how long the clip is.
  * @param {Document} document
  */
 export async function toScene(document) {
   const scene = {
-    picture: document.picture.name, frames: document.frames, fps: document.fps, fit: document.fit,
-    loop: document.loop, seed: document.seed, renderer: document.renderer,
-    controls: await Promise.all(document.controls.map(toControl)),
+    picture: document.picture.name, fit: document.fit, loop: document.loop, seed: document.seed,
+    renderer: document.renderer, controls: await Promise.all(document.controls.map(toControl)),
   };
+  if (document.frames) scene.frames = document.frames;
+  if (document.fps) scene.fps = document.fps;
   if (document.size) scene.size = `${document.size[0]}x${document.size[1]}`;
   if (document.diffusion) scene.diffusion = document.diffusion;
   if (document.region) scene.region = await toRegion(document.region);
@@ -70,6 +98,7 @@ export async function toScene(document) {
 }
 
 async function toControl(control) {
+  if (control.kind === "landmarks") return toDrivenFace(control);
   const scene = { strength: control.strength, start: control.start, ease: control.ease, there_and_back: control.thereAndBack };
   if (control.end !== null) scene.end = control.end;
   if (control.region) scene.region = await toRegion(control.region);
@@ -85,6 +114,24 @@ async function toControl(control) {
   }
 }
 
+async function toDrivenFace(control) {
+  const { kind, source, file, driver, face, strength, mouth, eyes, brows, pose, absolute, maxSeconds } = control;
+  const scene = { kind, [source]: file, driver, face, strength, mouth, eyes, brows, pose, absolute, max_seconds: maxSeconds };
+  if (control.points) scene.landmarks = await pointsFile(control.points);
+  if (control.region) scene.region = await toRegion(control.region);
+  return scene;
+}
+
+const pointsFiles = new WeakMap();
+
+/** The name of the file of points that were set by hand; uploaded once. */
+function pointsFile(points) {
+  if (!pointsFiles.has(points)) {
+    pointsFiles.set(points, upload("landmarks", new Blob([JSON.stringify(points)]), "points.json").then(({ name }) => name));
+  }
+  return pointsFiles.get(points);
+}
+
 async function toRegion(region) {
   return region.mask ? { mask: await serverName(region.mask) } : region;
 }
@@ -93,15 +140,20 @@ async function toRegion(region) {
  * The document that a scene describes.
  * @param {Record<string, any>} scene
  * @param {Picture} picture
+ * @param {Record<string, [number, number][]>} points of faces, set by hand, by their file's name
  * @returns {Document}
  */
-export function fromScene(scene, picture) {
+export function fromScene(scene, picture, points = {}) {
   const document = {
-    ...EMPTY, picture, frames: scene.frames, fps: scene.fps, fit: scene.fit, loop: scene.loop, seed: scene.seed,
+    ...EMPTY, picture, frames: scene.frames ?? EMPTY.frames, fps: scene.fps ?? EMPTY.fps, fit: scene.fit, loop: scene.loop, seed: scene.seed,
     renderer: scene.renderer ?? "warp", diffusion: scene.diffusion ?? null, region: fromRegion(scene.region, picture),
     size: scene.size ? scene.size.split("x").map(Number) : sizeAt(picture, SIDES.large),
   };
   for (const control of scene.controls) {
+    if (control.kind === "landmarks") {
+      document.controls = [...document.controls, newFace(document, drivenFace(control, picture, points))];
+      continue;
+    }
     const timed = {
       strength: control.strength, region: fromRegion(control.region, picture), start: control.start,
       end: control.end ?? null, ease: control.ease, thereAndBack: control.there_and_back,
@@ -109,6 +161,18 @@ export function fromScene(scene, picture) {
     document.controls = [...document.controls, newControl(document, { ...content(control, picture), ...timed })];
   }
   return document;
+}
+
+function drivenFace(control, picture, points) {
+  const byHand = points[control.landmarks] ?? null;
+  if (byHand) pointsFiles.set(byHand, Promise.resolve(control.landmarks));
+  const source = ["speech", "video", "file"].find((name) => control[name]);
+  const { driver, strength, mouth, eyes, brows, pose, absolute } = control;
+  return {
+    source, file: control[source], driver, strength, mouth, eyes, brows, pose, absolute, points: byHand,
+    face: Array.isArray(control.face) ? inPixels(control.face, picture) : control.face,
+    region: fromRegion(control.region, picture), maxSeconds: control.max_seconds,
+  };
 }
 
 function content(control, picture) {

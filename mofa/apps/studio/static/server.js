@@ -16,6 +16,8 @@ function asJson(content, method = "POST") {
 
 export const start = () => ask("start");
 export const preview = (scene, signal) => ask("preview", { ...asJson({ scene }), signal });
+export const facesIn = (picture) => ask("faces", asJson({ picture }));
+export const landmarks = (scene, signal) => ask("landmarks", { ...asJson({ scene }), signal });
 export const select = (picture, [x, y]) => ask("select", asJson({ picture, x, y }));
 export const render = (scene) => ask("renders", asJson({ scene }));
 export const missingWeights = (scene) => ask("weights", asJson({ scene }));
@@ -33,7 +35,7 @@ export async function packScene(scene) {
 }
 
 /**
- * @param {string} kind "photo", "mask", "video", "scene"
+ * @param {string} kind "photo", "mask", "video", "speech", "tracks", "landmarks", "scene"
  * @param {Blob} content
  * @param {string} name its suffix says what it is
  * @returns {Promise<{name: string, width?: number, height?: number}>}

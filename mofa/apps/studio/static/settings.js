@@ -2,7 +2,7 @@
 
 import { h, show } from "./dom.js";
 import { choice, number, segments, slider, toggle } from "./fields.js";
-import { SIDES, sizeAt } from "./scene.js";
+import { retimed, SIDES, sizeAt } from "./scene.js";
 import { inLanguage, t } from "./texts.js";
 import { makeWeights } from "./weights.js";
 
@@ -23,7 +23,7 @@ export function makeSettings(store, form) {
       choices: [["warp", t("renderer.warp"), t("renderer.warp.help")], ["diffusion", t("renderer.diffusion"), t("renderer.diffusion.help")]],
     }),
     slider({
-      text: t("length"), help: help("frames"), min: 8, max: MOST_FRAMES, step: 1, get: () => document_().frames,
+      text: t("length"), help: help("frames"), min: 8, max: () => Math.max(MOST_FRAMES, document_().frames), step: 1, get: () => document_().frames,
       set: (frames, gesture) => edit(retimed(document_(), frames), gesture),
       say: (frames) => t("length.value", { frames, seconds: (frames / document_().fps).toFixed(1) }),
     }),
@@ -50,17 +50,6 @@ export function makeSettings(store, form) {
   store.subscribe((what) => what === "document" && update());
   update();
   return element;
-}
-
-/** Controls keep their share of a clip that becomes longer or shorter. */
-function retimed(document, frames) {
-  const share = (frames - 1) / (document.frames - 1);
-  const controls = document.controls.map((control) => {
-    const start = Math.min(frames - 2, Math.round(control.start * share));
-    const end = control.end === null ? null : Math.max(start + 1, Math.min(frames - 1, Math.round(control.end * share)));
-    return { ...control, start, end };
-  });
-  return { frames, controls };
 }
 
 const withCurrent = (values, current) => [...new Set([...values, current])].sort((a, b) => a - b);

@@ -1,6 +1,8 @@
 /** The canvas: photo, regions and drawing over each other; pointer, touch, wheel and keyboard become gestures. */
 
 import { h, show } from "./dom.js";
+import { faceTool } from "./face_tool.js";
+import { Faces } from "./faces.js";
 import { cameraTool, handTool } from "./frame_tools.js";
 import { paintControls, paintMoving, paintRegions } from "./painter.js";
 import { brushTool, eraseTool, pickTool, regionCanvas } from "./region_tools.js";
@@ -11,7 +13,7 @@ import { Viewport } from "./viewport.js";
 
 const TOOLS = {
   select: selectTool, draw: drawTool, anchor: anchorTool, brush: brushTool, erase: eraseTool, pick: pickTool,
-  camera: cameraTool, hand: handTool,
+  camera: cameraTool, hand: handTool, face: faceTool,
 };
 const REGION_SIDE = 900;
 const REST_SECONDS = 0.5;
@@ -31,6 +33,7 @@ export class Stage {
     this.gesture = null;
     this.signal = signal;
     this.redraw = this.redraw.bind(this);
+    this.faces = new Faces(store, () => this.facesChanged());
     this.photo = h("img.photo", { alt: "", draggable: false });
     this.regions = h("canvas.regions");
     this.overlay = h("canvas.overlay", { id: "canvas", tabIndex: 0, role: "application", "aria-label": t("stage.label") });
@@ -80,6 +83,12 @@ export class Stage {
     paintRegions(this.regions.getContext("2d"), layers);
   }
 
+  /** Faces were found, or it is known how they move. */
+  facesChanged() {
+    this.drawn = null;
+    this.store.look({});
+  }
+
   /** Draws again with the next frame. */
   redraw() {
     this.stale = true;
@@ -99,13 +108,15 @@ export class Stage {
 
   draw(ghosts) {
     const { store, viewport, cursor, keyboard } = this;
-    const looks = [store.document.controls, store.document.region, store.view.selected, store.view.point, viewport.version];
+    const { controls, region } = store.document;
+    const { selected, point, tool } = store.view;
+    const looks = [controls, region, selected, point, tool, viewport.version];
     if (looks.some((look, k) => look !== this.drawn?.[k])) {
       this.drawn = looks;
       this.place();
-      paintControls(penOf(this.controls), viewport, store);
+      paintControls(penOf(this.controls), viewport, store, this.faces);
     }
-    paintMoving(penOf(this.overlay), viewport, store, { ghosts, cursor, keyboard });
+    paintMoving(penOf(this.overlay), viewport, store, { ghosts, cursor, keyboard, faces: this.faces });
   }
 
   /** Moves the ghosts on, at the clip's speed; they rest a moment at the end. */

@@ -9,7 +9,7 @@ export class Store {
   /** @param {Document} document */
   constructor(document) {
     this.document = document;
-    this.view = { tool: "draw", selected: null, point: null, brush: 40, playing: true, frame: 0, drafting: null, drawing: false };
+    this.view = { tool: "draw", selected: null, point: null, brush: 40, playing: true, frame: 0, drafting: null, drawing: false, face: null };
     this.past = [];
     this.future = [];
     this.gesture = null;

@@ -87,7 +87,7 @@ export function makeTimeline(store, stage) {
       "aria-selected": String(selected), "data-control": String(control.id),
     },
     h("button.title", { type: "button", onclick: () => select(control) }, swatch, name),
-    isAnchor(control) ? h("div.lane", {}, h("span.still", {}, t("timeline.still"))) : bar(control),
+    wordsFor(control) ? h("div.lane", {}, h("span.still", {}, wordsFor(control))) : bar(control),
     h("button.quiet", {
       type: "button", title: t("delete"), "aria-label": `${t("delete")}: ${name}`,
       onclick: () => store.editControl(control.id, null),
@@ -115,7 +115,13 @@ export function makeTimeline(store, stage) {
   return element;
 }
 
-const KIND_ICONS = { anchor: "anchor", camera: "camera", reference: "film", tracks: "waves" };
+/** What stands in place of a bar where a control has no timing of its own. */
+function wordsFor(control) {
+  if (isAnchor(control)) return t("timeline.still");
+  return control.kind === "landmarks" ? t(`timeline.${control.source}`) : null;
+}
+
+const KIND_ICONS = { anchor: "anchor", camera: "camera", reference: "film", tracks: "waves", landmarks: "face" };
 
 const gripAttributes = (label, value) => ({ role: "slider", tabindex: "0", "aria-label": label, "aria-valuenow": String(value) });
 

@@ -5,7 +5,7 @@ import { icon } from "./icons.js";
 import { TOOL_KEYS } from "./keys.js";
 import { t } from "./texts.js";
 
-const GROUPS = [["draw", "anchor", "select"], ["brush", "erase", "pick"], ["camera", "hand"]];
+const GROUPS = [["draw", "anchor", "select"], ["brush", "erase", "pick"], ["camera", "face", "hand"]];
 
 /** @param {import("./store.js").Store} store */
 export function makeToolbar(store) {

@@ -1,0 +1,131 @@
+"""The studio's server without a browser: who is let in, what can be read, what the API gives."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+gradio_client = pytest.importorskip(
+    "gradio_client", reason="the studio needs gradio: pip install 'mofa[studio]'"
+)
+
+TRACK = {"kind": "track", "points": "50%,50% 60%,50%"}
+SCENE = {"picture": "cat.jpg", "size": "96x64", "frames": 4, "controls": [TRACK]}
+
+
+@pytest.fixture
+def visitor(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        client.get("/studio/start").raise_for_status()
+        yield client
+
+
+def upload(visitor: httpx.Client, content: bytes, name: str, kind: str = "photo") -> dict[str, Any]:
+    return visitor.post(f"/studio/files/{kind}", params={"name": name}, content=content).json()
+
+
+def test_a_photo_is_known_to_its_visitor_alone(address: str, visitor: httpx.Client, photo: Path) -> None:
+    landed = upload(visitor, photo.read_bytes(), "../../My cat.JPG")
+    assert (landed["width"], landed["height"]) == (451, 300)
+    assert visitor.get(f"/studio/photos/{landed['name']}").headers["content-type"] == "image/jpeg"
+    with httpx.Client(base_url=address) as stranger:
+        stranger.get("/studio/start")
+        assert stranger.get(f"/studio/photos/{landed['name']}").status_code == 404
+    assert "reload" in httpx.get(f"{address}/studio/photos/{landed['name']}").json()["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studio/photos/..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/studio/files/%2e%2e",
+        "/studio/results/x/..%2f..%2fphoto.jpg",
+        "/studio/static/..%2fapp.py",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=pyproject.toml",
+    ],
+)
+def test_nothing_outside_is_served(visitor: httpx.Client, path: str) -> None:
+    assert visitor.get(path).status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "kind", "reason"),
+    [
+        (b"", "cat.jpg", "photo", "empty"),
+        (b"<svg/>", "cat.svg", "photo", "use .jpg"),
+        (b"GIF89a", "cat.gif", "photo", "cannot be read"),
+        (b"no video", "cat.mp4", "video", "cannot be read"),
+        (b"no sound", "cat.wav", "speech", "cannot be read"),
+        (b"x", "cat.jpg", "secrets", "cannot be"),
+        (b"P6 9000 9000 255\n", "huge.png", "photo", "pixels"),
+        (b"x" * (21 << 20), "mask.png", "mask", "larger than 20 MB"),
+    ],
+)
+def test_a_wrong_upload_gets_one_sentence_and_leaves_nothing(
+    visitor: httpx.Client, content: bytes, name: str, kind: str, reason: str
+) -> None:
+    answer = upload(visitor, content, name, kind)
+    assert reason in answer["error"]
+    assert "visitors" not in answer["error"], "where files live on the server is nobody's business"
+
+
+def test_pages_of_other_sites_are_refused_and_the_browser_is_told_to_stay(
+    address: str, visitor: httpx.Client
+) -> None:
+    foreign = {"Origin": "https://elsewhere.example"}
+    assert visitor.post("/studio/preview", json={"scene": SCENE}, headers=foreign).status_code == 403
+    own = visitor.post("/studio/preview", json={"scene": SCENE}, headers={"Origin": address})
+    assert "upload it again" in own.json()["error"]
+    policy = visitor.get("/").headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+
+
+def test_the_page_names_no_other_host(visitor: httpx.Client) -> None:
+    page = visitor.get("/").text
+    assert "fonts.googleapis" not in page
+    assert '<script src="http' not in page
+
+
+def test_a_login_is_asked_of_everybody(tmp_path: Path) -> None:
+    from fastapi.testclient import TestClient
+
+    from mofa.apps.studio.app import Login, build_app
+
+    client = TestClient(build_app(tmp_path, Login("ann", "sesam")))
+    for path in ("/", "/studio/start", "/studio/static/main.js", "/config", "/gradio_api/info"):
+        assert client.get(path).status_code == 401, path
+    wrong = base64.b64encode(b"ann:guess").decode()
+    assert client.get("/studio/start", headers={"Authorization": f"Basic {wrong}"}).status_code == 401
+    assert client.get("/studio/start", auth=("ann", "sesam")).status_code == 200
+
+
+def test_the_api_animates_and_previews(address: str, photo: Path) -> None:
+    client = gradio_client.Client(address, verbose=False)
+    files = [gradio_client.handle_file(photo)]
+    clip, flow, overlay, scene = client.predict(scene=SCENE, files=files, api_name="/animate")
+    assert b"ftyp" in Path(clip).read_bytes()[:16]
+    assert Path(flow).read_bytes().startswith(b"\x89PNG")
+    assert Path(overlay).read_bytes().startswith(b"\x89PNG")
+    assert "controls" in Path(scene).read_text(encoding="utf-8")
+    small, _ = client.predict(scene=SCENE, files=files, api_name="/preview")
+    assert b"ftyp" in Path(small).read_bytes()[:16]
+    with pytest.raises(Exception, match="did you mean"):
+        client.predict(scene=SCENE | {"frame": 3}, files=files, api_name="/preview")
+
+
+def test_the_api_reads_no_file_that_was_not_sent(address: str, photo: Path) -> None:
+    def ask(scene: dict[str, Any], path: str) -> str:
+        file = {"path": path, "orig_name": "cat.jpg", "meta": {"_type": "gradio.FileData"}}
+        asked = httpx.post(f"{address}/gradio_api/call/preview", json={"data": [scene, [file]]})
+        event = asked.json()["event_id"]
+        return httpx.get(f"{address}/gradio_api/call/preview/{event}", timeout=30).text
+
+    assert "event: error" in ask(SCENE, str(photo))
+    assert "event: error" in ask(SCENE | {"picture": str(photo)}, str(photo))
+    hidden = SCENE | {"picture": {"path": str(photo), "meta": {"_type": "gradio.FileData"}}}
+    assert "event: error" in ask(hidden, str(photo))
