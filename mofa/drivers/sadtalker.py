@@ -30,7 +30,7 @@ STANDARD_SCALE = 102.0
 """Pixels per unit of the standard face in the reconstruction network's picture."""
 SMOOTHING_FRAMES, SMOOTHING_ORDER = 13, 2
 SPEECH_CHUNK = 250
-"""Frames whose spectrograms are heard at once: 5 MB each, and some hundred within the network."""
+"""Frames that are heard at once: their first features take 40 MB."""
 FIVE_POINTS = ((36, 39), (42, 45), (30,), (48,), (54,))
 """Eyes, nose, corners of the mouth: each the mean of some of the 68 points."""
 ANGLES = slice(IDENTITY + EXPRESSION + TEXTURE, IDENTITY + EXPRESSION + TEXTURE + 3)

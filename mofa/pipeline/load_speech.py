@@ -22,14 +22,20 @@ INSTEAD = "--driver signal"
 """What needs no weights."""
 
 
-def load_aniportrait(mesh: Float[Tensor, "mesh 3"], height: int, width: int) -> AniPortraitDriver:
+RELEASED_SIZES = SpeechNetworkConfig()
+"""AniPortrait's files come without settings."""
+
+
+def load_aniportrait(
+    mesh: Float[Tensor, "mesh 3"], height: int, width: int, config: SpeechNetworkConfig = RELEASED_SIZES
+) -> AniPortraitDriver:
     """AniPortrait for the face whose dense mesh is given, in pixels of a picture of height x width.
 
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
     files = require(["audio2mesh", "audio2pose"], INSTEAD)
     with torch.device("meta"):
-        to_mesh, to_pose = SpeechToMesh(SpeechNetworkConfig()), SpeechToPose(SpeechNetworkConfig())
+        to_mesh, to_pose = SpeechToMesh(config), SpeechToPose(config)
     _fill(to_mesh, files["audio2mesh"], "audio2mesh")
     _fill(to_pose, files["audio2pose"], "audio2pose")
     return AniPortraitDriver(to_mesh.eval(), to_pose.eval(), mesh, height, width)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mofa.drivers.face import Face
 from mofa.drivers.signal_audio import signal_driver
-from mofa.errors import InputError
+from mofa.errors import InputError, ResourceError
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import SpeechDriverName
 from mofa.types import LandmarkClip, Waveform
@@ -30,14 +30,19 @@ def speech_driver(
 ) -> SpeechDriver:
     """The driver of that name for one face of the picture: its points, and its finding where it was found.
 
-    Raises WeightsError when its weights are absent, InputError when it needs a face that was found and the
-    points were given by hand.
+    Raises WeightsError when its weights are absent, ResourceError when packages are, InputError when it needs
+    a face that was found and the points were given by hand.
     """
     if name == "signal":
         return signal_driver
     # The learned drivers' networks take seconds to import.
-    from mofa.pipeline.load_speech import load_aniportrait, load_sadtalker
-
+    try:
+        from mofa.pipeline.load_speech import load_aniportrait, load_sadtalker
+    except ImportError as error:
+        raise ResourceError(
+            f'The {name} driver needs the diffusion extra: pip install "mofa[diffusion]", or use '
+            "--driver signal."
+        ) from error
     if name == "sadtalker":
         return load_sadtalker(original.pixels, points)
     if found is None:

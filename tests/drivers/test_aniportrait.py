@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-pytest.importorskip("transformers")
 from mofa.drivers.aniportrait import AniPortraitDriver, calmed, chunks, head_pose
 from mofa.drivers.face_geometry import canonical_face, project
 from mofa.models.aniportrait import SpeechToMesh, SpeechToPose

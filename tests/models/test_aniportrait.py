@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("transformers")
 from mofa.models.aniportrait import (
     SpeechNetworkConfig,
     SpeechToMesh,
