@@ -10,7 +10,7 @@ Conventions, valid everywhere:
 - Absence is a mask, never a value: `valid` and `known` say where something is known.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, UInt8
@@ -171,10 +171,3 @@ class Clip:
     frames: UInt8[Tensor, "T 3 H W"]
     fps: float
     audio: Waveform | None = None
-
-
-@dataclass(frozen=True)
-class StageTimes:
-    """Wall seconds spent per stage, in the order the stages ran."""
-
-    seconds: dict[str, float] = field(default_factory=dict)

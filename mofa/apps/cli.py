@@ -205,7 +205,14 @@ def _add_animate(commands: Any) -> None:
     clip.add_argument("--loop", action="store_true", default=None, help="let the end flow into the beginning")
     clip.add_argument("--seed", type=int, help="seed of everything random (0)")
     clip.add_argument(
-        "--renderer", metavar="warp|diffusion", help="warp moves the pixels themselves (default)"
+        "--renderer",
+        metavar="warp|diffusion",
+        help="warp moves the pixels themselves (diffusion where its weights and a GPU are, else warp)",
+    )
+    clip.add_argument(
+        "--optical-flow",
+        metavar="dis|unimatch",
+        help="what measures the motion of reference videos (dis, which needs no weights)",
     )
     clip.add_argument("--preset", metavar="NAME", help="diffusion settings: draft, standard or fine")
     clip.add_argument(
@@ -337,7 +344,8 @@ def request_from(options: argparse.Namespace) -> "AnimationRequest":
     else:
         data, where = {"picture": options.input, "controls": []}, "command line"
     given = {
-        name: getattr(options, name) for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer")
+        name: getattr(options, name)
+        for name in ("frames", "fps", "size", "fit", "loop", "seed", "renderer", "optical_flow")
     }
     data |= {name: value for name, value in given.items() if value is not None}
     if options.preset or settings:

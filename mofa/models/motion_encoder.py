@@ -18,15 +18,6 @@ from mofa.tensors.geometry import resize_flow
 from mofa.tensors.splat import splat
 from mofa.types import AdapterName, MotionFeatures
 
-# Name prefixes of this half in a released checkpoint; everything else is the trunk's.
-ENCODER_PREFIXES = (
-    "controlnet_cond_embedding.",
-    "controlnet_ldmk_embedding.",
-    "flow_encoder.",
-    "occlusions.",
-    "zero_outs.",
-)
-
 
 class PictureEmbedding(nn.Module):
     """Plain convolutions from pixels to features at H/8, SiLU in between."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mofa.errors import InputError
 from mofa.media.image import load_source, read_picture
-from mofa.pipeline.engine import Engine, build_engine
+from mofa.pipeline.engine import Engine, build_engine, default_renderer
 from mofa.pipeline.faces import Drives, length_of, read_drives, sound_of
 from mofa.pipeline.original import Original
 from mofa.pipeline.plan import PlannedMotion, plan_motion
@@ -116,7 +116,7 @@ def resolve(
         request.check_ends(frames)
     except ValueError as error:
         raise InputError(f"{error}.") from None
-    renderer = request.renderer or "warp"
+    renderer = request.renderer or default_renderer(request)
     return request.model_copy(update={"size": size, "renderer": renderer, "frames": frames, "fps": fps})
 
 

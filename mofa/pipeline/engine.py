@@ -1,6 +1,6 @@
 """The only place that looks parts up: builds them once and passes them down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import UInt8
@@ -11,7 +11,7 @@ from mofa.devices import pick_device, pick_dtype
 from mofa.media.dis import dis_flow
 from mofa.models.edge_aware import densify
 from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
-from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.request import AnimationRequest, ReferenceControl, RendererName
 from mofa.pipeline.warp import WarpSettings, render_warp
 from mofa.types import AdapterName, MotionPlan, Progress, SourceImage
 
@@ -38,7 +38,7 @@ class Engine:
 def build_engine(request: AnimationRequest) -> Engine:
     """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else."""
     if request.renderer == "warp":
-        return Engine(densify=densify, estimate_flow=dis_flow, render=_warp)
+        return Engine(densify=densify, estimate_flow=flow_estimator(request), render=_warp)
     # diffusers and transformers take seconds to import, and the warp renderer needs neither.
     from mofa.pipeline.diffusion_engine import diffusion_engine
     from mofa.pipeline.load import load_diffusion_model, prepare
@@ -49,7 +49,27 @@ def build_engine(request: AnimationRequest) -> Engine:
     dtype = pick_dtype(settings.precision, placement.device)
     model = load_diffusion_model(settings.model, adapters_for(request), settings.densifier, placement, dtype)
     prepare(model, settings)
-    return diffusion_engine(model, placement)
+    return replace(diffusion_engine(model, placement), estimate_flow=flow_estimator(request))
+
+
+def default_renderer(request: AnimationRequest) -> RendererName:
+    """diffusion where its weights are and something faster than a CPU is, else warp."""
+    settings = request.diffusion
+    if pick_device(settings.device).type == "cpu":
+        return "warp"
+    from mofa.pipeline.load import is_present
+
+    present = is_present(settings.model, adapters_for(request), settings.densifier)
+    return "diffusion" if present else "warp"
+
+
+def flow_estimator(request: AnimationRequest) -> FlowEstimator:
+    """What measures the motion of a request's reference videos."""
+    if request.optical_flow == "dis" or not any(isinstance(c, ReferenceControl) for c in request.controls):
+        return dis_flow
+    from mofa.pipeline.load import load_unimatch
+
+    return load_unimatch(pick_device(request.diffusion.device))
 
 
 def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:

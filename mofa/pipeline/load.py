@@ -14,6 +14,7 @@ from mofa.media.files import replacing
 from mofa.models.adapter_config import read_adapter_config, released_fields
 from mofa.models.attention import slice_attention
 from mofa.models.backbone import Backbone
+from mofa.models.flow_estimator import UniMatchFlow
 from mofa.models.from_config import (
     adapter_from_config,
     complete,
@@ -23,14 +24,15 @@ from mofa.models.from_config import (
     vae_from_config,
 )
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
+from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
 from mofa.pipeline.placement import Placement, blocks_of
 from mofa.pipeline.settings import Densifier, DiffusionSettings
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly
-from mofa.weights.registry import SLOTS
-from mofa.weights.store import require
+from mofa.weights.registry import SLOTS, find_slot
+from mofa.weights.store import locate, require
 
 SlotFiles = Mapping[str, Mapping[str, Path]]
 """Slot -> the file's name in the registry -> where it is."""
@@ -47,8 +49,17 @@ def load_diffusion_model(
 
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
-    needed = [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
-    return model_from_files(require(needed), placement, dtype)
+    return model_from_files(require(slots_for(backbone, adapters, densifier)), placement, dtype)
+
+
+def is_present(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> bool:
+    """Whether the weights that `load_diffusion_model` would need are on this machine."""
+    return all(locate(find_slot(name)).present for name in slots_for(backbone, adapters, densifier))
+
+
+def slots_for(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> list[str]:
+    """Names, in the registry, of what the diffusion renderer needs."""
+    return [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
 
 
 def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype) -> DiffusionModel:
@@ -101,6 +112,15 @@ def load_sparse_to_dense(files: Mapping[str, Path]) -> ConditionalMotionPropagat
     network = make_sparse_to_dense(sizes)
     _fill(network, next(iter(weights.values())), "cmp", torch.float32)
     return network
+
+
+def load_unimatch(device: torch.device) -> UniMatchFlow:
+    """UniMatch in float32, as a flow estimator; raises WeightsError as `load_diffusion_model` does."""
+    (file,) = require(["unimatch"], "--optical-flow dis")["unimatch"].values()
+    with torch.device("meta"):
+        network = UniMatch(UniMatchConfig())
+    _fill(network, file, "unimatch", torch.float32)
+    return UniMatchFlow(network.eval().to(device))
 
 
 def save_model(model: DiffusionModel, folder: Path) -> None:

@@ -44,6 +44,7 @@ DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""
 
 RendererName = Literal["warp", "diffusion"]
+OpticalFlowName = Literal["dis", "unimatch"]
 Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet", "landmarks"]
 SpeechDriverName = Literal["signal", "aniportrait", "sadtalker"]
 
@@ -346,7 +347,12 @@ class AnimationRequest(_Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of everything random; the same scene makes the same clip, bit for bit."""
     renderer: RendererName | None = None
-    """warp moves the pixels themselves, diffusion runs Stable Video Diffusion; warp when not given."""
+    """warp moves the pixels themselves, diffusion runs Stable Video Diffusion.
+
+    When not given: diffusion where its weights and a GPU are, else warp.
+    """
+    optical_flow: OpticalFlowName = "dis"
+    """How the motion of reference videos is measured: dis needs no weights, unimatch is a network."""
     diffusion: Annotated[DiffusionSettings, BeforeValidator(_preset)] = STANDARD
     """How the diffusion renderer works: settings, or a preset (draft, standard, fine) and what differs."""
     loop: bool = False

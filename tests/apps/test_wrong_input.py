@@ -151,3 +151,18 @@ def test_a_scene_that_is_none(tmp_path, photo, capsys):
 def test_json_output_carries_the_error_too(tmp_path, photo, capsys):
     assert main(["animate", str(photo), "--json", "-o", str(tmp_path / "c.mp4")]) == 2
     assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+
+
+def test_absent_weights_name_the_command_that_gets_them(photo, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path / "home"))
+    write_clip(Clip(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), fps=8.0), tmp_path / "film.mp4")
+    before = files(tmp_path)
+    for how, command, instead in (
+        (("--optical-flow", "unimatch"), "mofa models download unimatch", "--optical-flow dis"),
+        (("--renderer", "diffusion"), "mofa models download svd-xt trajectory", "--renderer warp"),
+    ):
+        reference = ("--reference", tmp_path / "film.mp4", *how)
+        message = refused(capsys, "animate", photo, *reference, "-o", tmp_path / "clip.mp4")
+        assert command in message
+        assert instead in message
+    assert files(tmp_path) == before

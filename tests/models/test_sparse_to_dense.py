@@ -1,0 +1,65 @@
+"""CMP behind the densifier's call: bins, regions, steps without hints."""
+
+import pytest
+import torch
+
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, expected_displacement
+from mofa.models.tiny import TINY_SPARSE_TO_DENSE
+from mofa.types import SparseMotion
+
+HEIGHT, WIDTH = 48, 96
+
+
+@pytest.fixture(scope="module")
+def densify() -> SparseToDense:
+    torch.manual_seed(0)
+    return SparseToDense(ConditionalMotionPropagation(TINY_SPARSE_TO_DENSE).eval())
+
+
+@pytest.fixture(scope="module")
+def picture() -> torch.Tensor:
+    return torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+def hints(*positions: tuple[float, float], known: bool = True, steps: int = 5) -> SparseMotion:
+    share = torch.arange(1, steps + 1)[:, None, None] / steps
+    displacement = share * torch.tensor([8.0, -4.0]).expand(len(positions), 2)
+    told = torch.full((steps, len(positions)), known)
+    return SparseMotion(torch.tensor(positions), displacement, told, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(("bins", "reach"), [(99, 50.0), (4, 2.0)])
+def test_a_certain_bin_is_the_displacement_at_its_middle(bins: int, reach: float) -> None:
+    scores = torch.full((1, 2 * bins, 1, 1), -1e4)
+    scores[0, 0], scores[0, -1] = 1e4, 1e4
+    x, y = expected_displacement(scores, reach).flatten().tolist()
+    assert x == pytest.approx(-reach + reach / bins, abs=1e-4)
+    assert y == pytest.approx(reach - reach / bins, abs=1e-4)
+
+
+def test_indifferent_bins_are_no_motion() -> None:
+    assert expected_displacement(torch.zeros(1, 198, 2, 2), 50.0).abs().max() < 1e-4
+
+
+def test_steps_are_told_apart_however_many_are_done_at_once(densify, picture) -> None:
+    told = hints((20.0, 20.0), (70.0, 30.0))
+    together = densify(picture, told)
+    assert together.pixels.shape == (5, 2, HEIGHT, WIDTH)
+    one_by_one = SparseToDense(densify.network, steps_at_once=1)(picture, told)
+    assert torch.allclose(together.pixels, one_by_one.pixels, atol=1e-4)
+
+
+def test_hints_outside_a_region_are_not_heard(densify, picture) -> None:
+    region = torch.zeros(1, HEIGHT, WIDTH)
+    region[..., : WIDTH // 2] = 1
+    both = densify(picture, hints((20.0, 20.0), (80.0, 30.0)), region)
+    inner = densify(picture, hints((20.0, 20.0)), region)
+    assert torch.equal(both.pixels, inner.pixels)
+    assert not both.valid[..., WIDTH // 2 :].any()
+    assert not both.pixels[..., WIDTH // 2 :].any()
+
+
+def test_a_step_without_hints_is_not_valid(densify, picture) -> None:
+    flow = densify(picture, hints((20.0, 20.0), known=False))
+    assert not flow.valid.any()
+    assert not flow.pixels.any()
