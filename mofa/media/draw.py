@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 Colour = tuple[int, int, int]
@@ -60,8 +60,11 @@ def draw_overlay(
     picture: UInt8[Tensor, "3 H W"],
     tracks: Sequence[Float[Tensor, "T 2"]],
     regions: Sequence[Float[Tensor, "1 H W"]],
+    colours: Sequence[str | None] = (),
 ) -> UInt8[Tensor, "3 H W"]:
     """The picture, dimmed, with its regions tinted and outlined and its tracks drawn on top.
+
+    `colours` holds "#rrggbb" per track, None (or nothing at all) for the next of the usual ones.
 
     A track is a curve from a dot to an arrow head; one that stays where it is is an anchor, a ring with
     a cross. Positions that are not finite are left out. Lines scale with the picture.
@@ -77,7 +80,9 @@ def draw_overlay(
         inside = (region[0] >= 0.5).to(torch.uint8).cpu().numpy()
         outlines, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, outlines, -1, colour, line, cv2.LINE_AA)
-    for track, colour in zip(tracks, _cycle(len(tracks)), strict=True):
+    chosen = colours or [None] * len(tracks)
+    for track, usual, own in zip(tracks, _cycle(len(tracks)), chosen, strict=True):
+        colour = usual if own is None else ImageColor.getrgb(own)[:3]
         points = track.detach().cpu().double().numpy()
         points = points[np.isfinite(points).all(axis=1)]
         if len(points):

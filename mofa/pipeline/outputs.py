@@ -19,7 +19,7 @@ from mofa.media.image import save_png, to_bytes
 from mofa.media.sketch import overlay_landmarks
 from mofa.media.video import check_clip_name, write_clip
 from mofa.pipeline.animate import AnimationResult
-from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.request import AnimationRequest, TrackControl
 from mofa.types import FlowField, MotionPlan, Progress, silent
 
 
@@ -87,6 +87,18 @@ def flow_picture(flow: FlowField) -> UInt8[Tensor, "3 H W"]:
     return flow_wheel(flow.pixels[step], valid=flow.valid[step])
 
 
+def overlay_picture(result: AnimationResult) -> UInt8[Tensor, "3 H W"]:
+    """What was drawn, over the photo, each track in its control's colour."""
+    controls = dict.fromkeys(c for c in result.settings.controls if isinstance(c, TrackControl))
+    drawn = [
+        (track, control.colour)
+        for control, tracks in zip(controls, result.motion.tracks, strict=True)
+        for track in tracks.points
+    ]
+    tracks, colours = [track for track, _ in drawn], [colour for _, colour in drawn]
+    return draw_overlay(to_bytes(result.source.pixels), tracks, list(result.motion.regions), colours)
+
+
 def whole_flow(plan: MotionPlan) -> FlowField:
     """The branches' motions as one, each where its region says."""
     if len(plan.branches) == 1:
@@ -110,9 +122,7 @@ def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
         case ["flow", step]:
             write_flo(path, flow.pixels[int(step) - 1], flow.valid[int(step) - 1])
         case ["overlay"]:
-            tracks = [track for tracks in result.motion.tracks for track in tracks.points]
-            picture = to_bytes(result.source.pixels)
-            save_png(path, draw_overlay(picture, tracks, list(result.motion.regions)))
+            save_png(path, overlay_picture(result))
         case ["sheet"]:
             assert result.clip is not None
             save_png(path, contact_sheet(result.clip.frames))

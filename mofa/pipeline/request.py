@@ -218,6 +218,8 @@ class _Control(_Frozen):
     """Multiplies the motion: 1 as drawn, 0.5 half as far, -1 the other way."""
     region: Region | None = None
     """Where this control may move anything: a painted mask or a selection."""
+    colour: str | None = Field(default=None, pattern=r"^#[0-9a-fA-F]{6}$")
+    """Colour that it is drawn in, "#rrggbb"; the next of the usual ones when not given."""
 
 
 class _TimedControl(_Control):

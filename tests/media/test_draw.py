@@ -12,6 +12,15 @@ def towards(x: float, y: float) -> Float[Tensor, "2 1 1"]:
     return torch.tensor([x, y]).view(2, 1, 1)
 
 
+def test_a_track_wears_the_colour_it_was_given():
+    picture = torch.zeros(3, 60, 90, dtype=torch.uint8)
+    track = torch.tensor([[20.0, 30.0], [70.0, 30.0]])
+    drawn = draw_overlay(picture, [track, track + 10], [], ["#ff0000", None])
+    red, green, blue = drawn[:, 30, 40].tolist()
+    assert red > 200 > 50 > max(green, blue)
+    assert torch.equal(drawn[:, 40, 55], draw_overlay(picture, [track, track + 10], [])[:, 40, 55])
+
+
 def test_the_wheel_shows_direction_as_hue_and_length_as_saturation() -> None:
     assert flow_wheel(towards(0.0, 0.0)).flatten().tolist() == [255, 255, 255]
     right, down, left = (

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mofa.apps.studio.jobs import sentence
 from mofa.apps.studio.routes import Studio, router
-from mofa.errors import MofaError
+from mofa.errors import MofaError, ResourceError
 
 STATIC = Path(__file__).parent / "static"
 SWEEP_SECONDS = 600
@@ -44,6 +44,13 @@ def default_home() -> Path:
     return Path(tempfile.gettempdir()) / f"mofa-studio-{os.getuid() if hasattr(os, 'getuid') else 'local'}"
 
 
+def check_own(home: Path) -> None:
+    """Makes the folder, for nobody else to look into. Raises ResourceError where somebody else made it."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and home.stat().st_uid != os.getuid():
+        raise ResourceError(f"{home} belongs to somebody else: choose another folder with --home.")
+
+
 def build_app(home: Path, login: Login | None = None) -> FastAPI:
     """The whole server as an ASGI app; visitors' folders lie below `home`."""
     # Read when Gradio is imported: no analytics, no question whether there is a newer version.
@@ -51,6 +58,7 @@ def build_app(home: Path, login: Login | None = None) -> FastAPI:
     os.environ["GRADIO_TEMP_DIR"] = str(home / "api")
     from mofa.apps.studio.page import mount_page
 
+    check_own(home)
     studio = Studio(home)
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio

@@ -50,6 +50,7 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
         # Fonts of the system: Gradio's own themes would fetch theirs.
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=STATIC / "studio.css",
+        favicon_path=str(STATIC / "favicon.png"),
         head=HEAD + "\n".join(preloads),
     )
     # Gradio checks the paths that callers send only in a page that was launched, and a mounted one never is:

@@ -44,7 +44,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("gradio", reason="the studio needs gradio: pip install 'mofa[studio]'")
     port, home = free_port(), tmp_path_factory.mktemp("studio")
     command = [sys.executable, "-m", "mofa.apps.cli", "studio", "--no-open", "--port", str(port)]
-    server = subprocess.Popen([*command, "--home", str(home)], env=os.environ | {"OMP_NUM_THREADS": "2"})
+    # No weights, wherever the machine may have some.
+    empty = {"MOFA_HOME": str(home / "weights"), "HF_HOME": str(home / "hub"), "HF_HUB_OFFLINE": "1"}
+    server = subprocess.Popen([*command, "--home", str(home / "visits")], env=os.environ | empty)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: answers(url), STARTS_WITHIN)

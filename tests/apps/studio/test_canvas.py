@@ -248,3 +248,48 @@ def test_the_page_speaks_chinese(canvas: Any, hand: Any) -> None:
     assert json.dumps(hand.document(canvas)) == json.dumps(before)
     canvas.keyboard.press("Control+z")
     assert hand.document(canvas)["controls"] == []
+
+
+def test_photos_come_by_drop_and_by_paste(visit: Callable[..., Any], hand: Any, photo: Any) -> None:
+    page = visit()
+    content = list(photo.read_bytes())
+    for event in ("drop", "paste"):
+        page.evaluate(
+            """([content, event]) => {
+              const files = new DataTransfer();
+              files.items.add(new File([new Uint8Array(content)], 'image.png', { type: 'image/jpeg' }));
+              const target = event === 'drop' ? document.getElementById('studio') : document;
+              target.dispatchEvent(event === 'drop'
+                ? new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true })
+                : new ClipboardEvent('paste', { clipboardData: files, bubbles: true }));
+            }""",
+            [content, event],
+        )
+        page.wait_for_function("mofaStudio.store.document.picture?.width === 451")
+        page.keyboard.press("Control+z")
+        assert hand.document(page)["picture"] is None
+
+
+def test_a_finger_draws_and_two_fingers_zoom(visit: Callable[..., Any], hand: Any) -> None:
+    page = visit("/?scene=1-liftoff", 390, 844, has_touch=True)
+    page.wait_for_selector(".photo:not([hidden])")
+    page.click("[data-tool=anchor]")
+    page.touchscreen.tap(*hand.place(page, 15, 50))
+    assert len(hand.document(page)["controls"][-1]["points"]) == 1
+    before = page.locator(".photo").bounding_box()["width"]
+    page.evaluate(
+        """() => {
+          const canvas = document.getElementById('canvas');
+          const { left, top } = canvas.getBoundingClientRect();
+          canvas.setPointerCapture = () => {};
+          const finger = (type, pointerId, x) => canvas.dispatchEvent(new PointerEvent(
+            type, { pointerId, pointerType: 'touch', clientX: left + x, clientY: top + 100, bubbles: true }));
+          finger('pointerdown', 1, 150);
+          finger('pointerdown', 2, 200);
+          finger('pointermove', 2, 250);
+          finger('pointerup', 2, 250);
+          finger('pointerup', 1, 150);
+        }"""
+    )
+    page.wait_for_function("width => document.querySelector('.photo').offsetWidth > 1.9 * width", arg=before)
+    assert len(hand.document(page)["controls"]) == 2

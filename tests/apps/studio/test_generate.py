@@ -142,3 +142,22 @@ def test_two_visitors_do_not_see_each_other(visit: Callable[..., Any], hand: Any
     address = ann.locator(".results video").get_attribute("src")
     assert ann.request.get(f"{ann.url.partition('?')[0]}{address}").ok
     assert bob.request.get(f"{bob.url.partition('?')[0]}{address}").status == 404
+
+
+def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    assert canvas.locator(".diffusion").is_hidden()
+    canvas.click("[data-value=diffusion]")
+    canvas.wait_for_selector(".weights:not([hidden])")
+    assert "GB" in canvas.locator(".weights").text_content()
+    steps = canvas.locator(".diffusion label", has_text="Steps")
+    assert "Denoising steps" in steps.get_attribute("title")
+    canvas.click("[data-value=draft]")
+    assert steps.locator("input").input_value() == "10"
+    canvas.click(".weights .secondary")
+    canvas.wait_for_function(
+        "document.querySelector('.weights .note').textContent.length > 20", timeout=30_000
+    )
+    canvas.click("#generate")
+    canvas.wait_for_selector(".generate .message:not(:empty)", timeout=30_000)
+    assert "mofa models download" in canvas.locator(".generate .message").text_content()

@@ -22,7 +22,7 @@ export function makeFiles(store, accept, busy) {
     const kind = kindOf(file);
     if (!kind) throw new Error(t("file.unknown", { name: file.name }));
     if (kind !== "photo" && kind !== "scene" && !store.document.picture) throw new Error(t("file.photo_first"));
-    if (kind === "speech") return drive("speech", file, nameFor(file));
+    if (kind === "speech" || (kind === "video" && store.view.tool === "face")) return drive(kind, file, nameFor(file));
     const landed = await upload(kind, file, nameFor(file));
     return { photo: showPhoto, scene: showScene, video: addReference, tracks: addTracks }[kind](landed);
   }

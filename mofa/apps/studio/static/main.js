@@ -36,6 +36,7 @@ export async function mount(page) {
   const wanted = new URLSearchParams(location.search).get("scene");
   if (wanted) await files.named(wanted);
   root.dataset.ready = "true";
+  // For the browser's console, and for tests.
   window.mofaStudio = { store };
 }
 

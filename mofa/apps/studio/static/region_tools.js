@@ -86,7 +86,7 @@ export const pickTool = {
   cursor: "crosshair",
   down(stage, point) {
     const { viewport, store } = stage;
-    if (viewport.contains(point)) setRegion(store, { select: viewport.inside(point).map(Math.round) });
-    return null;
+    if (!viewport.contains(point)) return null;
+    return { up: () => setRegion(store, { select: viewport.inside(point).map(Math.round) }) };
   },
 };

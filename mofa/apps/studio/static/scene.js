@@ -99,7 +99,7 @@ export async function toScene(document) {
 
 async function toControl(control) {
   if (control.kind === "landmarks") return toDrivenFace(control);
-  const scene = { strength: control.strength, start: control.start, ease: control.ease, there_and_back: control.thereAndBack };
+  const scene = { strength: control.strength, colour: control.colour, start: control.start, ease: control.ease, there_and_back: control.thereAndBack };
   if (control.end !== null) scene.end = control.end;
   if (control.region) scene.region = await toRegion(control.region);
   switch (control.kind) {
@@ -115,8 +115,8 @@ async function toControl(control) {
 }
 
 async function toDrivenFace(control) {
-  const { kind, source, file, driver, face, strength, mouth, eyes, brows, pose, absolute, maxSeconds } = control;
-  const scene = { kind, [source]: file, driver, face, strength, mouth, eyes, brows, pose, absolute, max_seconds: maxSeconds };
+  const { kind, source, file, colour, driver, face, strength, mouth, eyes, brows, pose, absolute, maxSeconds } = control;
+  const scene = { kind, [source]: file, colour, driver, face, strength, mouth, eyes, brows, pose, absolute, max_seconds: maxSeconds };
   if (control.points) scene.landmarks = await pointsFile(control.points);
   if (control.region) scene.region = await toRegion(control.region);
   return scene;
@@ -156,7 +156,7 @@ export function fromScene(scene, picture, points = {}) {
     }
     const timed = {
       strength: control.strength, region: fromRegion(control.region, picture), start: control.start,
-      end: control.end ?? null, ease: control.ease, thereAndBack: control.there_and_back,
+      end: control.end ?? null, ease: control.ease, thereAndBack: control.there_and_back, ...colourOf(control),
     };
     document.controls = [...document.controls, newControl(document, { ...content(control, picture), ...timed })];
   }
@@ -169,11 +169,14 @@ function drivenFace(control, picture, points) {
   const source = ["speech", "video", "file"].find((name) => control[name]);
   const { driver, strength, mouth, eyes, brows, pose, absolute } = control;
   return {
-    source, file: control[source], driver, strength, mouth, eyes, brows, pose, absolute, points: byHand,
+    ...colourOf(control), source, file: control[source], driver, strength, mouth, eyes, brows, pose, absolute, points: byHand,
     face: Array.isArray(control.face) ? inPixels(control.face, picture) : control.face,
     region: fromRegion(control.region, picture), maxSeconds: control.max_seconds,
   };
 }
+
+/** A scene need not say its colours: then the next free one is taken. */
+const colourOf = ({ colour }) => (colour ? { colour } : {});
 
 function content(control, picture) {
   switch (control.kind) {

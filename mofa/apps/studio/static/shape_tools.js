@@ -137,8 +137,9 @@ export const anchorTool = {
   down(stage, point, event) {
     const handle = grabbed(stage, point, event);
     if (handle) return handle;
-    if (stage.viewport.contains(point)) addTrack(stage.store, [stage.viewport.inside(point)]);
-    return null;
+    if (!stage.viewport.contains(point)) return null;
+    // Not before the finger is lifted: with a second one it was the beginning of a zoom.
+    return { up: () => addTrack(stage.store, [stage.viewport.inside(point)]) };
   },
 };
 
