@@ -3,15 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AnimationRequest", "AnimationResult", "animate"]
+__all__ = ["AnimationRequest", "AnimationResult", "MofaPipeline", "animate"]
 
 if TYPE_CHECKING:
     from mofa.pipeline.animate import AnimationResult, animate
+    from mofa.pipeline.mofa_pipeline import MofaPipeline
     from mofa.pipeline.request import AnimationRequest
 
 _HOMES = {
     "AnimationRequest": "mofa.pipeline.request",
     "AnimationResult": "mofa.pipeline.animate",
+    "MofaPipeline": "mofa.pipeline.mofa_pipeline",
     "animate": "mofa.pipeline.animate",
 }
 

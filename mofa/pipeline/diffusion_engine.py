@@ -3,6 +3,8 @@
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mofa.devices import is_out_of_memory
+from mofa.errors import ResourceError
 from mofa.media.dis import dis_flow
 from mofa.models import edge_aware
 from mofa.models.sparse_to_dense import SparseToDense
@@ -11,6 +13,7 @@ from mofa.pipeline.engine import Engine
 from mofa.pipeline.placement import Placement
 from mofa.pipeline.plan import Densifier, FaceSpreader, face_hints, mesh_flow
 from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
 
@@ -21,12 +24,39 @@ def diffusion_engine(model: DiffusionModel, placement: Placement, callback: Step
     def render(
         source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress
     ) -> UInt8[Tensor, "T 3 H W"]:
-        return render_diffusion(
-            source, plan, model, request.diffusion, placement, request.seed, progress, callback
-        )
+        settings = request.diffusion
+        try:
+            return render_diffusion(
+                source, plan, model, settings, placement, request.seed, progress, callback
+            )
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = source.pixels.shape[1:]
+            raise ResourceError(what_would_fit(settings, width, height)) from error
 
     densify = _densifier(model, placement)
     return Engine(densify, dis_flow, render, spread_face=_face_spreader(model, densify))
+
+
+def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:
+    """What to ask for instead of a clip that does not fit into memory, the least loss first."""
+    advice = []
+    if settings.offload == "none":
+        advice.append("--offload model (networks wait in main memory: 512x512 fits 12 GB)")
+    elif settings.offload == "model":
+        advice.append("--offload block (slow, but a fraction of the memory for weights)")
+    if settings.halves_at_once == 2:
+        advice.append("--halves-at-once 1")
+    if settings.decode_chunk > 2:
+        advice.append("--decode-chunk 2")
+    smaller = "x".join(str(max(64, round(side / 2**0.5 / 64) * 64)) for side in (width, height))
+    advice.append(f"--size {smaller} (half the memory)")
+    if settings.window > 14:
+        advice.append("--window 14 --stride 7")
+    return (
+        f"out of memory for {width}x{height} in windows of {settings.window} frames: try {', '.join(advice)}."
+    )
 
 
 def _face_spreader(model: DiffusionModel, densify: Densifier) -> FaceSpreader:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mofa.errors import Cancelled, InputError, WeightsError
+from mofa.errors import Cancelled, InputError, ResourceError, WeightsError
 from mofa.evaluation.stages import toy_networks
 from mofa.pipeline.diffusion import (
     DiffusionModel,
@@ -161,3 +161,13 @@ def test_absent_weights_are_one_clear_sentence(monkeypatch, tmp_path):
         MofaPipeline.from_pretrained("svd-xt", settings=SETTINGS)
     with pytest.raises(WeightsError, match="no saved pipeline"):
         MofaPipeline.from_pretrained(Path(tmp_path), settings=SETTINGS)
+
+
+def test_out_of_memory_says_what_would_fit(model, picture, monkeypatch):
+    monkeypatch.setattr(
+        "mofa.pipeline.diffusion_engine.render_diffusion",
+        lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no more")),
+    )
+    pipe = MofaPipeline(model, SETTINGS)
+    with pytest.raises(ResourceError, match=r"--offload model.*--halves-at-once 1.*--size 64x64"):
+        pipe(picture, CONTROLS, num_frames=FRAMES)
