@@ -8,12 +8,14 @@ from torch import Tensor
 
 from mofa.control.reference import FlowEstimator
 from mofa.devices import pick_device, pick_dtype
+from mofa.errors import ResourceError
 from mofa.media.dis import dis_flow
 from mofa.models.edge_aware import densify
+from mofa.pipeline.needs import adapters_for, is_diffusion_ready
 from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
 from mofa.pipeline.request import AnimationRequest, ReferenceControl, RendererName
 from mofa.pipeline.warp import WarpSettings, render_warp
-from mofa.types import AdapterName, MotionPlan, Progress, SourceImage
+from mofa.types import MotionPlan, Progress, SourceImage
 
 
 @runtime_checkable
@@ -40,9 +42,15 @@ def build_engine(request: AnimationRequest) -> Engine:
     if request.renderer == "warp":
         return Engine(densify=densify, estimate_flow=flow_estimator(request), render=_warp)
     # diffusers and transformers take seconds to import, and the warp renderer needs neither.
-    from mofa.pipeline.diffusion_engine import diffusion_engine
-    from mofa.pipeline.load import load_diffusion_model, prepare
-    from mofa.pipeline.placement import Placement
+    try:
+        from mofa.pipeline.diffusion_engine import diffusion_engine
+        from mofa.pipeline.load import load_diffusion_model, prepare
+        from mofa.pipeline.placement import Placement
+    except ImportError as error:
+        raise ResourceError(
+            f"the diffusion renderer needs packages that are not installed ({error.name}): "
+            '`pip install "mofa[diffusion]"`, or use `--renderer warp`.'
+        ) from error
 
     settings = request.diffusion
     placement = Placement(pick_device(settings.device), settings.offload)
@@ -54,13 +62,9 @@ def build_engine(request: AnimationRequest) -> Engine:
 
 def default_renderer(request: AnimationRequest) -> RendererName:
     """diffusion where its weights are and something faster than a CPU is, else warp."""
-    settings = request.diffusion
-    if pick_device(settings.device).type == "cpu":
+    if pick_device(request.diffusion.device).type == "cpu" or not is_diffusion_ready(request):
         return "warp"
-    from mofa.pipeline.load import is_present
-
-    present = is_present(settings.model, adapters_for(request), settings.densifier)
-    return "diffusion" if present else "warp"
+    return "diffusion"
 
 
 def flow_estimator(request: AnimationRequest) -> FlowEstimator:
@@ -70,13 +74,6 @@ def flow_estimator(request: AnimationRequest) -> FlowEstimator:
     from mofa.pipeline.load import load_unimatch
 
     return load_unimatch(pick_device(request.diffusion.device))
-
-
-def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:
-    """The adapters that a request's motion needs: landmark for faces, trajectory for everything else."""
-    faces = len(request.driven_faces)
-    names: list[AdapterName] = ["trajectory"] if faces < len(request.controls) else []
-    return (*names, "landmark") if faces else tuple(names)
 
 
 def _warp(

@@ -26,13 +26,14 @@ from mofa.models.from_config import (
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
+from mofa.pipeline.needs import slots_for
 from mofa.pipeline.placement import Placement, blocks_of
 from mofa.pipeline.settings import Densifier, DiffusionSettings
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly
-from mofa.weights.registry import SLOTS, find_slot
-from mofa.weights.store import locate, require
+from mofa.weights.registry import SLOTS
+from mofa.weights.store import require
 
 SlotFiles = Mapping[str, Mapping[str, Path]]
 """Slot -> the file's name in the registry -> where it is."""
@@ -50,16 +51,6 @@ def load_diffusion_model(
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
     return model_from_files(require(slots_for(backbone, adapters, densifier)), placement, dtype)
-
-
-def is_present(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> bool:
-    """Whether the weights that `load_diffusion_model` would need are on this machine."""
-    return all(locate(find_slot(name)).present for name in slots_for(backbone, adapters, densifier))
-
-
-def slots_for(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> list[str]:
-    """Names, in the registry, of what the diffusion renderer needs."""
-    return [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
 
 
 def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype) -> DiffusionModel:

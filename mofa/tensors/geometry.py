@@ -49,16 +49,21 @@ def fit_crop(
 
 def to_working(points: Float[Tensor, "*n 2"], crop: CropBox) -> Float[Tensor, "*n 2"]:
     """Points (x, y) of the original picture, seen in the working picture."""
-    scale = points.new_tensor([crop.scale_x, crop.scale_y])
-    origin = points.new_tensor([crop.left, crop.top])
-    return (points + 0.5 - origin) * scale - 0.5
+    scale, shift = _to_working(points, crop)
+    return points * scale + shift
 
 
 def to_original(points: Float[Tensor, "*n 2"], crop: CropBox) -> Float[Tensor, "*n 2"]:
     """The inverse of `to_working`."""
-    scale = points.new_tensor([crop.scale_x, crop.scale_y])
-    origin = points.new_tensor([crop.left, crop.top])
-    return (points + 0.5) / scale + origin - 0.5
+    scale, shift = _to_working(points, crop)
+    return (points - shift) / scale
+
+
+def _to_working(like: Tensor, crop: CropBox) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+    # Pixel centres lie on halves. One scale and one shift: a crop that changes nothing is exact.
+    scales = crop.scale_x, crop.scale_y
+    shifts = [(0.5 - start) * scale - 0.5 for start, scale in zip((crop.left, crop.top), scales, strict=True)]
+    return like.new_tensor(scales), like.new_tensor(shifts)
 
 
 def resize_flow(

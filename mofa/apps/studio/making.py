@@ -22,8 +22,9 @@ from mofa.media.image import load_source, picture_size, read_picture, save_jpeg,
 from mofa.media.select import grow_region
 from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import AnimationResult, animate
-from mofa.pipeline.engine import Engine, adapters_for, build_engine
+from mofa.pipeline.engine import Engine, build_engine
 from mofa.pipeline.faces import driven_faces, length_of, read_drives
+from mofa.pipeline.needs import adapters_for
 from mofa.pipeline.original import Original
 from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from mofa.apps.cli import field_docstrings
 from mofa.apps.studio.texts import FIELD_HELP_ZH
-from mofa.pipeline.engine import adapters_for
+from mofa.pipeline.needs import diffusion_slots
 from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.settings import PRESETS, DiffusionSettings
 from mofa.weights.registry import Slot, find_slot, in_words
@@ -50,9 +50,7 @@ def needed_weights(request: AnimationRequest) -> tuple[Slot, ...]:
     """The weights that a request's renderer reads."""
     if request.renderer != "diffusion":
         return ()
-    settings = request.diffusion
-    names = [settings.model, *adapters_for(request), *(["cmp"] if settings.densifier == "cmp" else [])]
-    return tuple(find_slot(name) for name in names)
+    return tuple(find_slot(name) for name in diffusion_slots(request))
 
 
 def missing_weights(request: AnimationRequest) -> list[dict[str, Any]]:

@@ -1,0 +1,31 @@
+"""Which weights a request needs; looks at files, imports no networks."""
+
+from collections.abc import Sequence
+
+from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.settings import Densifier
+from mofa.types import AdapterName
+from mofa.weights.registry import find_slot
+from mofa.weights.store import locate
+
+
+def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:
+    """The adapters that a request's motion needs: landmark for faces, trajectory for everything else."""
+    faces = len(request.driven_faces)
+    names: list[AdapterName] = ["trajectory"] if faces < len(request.controls) else []
+    return (*names, "landmark") if faces else tuple(names)
+
+
+def slots_for(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> list[str]:
+    """Names, in the registry, of what a diffusion model of these parts needs."""
+    return [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
+
+
+def diffusion_slots(request: AnimationRequest) -> list[str]:
+    """Names, in the registry, of what the diffusion renderer needs for a request."""
+    return slots_for(request.diffusion.model, adapters_for(request), request.diffusion.densifier)
+
+
+def is_diffusion_ready(request: AnimationRequest) -> bool:
+    """Whether all weights that the diffusion renderer needs for a request are on this machine."""
+    return all(locate(find_slot(name)).present for name in diffusion_slots(request))
