@@ -1,6 +1,8 @@
 """The studio's server without a browser: who is let in, what can be read, what the API gives."""
 
 import base64
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,18 +106,40 @@ def test_a_login_is_asked_of_everybody(tmp_path: Path) -> None:
     assert client.get("/studio/start", auth=("ann", "sesam")).status_code == 200
 
 
-def test_the_api_animates_and_previews(address: str, photo: Path) -> None:
-    client = gradio_client.Client(address, verbose=False)
-    files = [gradio_client.handle_file(photo)]
-    clip, flow, overlay, scene = client.predict(scene=SCENE, files=files, api_name="/animate")
-    assert b"ftyp" in Path(clip).read_bytes()[:16]
-    assert Path(flow).read_bytes().startswith(b"\x89PNG")
-    assert Path(overlay).read_bytes().startswith(b"\x89PNG")
-    assert "controls" in Path(scene).read_text(encoding="utf-8")
-    small, _ = client.predict(scene=SCENE, files=files, api_name="/preview")
-    assert b"ftyp" in Path(small).read_bytes()[:16]
+def test_the_example_of_the_api_runs(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[3]
+    [example] = re.findall(
+        r"```python\n(.*?)```", (root / "docs" / "studio.md").read_text("utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(root)
+    made: dict[str, Any] = {}
+    example = example.replace("http://127.0.0.1:7860", address).replace('"frames": 25', '"frames": 4')
+    exec(example, made)
+    assert b"ftyp" in Path(made["clip"]).read_bytes()[:16]
+    assert b"ftyp" in Path(made["small_clip"]).read_bytes()[:16]
+    for picture in ("flow", "overlay"):
+        assert Path(made[picture]).read_bytes().startswith(b"\x89PNG")
+    assert "controls" in Path(made["resolved"]).read_text(encoding="utf-8")
     with pytest.raises(Exception, match="did you mean"):
-        client.predict(scene=SCENE | {"frame": 3}, files=files, api_name="/preview")
+        made["client"].predict(scene=SCENE | {"frame": 3}, files=made["files"], api_name="/preview")
+
+
+def test_the_api_tells_how_faces_move(address: str, tmp_path: Path, photo: Path) -> None:
+    client = gradio_client.Client(address, verbose=False)
+    rest = [[100 + 10 * (k % 9), 100 + 10 * (k // 9)] for k in range(68)]
+    nod = [[[x, y + step] for x, y in rest] for step in (0, 4, 8, 4)]
+    (tmp_path / "nod.json").write_text(json.dumps({"fps": 10, "points": nod}), encoding="utf-8")
+    (tmp_path / "face.json").write_text(json.dumps(rest), encoding="utf-8")
+    control = {"kind": "landmarks", "file": "nod.json", "landmarks": "face.json"}
+    files = [gradio_client.handle_file(path) for path in (photo, *tmp_path.glob("*.json"))]
+    scene = {"picture": "cat.jpg", "controls": [control]}
+    moves = client.predict(scene=scene, files=files, api_name="/landmarks")
+    assert (moves["frames"], moves["fps"]) == (4, 10)
+    [face] = moves["faces"]
+    assert face[0] == rest
+    assert face[2][8][1] - rest[8][1] == pytest.approx(8, abs=1)
 
 
 def test_the_api_reads_no_file_that_was_not_sent(address: str, photo: Path) -> None:

@@ -93,9 +93,13 @@ function build(root, store, begin) {
   files.listen(root, life.signal);
   listenToKeys(store, stage, life.signal);
   keepInAddress(store);
-  const empty = () => root.classList.toggle("empty", !store.document.picture);
-  store.subscribe(empty);
-  empty();
+  const suit = () => {
+    const { picture } = store.document;
+    root.classList.toggle("empty", !picture);
+    root.style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
+  };
+  store.subscribe(suit);
+  suit();
   return files;
 }
 
