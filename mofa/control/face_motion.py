@@ -49,6 +49,7 @@ HEAD_FADE = 1.0
 """Over how many face sizes the head's motion fades out, at the least."""
 GENTLEST_SLOPE = 0.35
 """How much neighbouring pixels may be pulled apart per pixel where the head's motion fades out."""
+BORDER_STRETCH = 1.0
 COARSE_FACE = 160.0
 """Pixels: how large a face is on the grid that expressions are spread on."""
 RELAXATIONS = 12
@@ -170,8 +171,19 @@ def relaxed(values: Float[Tensor, "C H W"], fixed: Bool[Tensor, "H W"]) -> Float
 def head_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
     """`face_flow` of the head alone, without its expression."""
     head = head_maps(points)
-    pixels = head_share(points, head, height, width) * affine_flow(head, height, width)
+    pixels = from_inside(head_share(points, head, height, width) * affine_flow(head, height, width))
     return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))
+
+
+def from_inside(flow: Float[Tensor, "S 2 H W"]) -> Float[Tensor, "S 2 H W"]:
+    """The flow held at the picture's border where it would draw in what lies beyond; inside it stretches.
+
+    A pixel goes at most `BORDER_STRETCH` times as far away from a border as it lies from it.
+    """
+    height, width = flow.shape[-2:]
+    grid = pixel_grid(height, width, flow)
+    last = grid.new_tensor([width - 1, height - 1])[:, None, None]
+    return flow.minimum(BORDER_STRETCH * grid).maximum(-BORDER_STRETCH * (last - grid))
 
 
 def face_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
@@ -190,5 +202,5 @@ def face_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowF
         bent[:, :, rows, columns] += spread_from_lines(
             face, change, rows.stop - rows.start, columns.stop - columns.start
         )
-        pixels[steps] = share * (apply_affine(head[steps], bent) - grid)
+        pixels[steps] = from_inside(share * (apply_affine(head[steps], bent) - grid))
     return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))

@@ -20,7 +20,7 @@ from mofa.control.face_motion import (
     expression_window,
     spread_from_lines,
 )
-from mofa.tensors.face_points import OUTER_LIPS
+from mofa.tensors.face_points import NOSE_BASE, OUTER_LIPS
 from mofa.tensors.geometry import pixel_grid
 
 STILL = 0.05
@@ -32,7 +32,12 @@ PARTING = 0.05
 MEETING = 0.05, 0.3
 """Lids stand so far apart, as a share of the photo's, when only lashes are seen, and when eyes are open."""
 LASHES = 0.6
-"""How dark closed lashes are against the photo's lid edge."""
+"""How dark the line is that is left where lids or lips meet, against the photo's edge of the lid or lip."""
+WIDENED = 1.0, 1.2
+"""Times as open as in the photo that an eye begins to be stretched, and is."""
+NARROW = 0.015, 0.09
+"""Mouth widths: how far lips stand apart when they meet, and when light falls in freely."""
+DIMMED = 0.55
 TEETH = 0.16
 """Height of the upper teeth that show, in mouth widths."""
 LEFT_LIDS, RIGHT_LIDS, LIPS = zip(UPPER_EDGES, LOWER_EDGES, strict=True)
@@ -71,8 +76,26 @@ def _expressed(
     grid = pixel_grid(height, width, photo)
     skin = read(photo, torch.where(back.abs().amax(0) > 0.01, grid + back, grid)).clamp(0, 1)
     for lids in (LEFT_LIDS, RIGHT_LIDS):
-        skin = with_eye(skin, photo, face, expression, lids)
-    return with_mouth(skin, photo, face, expression)
+        corners = [lids[0][0], lids[0][-1]]
+        moved, shift = moved_with(photo, face, expression, corners, read)
+        skin = with_eye(skin, moved, face + shift, expression, lids)
+    moved, shift = moved_with(photo, face, expression, list(NOSE_BASE), read)
+    return with_mouth(skin, moved, face + shift, expression)
+
+
+def moved_with(
+    photo: Float[Tensor, "3 H W"],
+    face: Float[Tensor, "68 2"],
+    expression: Float[Tensor, "68 2"],
+    points: list[int],
+    read: Read,
+) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "2"]]:
+    """The photo shifted as some points of the face are, and how far: what lies behind the skin goes along."""
+    shift = (expression[points] - face[points]).mean(0)
+    if shift.norm() < STILL:
+        return photo, torch.zeros_like(shift)
+    grid = pixel_grid(photo.shape[1], photo.shape[2], photo)
+    return read(photo, grid - shift[:, None, None]).clamp(0, 1), shift
 
 
 def with_eye(
@@ -82,11 +105,15 @@ def with_eye(
     expression: Float[Tensor, "68 2"],
     lids: Edges,
 ) -> Float[Tensor, "3 H W"]:
-    """The eyeball at rest where the lids let it be seen, and lashes where they meet."""
+    """The eyeball at rest where the lids let it be seen, and lashes where they meet.
+
+    Of an eye wider open than in the photo nobody knows more than the photo shows: it is stretched.
+    """
     grid = pixel_grid(skin.shape[1], skin.shape[2], skin)
+    opened = height_of(expression, lids) / height_of(face, lids).clamp(min=1e-3)
     seen = coverage(grid, expression, lids).minimum(coverage(grid, face, lids))
-    skin = torch.lerp(skin, photo, seen)
-    shut = 1 - smoothstep(height_of(expression, lids) / height_of(face, lids).clamp(min=1e-3), *MEETING)
+    skin = torch.lerp(skin, photo, seen * (1 - smoothstep(opened, *WIDENED)))
+    shut = 1 - smoothstep(opened, *MEETING)
     lashes = LASHES * colour_at(photo, face[list(lids[0])])
     thickness = 0.03 * float((face[lids[0][0]] - face[lids[0][-1]]).norm())
     return torch.lerp(skin, lashes[:, None, None], shut * seam(grid, expression, lids, thickness + 1))
@@ -103,10 +130,19 @@ def with_mouth(
     mouth_width = (face[54] - face[48]).norm()
     shown = smoothstep(height_of(face, LIPS) / mouth_width, SHUT, AJAR)
     parted = smoothstep((height_of(expression, LIPS) - height_of(face, LIPS)) / mouth_width, 0.0, PARTING)
-    open_now, open_before = coverage(grid, expression, LIPS), shown * coverage(grid, face, LIPS)
+    # What little comes to light above the photo's opening is lip, not darkness.
+    raised = face.clone()
+    raised[list(LIPS[0][1:-1])] -= 0.08 * mouth_width * down_axis(face)
+    open_now, open_before = coverage(grid, expression, LIPS), shown * coverage(grid, raised, LIPS)
     own = (open_before / open_now.clamp(min=1e-3)).clamp(0, 1)
-    inside = torch.lerp(painted_mouth(photo, face, expression), photo, own)
-    return torch.lerp(skin, inside, open_now * torch.maximum(shown, parted))
+    # Little light falls in between lips that nearly touch; where they meet, a line is left.
+    narrow = 1 - smoothstep(height_of(expression, LIPS) / mouth_width, *NARROW)
+    narrow = narrow * (height_of(expression, LIPS) < height_of(face, LIPS))
+    inside = torch.lerp(painted_mouth(photo, face, expression), (1 - DIMMED * narrow) * photo, own)
+    skin = torch.lerp(skin, inside, open_now * torch.maximum(shown, parted))
+    line = LASHES * colour_at(photo, face[list(OUTER_LIPS)])[:, None, None]
+    met = shown * narrow**2 * seam(grid, expression, LIPS, 1 + 0.03 * float(mouth_width))
+    return torch.lerp(skin, line, met)
 
 
 def painted_mouth(
