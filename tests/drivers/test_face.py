@@ -1,9 +1,11 @@
 """Faces are found, chosen and followed; where there is none, one sentence says what was tried."""
 
 import builtins
+from pathlib import Path
 
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from mofa.drivers import face as face_module
 from mofa.drivers.face import (
@@ -17,9 +19,13 @@ from mofa.drivers.face import (
     windows_of,
 )
 from mofa.errors import InputError, ResourceError, WeightsError
-from mofa.tensors.face_points import NUM_MESH_POINTS, points_of_mesh
+from mofa.media.sketch import draw_sketch
+from mofa.media.video import read_video
+from mofa.tensors.face_points import NUM_MESH_POINTS, face_size, points_of_mesh
 
 pytest.importorskip("mediapipe")
+
+MEDIA = Path(__file__).parents[3] / "shared" / "media"
 
 
 def opening_of(points: torch.Tensor) -> torch.Tensor:
@@ -133,3 +139,36 @@ def test_a_changed_model_file_is_refused(monkeypatch, tmp_path):
         monkeypatch.setattr(face_module, "MODEL", path)
         with pytest.raises(WeightsError, match="install mofa again"), open_face_finder():
             pass
+
+
+@pytest.mark.skipif(not MEDIA.exists(), reason="the reference clips are not here")
+def test_a_talking_head_has_the_landmarks_that_are_drawn_of_it():
+    """Of every feature, the drawn pixels and ours lie within 3 % of the face's size of each other."""
+    video = read_video(MEDIA / "talking_head_121f.gif", 41)
+    drawn = read_video(MEDIA / "talking_head_sketch_121f.gif", 41).frames[::10]
+    points = follow_face(video.frames, video.fps).landmarks.points[::10]
+    ours = draw_sketch(points, *drawn.shape[-2:]) * 255
+    size = float(face_size(points).mean())
+    misses = [
+        miss
+        for mine, theirs in zip(ours, drawn.float(), strict=True)
+        for colours in (GREENS, EYES_AND_BROWS, NOSES)
+        for miss in apart(painted(mine, colours), painted(theirs, colours))
+    ]
+    assert sum(misses) / len(misses) < 0.03 * size
+
+
+GREENS = ((10, 200, 10),)
+EYES_AND_BROWS = ((180, 200, 10), (180, 220, 10), (10, 200, 180), (10, 220, 180))
+NOSES = ((10, 200, 250), (250, 200, 10))
+
+
+def painted(picture: torch.Tensor, colours: tuple[tuple[int, int, int], ...]) -> torch.Tensor:
+    distance = (picture[None] - torch.tensor(colours)[:, :, None, None]).norm(dim=1)
+    return distance.amin(0) < 60
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> list[float]:
+    """How far each pixel of one drawing lies from the nearest of the other, on the mean, both ways."""
+    to_other, to_one = (torch.from_numpy(distance_transform_edt(~mask.numpy())) for mask in (other, one))
+    return [float(to_other[one].mean()), float(to_one[other].mean())]

@@ -1,6 +1,7 @@
 """A face is driven: by a video of itself it does what it did, and the clip is as long as the sound."""
 
 import json
+import wave
 
 import numpy as np
 import pytest
@@ -9,11 +10,16 @@ from PIL import Image
 
 from mofa.control.landmark_files import landmark_bytes
 from mofa.control.retarget import at_rate
-from mofa.errors import InputError
-from mofa.media.video import write_clip
+from mofa.errors import InputError, WeightsError
+from mofa.evaluation.stages import toy_networks
+from mofa.media.audio import read_audio
+from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import animate, plan
+from mofa.pipeline.diffusion_engine import diffusion_engine
+from mofa.pipeline.engine import adapters_for
 from mofa.pipeline.faces import fade_out, length_of, read_drives
 from mofa.pipeline.outputs import output_files, write_outputs
+from mofa.pipeline.placement import Placement
 from mofa.pipeline.request import AnimationRequest
 from mofa.types import Clip, LandmarkClip
 
@@ -164,3 +170,70 @@ def test_landmarks_are_drawn_beside_the_clip(folder, face_points):
     assert files["landmarks"].exists()
     with pytest.raises(InputError, match="no face"):
         output_files(request(folder, {"kind": "camera", "move": "still"}, outputs=outputs))
+
+
+def voice_file(folder, seconds: float = 0.6):
+    """A hum that comes and goes, as sound in a WAV file."""
+    time = np.arange(int(16000 * seconds)) / 16000
+    hum = np.sin(2 * np.pi * 130 * time) * np.sin(np.pi * time / seconds) * 0.5
+    with wave.open(str(folder / "voice.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((hum * 32767).astype("<i2").tobytes())
+    return {"kind": "landmarks", "speech": str(folder / "voice.wav")}
+
+
+def test_speech_is_as_long_as_its_clip_and_heard_in_it(folder):
+    outputs = {"clip": str(folder / "clip.mp4"), "extras": []}
+    result = animate(request(folder, voice_file(folder), outputs=outputs))
+    assert result.settings.frames == 15
+    assert result.settings.fps == 25
+    assert result.clip is not None
+    assert not torch.equal(result.clip.frames[7], result.clip.frames[0])
+    write_outputs(result)
+    heard = read_audio(folder / "clip.mp4")
+    seen = read_video(folder / "clip.mp4")
+    length = heard.samples.shape[1] / heard.rate
+    assert abs(length - len(seen.frames) / seen.fps) < 1 / 25 + 2 * 1024 / 16000  # AAC comes in blocks
+
+
+def test_speech_cut_short_is_cut_with_the_clip(folder):
+    result = plan(request(folder, voice_file(folder), frames=5))
+    assert result.sound is not None
+    assert result.sound.samples.shape[1] == round(5 / 25 * 16000)
+
+
+def test_a_learned_driver_without_weights_says_how_to_get_them(folder, monkeypatch):
+    monkeypatch.setenv("MOFA_HOME", str(folder / "none"))
+    for driver in ("aniportrait", "sadtalker"):
+        with pytest.raises(WeightsError, match="mofa models download"):
+            plan(request(folder, voice_file(folder) | {"driver": driver}))
+
+
+def test_a_face_and_a_track_go_through_the_diffusion_renderer_together(folder):
+    torch.manual_seed(0)
+    engine = diffusion_engine(
+        toy_networks(torch.device("cpu"), torch.float32), Placement(torch.device("cpu"))
+    )
+    track = {"kind": "track", "points": "20,230 60,230"}
+    common = {
+        "size": "64x64",
+        "frames": 4,
+        "renderer": "diffusion",
+        "diffusion": {"steps": 2, "device": "cpu"},
+    }
+    both = animate(request(folder, voice_file(folder), track, **common), engine=engine).clip
+    alone = animate(request(folder, track, **common), engine=engine).clip
+    assert both is not None
+    assert alone is not None
+    assert both.audio is not None
+    assert both.frames.shape == (4, 3, 64, 64)
+    assert not torch.equal(both.frames, alone.frames)
+
+
+def test_each_kind_of_motion_asks_for_its_adapter(folder):
+    face, camera = voice_file(folder), {"kind": "camera", "move": "still"}
+    assert adapters_for(request(folder, face)) == ("landmark",)
+    assert adapters_for(request(folder, camera)) == ("trajectory",)
+    assert adapters_for(request(folder, camera, face)) == ("trajectory", "landmark")
