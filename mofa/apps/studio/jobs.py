@@ -91,16 +91,21 @@ class FairQueue:
 
     def forget(self, owner: str) -> None:
         """Cancels and forgets all jobs of a visitor who is gone."""
+        self._cancel_all(owner)
         with self._changed:
-            gone = self._known.pop(owner, [])
+            self._known.pop(owner, None)
             self._turns.pop(owner, None)
-        for job in gone:
-            self.cancel(job)
 
     def replace(self, owner: str, work: Work) -> Job:
         """Queues a job in place of whatever else this visitor has here, which is cancelled."""
-        self.forget(owner)
+        self._cancel_all(owner)
         return self.submit(owner, work)
+
+    def _cancel_all(self, owner: str) -> None:
+        with self._changed:
+            jobs = list(self._known.get(owner, []))
+        for job in jobs:
+            self.cancel(job)
 
     def cancel(self, job: Job) -> None:
         """Stops a job, whether it waits or runs; nothing happens to one that is over."""

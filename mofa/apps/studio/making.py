@@ -158,7 +158,8 @@ def view_of(picture: Path) -> Path:
     """A copy of a visitor's photo that every browser shows, made once."""
     view = picture.with_name(f"{picture.name}.view.jpg")
     if not view.exists():
-        save_jpeg(view, _reduced(read_picture(picture), VIEW_SIDE))
+        with replacing(view, overwrite=True) as hidden:
+            save_jpeg(hidden, _reduced(read_picture(picture), VIEW_SIDE))
     return view
 
 
@@ -176,12 +177,13 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
             return folder / CLIP
         case "scene":
             path = folder / "scene.zip"
-            path.write_bytes(pack_scene(AnimationRequest.from_file(folder / SCENE)))
+            with replacing(path, overwrite=True) as hidden:
+                hidden.write_bytes(pack_scene(AnimationRequest.from_file(folder / SCENE)))
             return path
         case "gif":
             path = folder / "clip.gif"
             if not path.exists():
-                write_clip(read_video(folder / CLIP), path)
+                write_clip(read_video(folder / CLIP), path, overwrite=True)
             return path
         case "frames":
             path = folder / "frames.zip"
@@ -193,7 +195,7 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
 
 
 def _zip(files: Sequence[Path], path: Path) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as package:
+    with replacing(path, overwrite=True) as hidden, zipfile.ZipFile(hidden, "w") as package:
         for file in files:
             package.write(file, file.name)
 

@@ -4,7 +4,7 @@ import { eased } from "./curve.js";
 import { h, svg } from "./dom.js";
 import { t } from "./texts.js";
 
-export const EASES = ["linear", "in", "out", "in-out"];
+const EASES = ["linear", "in", "out", "in-out"];
 const SIDE = 100;
 const STEPS = 32;
 

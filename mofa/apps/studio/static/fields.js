@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 
 /** A label over a field, with its help as a tooltip. */
-export function labelled(text, help, ...content) {
+function labelled(text, help, ...content) {
   return h("label.field", { title: help || null }, h("span.label", {}, text), ...content);
 }
 

@@ -9,7 +9,7 @@ const STILL = { panX: 0, panY: 0, zoom: 1, rotate: 0 };
 const near = ([ax, ay], [bx, by]) => Math.hypot(ax - bx, ay - by) <= GRIP;
 
 /** The camera that the tool moves: the selected one, else the first, else a new one that stands still. */
-export function cameraOf(store) {
+function cameraOf(store) {
   const { controls } = store.document;
   const camera = store.selected?.kind === "camera" ? store.selected : controls.find((one) => one.kind === "camera");
   if (camera) {

@@ -4,7 +4,7 @@ import { loaded, maskCanvas, newMask } from "./masks.js";
 import { select } from "./server.js";
 
 /** Whose region is painted: the selected control's, else the whole scene's. */
-export function regionOwner(store) {
+function regionOwner(store) {
   const control = store.selected;
   return control && control.kind !== "camera" ? control : null;
 }
@@ -20,7 +20,7 @@ export function setRegion(store, region) {
 const selections = new Map();
 
 /** The canvas of a selected region, or null while the server looks for it. */
-export function selectionCanvas(picture, place, arrived) {
+function selectionCanvas(picture, place, arrived) {
   const key = `${picture.name} ${place}`;
   if (!selections.has(key)) {
     selections.set(key, null);
