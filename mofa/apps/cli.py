@@ -28,6 +28,8 @@ SCENE_SUFFIXES = (".yaml", ".yml", ".json")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 done, 2 wrong input, 130 cancelled, 1 anything else."""
+    # Threads that spin while they wait cost half a core, and everything where the machine is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = argparse.Namespace()
     try:
         parser = _parser()
