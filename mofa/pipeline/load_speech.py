@@ -12,6 +12,7 @@ from mofa.drivers.face_model import keypoints_of
 from mofa.drivers.sadtalker import SadTalkerDriver, reconstruct
 from mofa.models.aniportrait import SpeechNetworkConfig, SpeechToMesh, SpeechToPose
 from mofa.models.sadtalker import SadTalkerNetworks
+from mofa.pipeline.needs import SPEECH_SLOTS
 from mofa.weights.convert import read_checkpoint
 from mofa.weights.face_model_files import read_face_model
 from mofa.weights.loading import load_exactly
@@ -33,7 +34,7 @@ def load_aniportrait(
 
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
-    files = require(["audio2mesh", "audio2pose"], INSTEAD)
+    files = require(SPEECH_SLOTS["aniportrait"], INSTEAD)
     with torch.device("meta"):
         to_mesh, to_pose = SpeechToMesh(config), SpeechToPose(config)
     _fill(to_mesh, files["audio2mesh"], "audio2mesh")
@@ -46,7 +47,7 @@ def load_sadtalker(picture: Float[Tensor, "3 H W"], face: Float[Tensor, "68 2"])
 
     Raises WeightsError: weights or the face model are absent (it says how to get them), damaged, or others.
     """
-    files = require(["sadtalker"], INSTEAD)
+    files = require(SPEECH_SLOTS["sadtalker"], INSTEAD)
     model = read_face_model()
     with torch.device("meta"):
         networks = SadTalkerNetworks()

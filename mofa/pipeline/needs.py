@@ -1,12 +1,19 @@
 """Which weights a request needs; looks at files, imports no networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.request import AnimationRequest, SpeechDriverName
 from mofa.pipeline.settings import Densifier
 from mofa.types import AdapterName
 from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
+
+SPEECH_SLOTS: Mapping[SpeechDriverName, tuple[str, ...]] = {
+    "signal": (),
+    "aniportrait": ("audio2mesh", "audio2pose"),
+    "sadtalker": ("sadtalker",),
+}
+"""Speech driver -> names, in the registry, of what it needs."""
 
 
 def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:
@@ -24,6 +31,13 @@ def slots_for(backbone: str, adapters: Sequence[AdapterName], densifier: Densifi
 def diffusion_slots(request: AnimationRequest) -> list[str]:
     """Names, in the registry, of what the diffusion renderer needs for a request."""
     return slots_for(request.diffusion.model, adapters_for(request), request.diffusion.densifier)
+
+
+def all_slots(request: AnimationRequest) -> list[str]:
+    """Names, in the registry, of all that a resolved request needs: for its speech drivers and its renderer."""
+    names = [name for face in request.driven_faces if face.speech for name in SPEECH_SLOTS[face.driver]]
+    names += diffusion_slots(request) if request.renderer == "diffusion" else []
+    return list(dict.fromkeys(names))
 
 
 def is_diffusion_ready(request: AnimationRequest) -> bool:

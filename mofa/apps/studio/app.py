@@ -87,8 +87,9 @@ def _sweeping(studio: Studio) -> Any:
 
 async def _explained(request: Request, error: Exception) -> JSONResponse:
     """A refusal with its reason. To the page's questions that is an answer: browsers report any other status
-    as a fault of the page. A file that is not there is not found."""
-    return JSONResponse({"error": sentence(error)}, status_code=404 if request.method == "GET" else 200)
+    as a fault of the page. Who asks for a file is told that it is not there."""
+    asks = "application/json" in request.headers.get("accept", "")
+    return JSONResponse({"error": sentence(error)}, status_code=200 if asks else 404)
 
 
 class Gate:

@@ -190,11 +190,20 @@ def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
     """An example, a scene that was kept, or that of one of the visitor's clips."""
     if name in example_names():
         request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
-    elif name.startswith(KEPT):
-        request = AnimationRequest.from_file(visitor.file("scenes", f"{name}.json"))
     else:
-        request = AnimationRequest.from_file(visitor.file("results", name, making.SCENE))
+        request = AnimationRequest.from_file(_scene_file(name, visitor))
     return _opened(scene_from_request(request), visitor)
+
+
+def _scene_file(name: str, visitor: Visitor) -> Path:
+    try:
+        if name.startswith(KEPT):
+            return visitor.file("scenes", f"{name}.json")
+        return visitor.file("results", name, making.SCENE)
+    except InputError:
+        raise InputError(
+            f'there is no scene "{name[:40]}" in this visit: it is another browser\'s, or older than a day.'
+        ) from None
 
 
 # --- Making ---

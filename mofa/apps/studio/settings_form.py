@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from mofa.apps.cli import field_docstrings
 from mofa.apps.studio.texts import FIELD_HELP_ZH
-from mofa.pipeline.needs import diffusion_slots
+from mofa.pipeline.needs import all_slots
 from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.settings import PRESETS, DiffusionSettings
 from mofa.weights.registry import Slot, find_slot, in_words
@@ -46,11 +46,9 @@ def _help(name: str, docstring: str) -> dict[str, str]:
     return {"en": docstring, "zh": FIELD_HELP_ZH[name]}
 
 
-def needed_weights(request: AnimationRequest) -> tuple[Slot, ...]:
-    """The weights that a request's renderer reads."""
-    if request.renderer != "diffusion":
-        return ()
-    return tuple(find_slot(name) for name in diffusion_slots(request))
+def needed_weights(request: AnimationRequest) -> list[Slot]:
+    """The weights that a request's renderer and speech drivers read."""
+    return [find_slot(name) for name in all_slots(request)]
 
 
 def missing_weights(request: AnimationRequest) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ _PAIRS = {
     "length": ("Length", "长度"),
     "length.value": ("{frames} frames · {seconds} s", "{frames} 帧 · {seconds} 秒"),
     "fps": ("Speed", "帧率"),
-    "fps.value": ("{rate} frames/s", "{rate} 帧/秒"),
+    "fps.value": ("{rate} fps", "{rate} 帧/秒"),
     "size": ("Size", "尺寸"),
     "size.small": ("Small", "小"),
     "size.medium": ("Medium", "中"),
@@ -207,7 +207,7 @@ _PAIRS = {
     "preset.standard": ("Standard", "标准"),
     "preset.fine": ("Fine", "精细"),
     "more": ("More settings", "更多设置"),
-    "weights.missing": ("This renderer's weights are not on this machine yet.", "本机还没有此渲染器的权重。"),
+    "weights.missing": ("Some weights are not on this machine yet.", "本机还缺少一些模型权重。"),
     "weights.about": ("about {size}", "约 {size}"),
     "weights.download": ("Download them", "下载"),
     # --- making ---

@@ -1,7 +1,8 @@
 /** Questions to the server; answers as plain data, problems as an Error with a sentence for people. */
 
 async function ask(path, options = {}) {
-  return answerIn(await fetch(`studio/${path}`, options));
+  const headers = { Accept: "application/json", ...options.headers };
+  return answerIn(await fetch(`studio/${path}`, { ...options, headers }));
 }
 
 async function answerIn(response) {
@@ -30,7 +31,9 @@ export const namedScene = (name) => ask(`scenes/${encodeURIComponent(name)}`);
 
 /** @returns {Promise<Blob>} */
 export async function packScene(scene) {
-  const response = await fetch("studio/scenes/pack", asJson({ scene }));
+  const question = asJson({ scene });
+  question.headers.Accept = "application/zip, application/json";
+  const response = await fetch("studio/scenes/pack", question);
   return response.headers.get("Content-Type") === "application/zip" ? response.blob() : answerIn(response);
 }
 

@@ -39,12 +39,14 @@ export function makeSettings(store, form) {
     }),
     toggle({ text: t("loop"), help: help("loop"), get: () => document_().loop, set: (loop) => edit({ loop }) }),
   ];
+  const weights = makeWeights(store);
   const diffusion = makeDiffusion(store, form);
   const element = h("section.card.settings", { "aria-label": t("settings") },
-    clip.map((field) => field.element), h("div.pair", {}, more.map((field) => field.element)), diffusion.element);
+    clip.map((field) => field.element), h("div.pair", {}, more.map((field) => field.element)), weights.element, diffusion.element);
   const update = () => {
     if (!document_().picture) return;
     for (const field of [...clip, ...more]) field.update();
+    weights.update();
     diffusion.update();
   };
   store.subscribe((what) => what === "document" && update());
@@ -77,20 +79,18 @@ function makeDiffusion(store, form) {
   const fields = form.diffusion.map((field) => ({ ...fieldOf(field, settings, set), everyday: field.everyday }));
   const everyday = fields.filter((field) => field.everyday);
   const rest = fields.filter((field) => !field.everyday);
-  const weights = makeWeights(store);
-  const element = h("div.diffusion", {}, weights.element, preset.element, everyday.map((field) => field.element),
-    h("details", {}, h("summary", {}, t("more")), seed.element, rest.map((field) => field.element)));
+  const element = h("div.diffusion", {}, preset.element, everyday.map((field) => field.element),
+    h("details", {}, h("summary", {}, t("more")), h("div.stack", {}, seed.element, rest.map((field) => field.element))));
   const update = () => {
     const chosen = store.document.renderer === "diffusion";
     show(element, chosen);
-    weights.update();
     if (chosen) for (const field of [preset, seed, ...fields]) field.update();
   };
   return { element, update };
 }
 
 const presetOf = (settings, presets) =>
-  Object.keys(presets).find((name) => Object.entries(presets[name]).every(([key, value]) => settings[key] === value)) ?? null;
+  Object.keys(presets).find((name) => Object.entries(presets[name]).every(([key, value]) => (settings[key] ?? null) === value)) ?? null;
 
 function fieldOf({ name, kind, choices, help }, settings, set) {
   const options = { text: t(`setting.${name}`), help: inLanguage(help), get: () => settings()[name] };

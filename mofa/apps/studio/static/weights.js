@@ -1,4 +1,4 @@
-/** The weights that the chosen renderer lacks: what, how large, under which terms; and a button to fetch them. */
+/** The weights that the chosen renderer and speech drivers lack: what, how large, under which terms; and a button to fetch them. */
 
 import { h, show } from "./dom.js";
 import { followJob } from "./jobs.js";
@@ -12,10 +12,16 @@ export function makeWeights(store) {
   const state = h("p.note");
   const button = h("button.secondary", { type: "button", onclick: fetchThem }, t("weights.download"));
   const element = h("div.weights", { hidden: true }, h("strong", {}, t("weights.missing")), list, button, state);
-  let asked = null;
+  let checked = null;
+
+  /** The scene as it is; one without controls would be refused, and weights are known before something moves. */
+  function asked() {
+    const { controls } = store.document;
+    return toScene({ ...store.document, controls: controls.length ? controls : STAND_IN });
+  }
 
   async function check() {
-    const missing = await missingWeights(await toScene({ ...store.document, controls: STAND_IN }));
+    const missing = await missingWeights(await asked());
     list.replaceChildren(...missing.map((slot) => h("li", {},
       h("span", {}, `${slot.title}, ${t("weights.about", { size: slot.size })}`),
       h("a", { href: slot.url, target: "_blank", rel: "noreferrer", title: slot.terms }, slot.licence))));
@@ -25,8 +31,7 @@ export function makeWeights(store) {
   async function fetchThem() {
     button.disabled = true;
     try {
-      const scene = await toScene({ ...store.document, controls: STAND_IN });
-      await followJob(await downloadWeights(scene), ({ done, total, stage }) => {
+      await followJob(await downloadWeights(await asked()), ({ done, total, stage }) => {
         state.textContent = total ? `${stage}: ${Math.floor((100 * done) / total)} %` : t("job.waiting");
       });
       state.textContent = "";
@@ -38,17 +43,19 @@ export function makeWeights(store) {
   }
 
   const update = () => {
-    const { renderer, diffusion, picture } = store.document;
-    const key = picture && renderer === "diffusion" ? `${diffusion?.model} ${diffusion?.densifier}` : null;
-    if (key === asked) return;
-    asked = key;
+    const { renderer, diffusion, controls } = store.document;
+    const drivers = controls.map((control) => control.driver).filter((driver) => driver && driver !== "signal");
+    const kinds = controls.map((control) => control.kind === "landmarks");
+    const key = renderer === "diffusion" || drivers.length
+      ? JSON.stringify([renderer, diffusion?.model, diffusion?.densifier, drivers, [...new Set(kinds)]]) : null;
+    if (key === checked) return;
+    checked = key;
     if (key === null) show(element, false);
     else check().catch((problem) => { state.textContent = problem.message; });
   };
   return { element, update };
 }
 
-/** What is asked is about the renderer; a scene without controls would be refused. */
 const STAND_IN = [{
   kind: "camera", move: { panX: 0, panY: 0, zoom: 1, rotate: 0 }, strength: 1, start: 0, end: null, ease: "linear",
   thereAndBack: false, region: null,
