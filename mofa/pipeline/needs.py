@@ -34,7 +34,7 @@ def diffusion_slots(request: AnimationRequest) -> list[str]:
 
 
 def all_slots(request: AnimationRequest) -> list[str]:
-    """Names, in the registry, of all that a resolved request needs: for its speech drivers and its renderer."""
+    """Names, in the registry, of what a resolved request needs: for its speech drivers and its renderer."""
     names = [name for face in request.driven_faces if face.speech for name in SPEECH_SLOTS[face.driver]]
     names += diffusion_slots(request) if request.renderer == "diffusion" else []
     return list(dict.fromkeys(names))
