@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ MOST_FACES = 10
 WINDOW_SHARES = (0.6, 0.35)
 """Sides of the windows that a picture is searched in, besides the whole of it: the detector sees 128 x 128
 pixels and finds only faces that are large in them."""
+LARGE, NEAR = 0.3, 1.6
+"""A face smaller than this share of its picture is looked at again, in a square of so many sizes around."""
 PLAIN_CONFIDENCE = 0.5
 """Of a face that the mesh fits and that the detector, asked again, does not see."""
 
@@ -94,7 +96,10 @@ class FaceFinder:
         self.mesher, self.detector, self.image_of = mesher, detector, image_of
 
     def look(self, picture: UInt8[Tensor, "3 H W"]) -> tuple[Face, ...]:
-        """The faces that are seen at first sight, in no order."""
+        """The faces that are seen at first sight, in no order, small ones looked at again from near."""
+        return tuple(self._from_near(picture, face) for face in self._glance(picture))
+
+    def _glance(self, picture: UInt8[Tensor, "3 H W"]) -> tuple[Face, ...]:
         seen = self.mesher.detect(self._image(picture))
         height, width = picture.shape[1:]
         faces = []
@@ -112,18 +117,24 @@ class FaceFinder:
         faces: list[Face] = []
         for rows, columns in windows_of(*picture.shape[1:]):
             for face in self.look(picture[:, rows, columns].contiguous()):
-                moved = face.mesh + torch.tensor([float(columns.start), float(rows.start), 0.0])
-                candidate = Face(moved, face.score, face.blendshapes)
+                candidate = shifted(face, columns.start, rows.start)
                 if not any(same_face(candidate, other) for other in faces):
                     faces.append(candidate)
         return tuple(sorted(faces, key=lambda face: -face.size))
 
+    def _from_near(self, picture: UInt8[Tensor, "3 H W"], face: Face) -> Face:
+        """The same face, seen larger: the mesh may lie beside a face that is small in its picture."""
+        if face.size > LARGE * max(picture.shape[1:]):
+            return face
+        rows, columns = _around(face.mesh, NEAR * face.size, picture)
+        again = self._glance(picture[:, rows, columns].contiguous())
+        found = [shifted(other, columns.start, rows.start) for other in again]
+        return _nearest(found, face) or face
+
     def _confidence(self, picture: UInt8[Tensor, "3 H W"], mesh: Float[Tensor, "478 3"]) -> float:
         """The detector's own score of the face, looked at closely."""
-        middle, radius = mesh[:, :2].mean(0), float(face_size(points_of_mesh(mesh)))
-        low = (middle - radius).floor().long().clamp(min=0).tolist()
-        high = (middle + radius).ceil().long().clamp(min=1).tolist()
-        close = picture[:, low[1] : high[1], low[0] : high[0]]
+        rows, columns = _around(mesh, float(face_size(points_of_mesh(mesh))), picture)
+        close = picture[:, rows, columns]
         if 0 in close.shape:
             return PLAIN_CONFIDENCE
         found = self.detector.detect(self._image(close)).detections
@@ -265,6 +276,22 @@ def _nearest(faces: Sequence[Face], last: Face) -> Face | None:
     """The face that is where the last one was; another person far away is none."""
     near = [face for face in faces if float((face.points.mean(0) - last.points.mean(0)).norm()) < last.size]
     return choose_face(near, tuple(last.points.mean(0).tolist()), "") if near else None
+
+
+def shifted(face: Face, across: int, down: int) -> Face:
+    """A face that was found in a window, in the pixels of the picture."""
+    return replace(face, mesh=face.mesh + torch.tensor([float(across), float(down), 0.0]))
+
+
+def _around(
+    mesh: Float[Tensor, "478 3"], radius: float, picture: UInt8[Tensor, "3 H W"]
+) -> tuple[slice, slice]:
+    """Rows and columns of a square around a face, as far as the picture goes."""
+    _, height, width = picture.shape
+    middle = mesh[:, :2].mean(0)
+    low = (middle - radius).floor().long().clamp(min=0).tolist()
+    high = (middle + radius).ceil().long().clamp(min=1).tolist()
+    return slice(low[1], min(high[1], height)), slice(low[0], min(high[0], width))
 
 
 def same_face(one: Face, other: Face) -> bool:

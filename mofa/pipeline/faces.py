@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from mofa.pipeline.request import (
     LandmarkControl,
 )
 from mofa.pipeline.speech import speech_driver
+from mofa.tensors.sound import mono_at
 from mofa.types import LandmarkClip, Progress, Waveform, silent
 
 SPEECH_FPS = 25.0
@@ -135,11 +137,21 @@ def length_of(request: AnimationRequest, drives: Drives) -> tuple[int, float]:
 
 
 def sound_of(drives: Drives, num_frames: int, fps: float) -> Waveform | None:
-    """The first driver's sound, as long as the clip; None where all are silent."""
-    sound = next((drive.sound for drive in drives.values() if drive.sound is not None), None)
-    if sound is None:
+    """What the drivers sound like together, at most as long as the clip; None where all are silent.
+
+    Several voices are mixed in one channel at the first one's rate.
+    """
+    sounds = [drive.sound for drive in drives.values() if drive.sound is not None]
+    if not sounds:
         return None
-    return Waveform(sound.samples[:, : round(num_frames / fps * sound.rate)], sound.rate)
+    rate = sounds[0].rate
+    length = round(num_frames / fps * rate)
+    if len(sounds) == 1:
+        return Waveform(sounds[0].samples[:, :length], rate)
+    voices = [mono_at(sound, rate)[:length] for sound in sounds]
+    longest = max(len(voice) for voice in voices)
+    mixed = torch.stack([F.pad(voice, (0, longest - len(voice))) for voice in voices]).sum(0)
+    return Waveform(mixed.clamp(-1, 1)[None], rate)
 
 
 # --- who is driven ---

@@ -20,7 +20,7 @@ from mofa.control.face_motion import (
     expression_window,
     spread_from_lines,
 )
-from mofa.tensors.face_points import NOSE_BASE, OUTER_LIPS
+from mofa.tensors.face_points import NOSE_BASE, NOSE_BRIDGE, OUTER_LIPS
 from mofa.tensors.geometry import pixel_grid
 
 STILL = 0.05
@@ -152,7 +152,7 @@ def painted_mouth(
     grid = pixel_grid(photo.shape[1], photo.shape[2], photo)
     light = colour_at(photo, face[list(OUTER_LIPS)]).amax()
     dark = 0.2 * light * photo.new_tensor([1.0, 0.5, 0.48])
-    teeth = 0.82 * light * photo.new_tensor([1.0, 0.96, 0.9])
+    teeth = 0.9 * colour_at(photo, face[list(NOSE_BRIDGE)]).amax() * photo.new_tensor([1.0, 0.96, 0.9])
 
     mouth_width = (expression[64] - expression[60]).norm().clamp(min=1e-3)
     down = down_axis(expression)
@@ -166,10 +166,10 @@ def painted_mouth(
     edge = torch.minimum(TEETH * (face[54] - face[48]).norm(), 0.5 * room)
     soft = (0.25 * edge).clamp(min=1.0)
     lit = (1 - smoothstep(depth, edge - soft, edge + soft)) * (1 - smoothstep(aside.abs(), 0.35, 0.9))
-    shade = 0.5 + 0.5 * smoothstep(depth, 0.0, edge.clamp(min=1.0))
+    shade = 0.6 + 0.4 * smoothstep(depth, 0.0, edge.clamp(min=1.0))
     tongue = smoothstep(depth, 0.45 * room, room) * (1 - smoothstep(aside.abs(), 0.2, 0.9))
     ground = torch.lerp(dark[:, None, None], 2.2 * dark[:, None, None], tongue[None])
-    return torch.lerp(ground, teeth[:, None, None] * shade, 0.75 * lit[None])
+    return torch.lerp(ground, teeth[:, None, None] * shade, 0.85 * lit[None])
 
 
 def height_of(face: Float[Tensor, "68 2"], edges: Edges) -> Float[Tensor, ""]:

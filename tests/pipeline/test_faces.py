@@ -2,6 +2,7 @@
 
 import json
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import animate, plan
 from mofa.pipeline.diffusion_engine import diffusion_engine
 from mofa.pipeline.engine import adapters_for
-from mofa.pipeline.faces import fade_out, length_of, read_drives
+from mofa.pipeline.faces import FaceDrive, fade_out, length_of, read_drives, sound_of
 from mofa.pipeline.outputs import output_files, write_outputs
 from mofa.pipeline.placement import Placement
-from mofa.pipeline.request import AnimationRequest
-from mofa.types import Clip, LandmarkClip
+from mofa.pipeline.request import AnimationRequest, LandmarkControl
+from mofa.types import Clip, LandmarkClip, Waveform
 
 pytest.importorskip("mediapipe")
 
@@ -202,6 +203,20 @@ def test_speech_cut_short_is_cut_with_the_clip(folder):
     result = plan(request(folder, voice_file(folder), frames=5))
     assert result.sound is not None
     assert result.sound.samples.shape[1] == round(5 / 25 * 16000)
+
+
+def test_several_voices_are_heard_together():
+    def drive(level: float, rate: int, seconds: float) -> FaceDrive:
+        sound = Waveform(torch.full((1, int(rate * seconds)), level), rate)
+        return FaceDrive(sound, 25.0, seconds, sound)
+
+    first, second = LandmarkControl(speech=Path("a.wav")), LandmarkControl(speech=Path("b.wav"), face=2)
+    heard = sound_of({first: drive(0.5, 16000, 0.4), second: drive(0.25, 16000, 0.8)}, 15, 25.0)
+    assert heard is not None
+    assert heard.samples.shape == (1, 9600)
+    assert heard.samples[0, 3000].item() == pytest.approx(0.75, abs=0.01)
+    assert heard.samples[0, 9000].item() == pytest.approx(0.25, abs=0.01)
+    assert sound_of({}, 15, 25.0) is None
 
 
 def test_a_learned_driver_without_weights_says_how_to_get_them(folder, monkeypatch):
