@@ -37,6 +37,8 @@ WINDOW_SHARES = (0.6, 0.35)
 pixels and finds only faces that are large in them."""
 LARGE, NEAR = 0.3, 1.6
 """A face smaller than this share of its picture is looked at again, in a square of so many sizes around."""
+SEEN_ENOUGH = 0.2
+"""Share of a video's frames in which its face has to be seen for the rest to be bridged."""
 PLAIN_CONFIDENCE = 0.5
 """Of a face that the mesh fits and that the detector, asked again, does not see."""
 
@@ -232,8 +234,8 @@ def follow_face(
 ) -> FaceTrack:
     """One face through a video: the one meant in the first frame that shows any, then always the nearest.
 
-    Where it is not seen it is bridged in a straight line. Raises InputError when no frame shows a face, or
-    when it is too small.
+    Where it is not seen it is bridged in a straight line. Raises InputError when no frame shows a face, when
+    too few do, or when it is too small.
     """
     tracked: list[Face | None] = []
     last: Face | None = None
@@ -255,6 +257,11 @@ def follow_face(
             "each as a whole and in windows: give a video that shows a larger or more frontal face."
         )
     found = torch.tensor([face is not None for face in tracked])
+    if found.float().mean() < SEEN_ENOUGH:
+        raise InputError(
+            f"a face is seen in only {int(found.sum())} of the {len(frames)} frames of {what}: cut it to where "
+            "its face is seen."
+        )
     filled = [face or last for face in tracked]
     track = FaceTrack(
         mesh=bridge(torch.stack([face.mesh for face in filled]), found),

@@ -95,6 +95,13 @@ def test_a_moving_face_is_followed_and_gaps_are_bridged(person):
     assert torch.allclose(middles.diff(), torch.full((5,), 2.0), atol=0.8)
 
 
+def test_a_face_that_is_hardly_ever_seen_is_refused(person):
+    frames = torch.full((12, 3, 256, 256), 128, dtype=torch.uint8)
+    frames[5] = person()
+    with pytest.raises(InputError, match="only 1 of the 12 frames"):
+        follow_face(frames, 25.0)
+
+
 def test_an_open_mouth_is_seen(person):
     frames = torch.stack([person(), person(opening=9.0)])
     opening = opening_of(points_of_mesh(follow_face(frames, 25.0).mesh))
