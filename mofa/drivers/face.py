@@ -259,8 +259,8 @@ def follow_face(
     found = torch.tensor([face is not None for face in tracked])
     if found.float().mean() < SEEN_ENOUGH:
         raise InputError(
-            f"a face is seen in only {int(found.sum())} of the {len(frames)} frames of {what}: cut it to where "
-            "its face is seen."
+            f"a face is seen in only {int(found.sum())} of the {len(frames)} frames of {what}: cut it "
+            "to where its face is seen."
         )
     filled = [face or last for face in tracked]
     track = FaceTrack(
