@@ -5,6 +5,8 @@ patch looks for the known patch most like it (Wexler, Shechtman and Irani, "Spac
 PAMI 2007; the search is that of Barnes et al., "PatchMatch", SIGGRAPH 2009, for all pixels at once).
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -133,11 +135,12 @@ def search(
     """Better offsets for touched pixels (row, column): those of neighbours, random ones within `reach`."""
     row, column = touched.T
     here = torch.stack([column, row])
-    own = patches(picture, here)
+    patches = Patches.of(picture)
+    own = patches.at(here)
 
     def cost(offset: Int[Tensor, "2 N"]) -> Float[Tensor, "N"]:
         there = here + offset
-        unlike = (patches(picture, there) - own).square().sum((0, 2))
+        unlike = (patches.at(there) - own).square().sum((1, 2))
         return unlike.where(look_up(known[None], there)[0], torch.inf)
 
     best = offsets[:, row, column]
@@ -202,9 +205,30 @@ def positions(like: Shaped[Tensor, "H W"]) -> Int[Tensor, "2 H W"]:
     return torch.stack([column, row])
 
 
-def patches(picture: Float[Tensor, "3 H W"], centres: Int[Tensor, "2 N"]) -> Float[Tensor, "3 N P"]:
-    """The colours of the patches around `centres`, beyond the border those of the border."""
-    return look_up(picture, centres[:, :, None] + cells(centres, PATCH))
+@dataclass(frozen=True)
+class Patches:
+    """The patches around all pixels of a picture, whose border goes on beyond it.
+
+    `rows` holds every run of a patch's width: a patch is read as a few runs, not as many pixels.
+    """
+
+    rows: Float[Tensor, "M _"]
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, picture: Float[Tensor, "3 H W"]) -> "Patches":
+        """Those of one picture."""
+        height, width = picture.shape[1:]
+        padded = F.pad(picture[None], (PATCH,) * 4, mode="replicate")[0]
+        return cls(padded.movedim(0, -1).flatten().unfold(0, 3 * (2 * PATCH + 1), 3), height, width)
+
+    def at(self, centres: Int[Tensor, "2 N"]) -> Float[Tensor, "N rows _"]:
+        """The colours of the patches around `centres` (x, y); centres beyond the border are moved onto it."""
+        stride = self.width + 2 * PATCH
+        first = centres[1].clamp(0, self.height - 1) * stride + centres[0].clamp(0, self.width - 1)
+        down = stride * torch.arange(2 * PATCH + 1, device=centres.device)
+        return self.rows[first[:, None] + down]
 
 
 def cells(like: Tensor, radius: int) -> Int[Tensor, "2 1 P"]:

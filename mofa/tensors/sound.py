@@ -4,7 +4,6 @@ from math import gcd
 
 import torch
 from jaxtyping import Float
-from scipy.signal import resample_poly
 from torch import Tensor
 
 from mofa.types import Waveform
@@ -22,6 +21,9 @@ def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[
     """
     if rate == new_rate:
         return samples
+    # scipy.signal takes most of a second to import, and few clips have sound.
+    from scipy.signal import resample_poly
+
     shared = gcd(rate, new_rate)
     signal = samples.detach().cpu().numpy()
     slower = resample_poly(signal, new_rate // shared, rate // shared, axis=-1)
