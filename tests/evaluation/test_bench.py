@@ -19,6 +19,8 @@ from mofa.evaluation.bench import (
 from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import TOY_SIZE, ClipSize, stages, toy_networks, weight_bytes
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 STAGES = [
     "encode",

@@ -110,6 +110,7 @@ def tflop_outside_attention(stage: Stage) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_guided_step_costs_what_the_released_model_does(listed: dict[str, Stage]) -> None:
     """The published counts leave attention's own products out, and encode the motion at every step, twice."""
     assert tflop_outside_attention(listed["step, UNet"]) == pytest.approx(57.2, rel=0.01)
@@ -132,6 +133,7 @@ def test_every_stage_fits_12_gb_when_the_others_wait_elsewhere(listed: dict[str,
     assert cost_of(listed[name]).resident_bytes < 12e9
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_guidance_halves_one_after_the_other_leave_3_gb_of_12_free(
     networks: DiffusionModel, listed: dict[str, Stage]
