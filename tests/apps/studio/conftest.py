@@ -120,6 +120,8 @@ def upload(page: Any, path: Path, button: str = ".drop") -> None:
         page.click(button)
     chooser.value.set_files(path)
     page.wait_for_selector(".photo:not([hidden])")
+    # The photo has its place once the stage has its size, which is a frame later and drawn in the next.
+    page.evaluate("async () => { for (let k = 0; k < 4; k += 1) await new Promise(requestAnimationFrame); }")
 
 
 def place(page: Any, x: float, y: float) -> tuple[float, float]:

@@ -63,7 +63,9 @@ export class Stage {
   showPicture(picture) {
     this.viewport.fit(picture);
     this.photo.hidden = !picture;
-    if (picture) this.photo.src = photoAddress(picture.name);
+    if (!picture) return;
+    this.photo.src = photoAddress(picture.name);
+    this.place();
   }
 
   showRegions() {
