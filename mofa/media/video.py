@@ -1,7 +1,7 @@
 """Moving pictures: any container in; MP4, GIF, animated WebP or a folder of PNG frames out."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, islice
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from mofa.errors import InputError
+from mofa.errors import InputError, MofaError
 from mofa.media.files import replacing, replacing_folder
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly, save_png
+from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Progress, Waveform, silent
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -103,7 +104,7 @@ def check_clip_name(path: Path) -> None:
 def _read_moving_picture(
     picture: Image.Image, path: Path, max_frames: int | None, progress: Progress, long_side: int | None
 ) -> Clip:
-    count = getattr(picture, "n_frames", 1)
+    count = _number_of_frames(picture)
     if picture.format not in _MOVING_PICTURES or (count == 1 and picture.format != "GIF"):
         raise InputError(f"{path} is a still picture; give a video, a GIF or an animated WebP.")
     total = min(count, max_frames or count)
@@ -114,11 +115,25 @@ def _read_moving_picture(
             frames.append(np.array(frame.resize(_within(frame.width, frame.height, long_side))))
             milliseconds.append(float(image.info.get("duration") or 100))
             progress("reading", len(frames), total)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (MofaError, MemoryError):
+        raise
+    except Exception as error:  # foreign bytes: Pillow stumbles over them in many ways
         if not frames:
             raise InputError(f"The video {path} is damaged; save or download it again.") from error
     fps = 1000 * len(frames) / sum(milliseconds[: len(frames)])
     return Clip(frames=_stacked(frames), fps=fps)
+
+
+def _number_of_frames(picture: Image.Image) -> int:
+    """Frames of a moving picture; of one that breaks off, those before the break, at least 1."""
+    with suppress(Exception):  # foreign bytes: Pillow counts whole files only
+        return int(getattr(picture, "n_frames", 1))
+    count = 1
+    with suppress(Exception):
+        while True:
+            picture.seek(count)
+            count += 1
+    return count
 
 
 def _read_container(path: Path, max_frames: int | None, progress: Progress, long_side: int | None) -> Clip:
@@ -160,9 +175,7 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
 
 
 def _within(width: int, height: int, long_side: int | None) -> tuple[int, int]:
-    """The size shrunk, if need be, until its long side is `long_side`."""
-    scale = 1.0 if long_side is None else min(1.0, long_side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return (width, height) if long_side is None else shrunk(width, height, long_side)
 
 
 def _stacked(frames: list[NDArray[np.uint8]]) -> UInt8[Tensor, "T 3 H W"]:

@@ -47,6 +47,12 @@ def fit_crop(
     )
 
 
+def shrunk(width: int, height: int, long_side: int) -> tuple[int, int]:
+    """Width and height of the largest picture of this aspect, no larger than it is, within a long side."""
+    scale = min(1.0, long_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def to_working(points: Float[Tensor, "*n 2"], crop: CropBox) -> Float[Tensor, "*n 2"]:
     """Points (x, y) of the original picture, seen in the working picture."""
     scale, shift = _to_working(points, crop)

@@ -243,6 +243,14 @@ def test_wrong_files_get_one_sentence(tmp_path: Path) -> None:
         read_picture(tmp_path / "seed.mp4")
 
 
+@pytest.mark.parametrize("missing", [1, 2, 4, 40, 400])
+def test_a_gif_that_breaks_off_gives_the_frames_before_the_break(tmp_path: Path, missing: int) -> None:
+    whole = encoded(".gif", tmp_path)
+    (tmp_path / "cut.gif").write_bytes(whole[:-missing])
+    frames = read_video(tmp_path / "cut.gif").frames
+    assert 1 <= len(frames) <= len(read_video(tmp_path / "seed.gif").frames)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     suffix=st.sampled_from(["", *MOVING]),
