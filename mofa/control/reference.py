@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.tensors.flow import sample
-from mofa.tensors.geometry import pixel_grid, resize_flow
+from mofa.tensors.geometry import pixel_grid, resize_flow, shrunk
 from mofa.types import FlowField, Progress, silent
 
 WORKING_SIDE = 640  # longest side at which a video's motion is measured
@@ -123,10 +123,10 @@ def _chosen(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, 
     count = min(len(frames), num_frames)
     frames = frames[torch.linspace(0, len(frames) - 1, count).round().long()]
     height, width = frames.shape[2:]
-    scale = min(1.0, WORKING_SIDE / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    if size == (height, width):
+    small_width, small_height = shrunk(width, height, WORKING_SIDE)
+    if (small_width, small_height) == (width, height):
         return frames
+    size = small_height, small_width
     reduced = [F.interpolate(frame[None].float(), size, mode="bilinear", antialias=True) for frame in frames]
     return torch.cat([frame.round().clamp(0, 255).to(torch.uint8) for frame in reduced])
 

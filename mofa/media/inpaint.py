@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from mofa.tensors.gaps import fill_gaps
-from mofa.tensors.neighbourhood import widened
+from mofa.tensors.neighbourhood import widened, window_around
 
 PATCH = 3
 """Radius in pixels of the patches that are compared: 7 x 7."""
@@ -55,13 +55,7 @@ def inpaint(
 
 def surroundings(hole: Bool[Tensor, "H W"], unknown: Bool[Tensor, "H W"]) -> tuple[slice, slice]:
     """Rows and columns of the hole and of as much around it as it is large: what is near looks alike."""
-    spans = []
-    for other_axis in (1, 0):
-        within = hole.any(other_axis).nonzero()
-        first, last = int(within.min()), int(within.max()) + 1
-        margin = max(32, (last - first) // 2)
-        spans.append(slice(max(0, first - margin), last + margin))
-    rows, columns = spans
+    rows, columns = window_around(hole, share=0.5, least=32)
     return (slice(None), slice(None)) if unknown[rows, columns].all() else (rows, columns)
 
 

@@ -14,6 +14,7 @@ from scipy import ndimage, sparse
 from torch import Tensor
 
 from mofa.errors import InputError
+from mofa.tensors.geometry import shrunk
 
 WORKING_SIDE = 256  # longest side of the reduced picture
 ITERATIONS = 3  # of GrabCut
@@ -37,9 +38,7 @@ def grow_region(picture: Float[Tensor, "3 H W"], x: float, y: float) -> Float[Te
         )
     colours = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     full = np.ascontiguousarray(colours)
-    scale = min(1.0, WORKING_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(full, shrunk(width, height, WORKING_SIDE), interpolation=cv2.INTER_AREA)
 
     click = _pixel(x, y, full, small)
     thing = _one_piece(_separated(small, *_ball(small, click), click), click)

@@ -29,6 +29,7 @@ from mofa.models.hint_readings import ReadingSettings, scene_motion
 from mofa.models.kriging import spread
 from mofa.models.picture_parts import Array, Cells, Mask, PartSettings, lab, make_cells
 from mofa.tensors.flow import sample
+from mofa.tensors.neighbourhood import window_around
 from mofa.types import FlowField, Progress, SparseMotion, silent
 
 
@@ -165,13 +166,12 @@ def _paint(flow: Tensor, mask: Tensor, positions: Array, motion: Array, settings
     """Write the motion of one layer into its pixels: smooth on few nodes, bilinear in between."""
     if len(positions) == 0 or not bool(mask.any()):
         return
-    rows, columns = mask.any(dim=1).nonzero()[:, 0], mask.any(dim=0).nonzero()[:, 0]
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    rows, columns = window_around(mask, share=0.0, least=0)
+    size = rows.stop - rows.start, columns.stop - columns.start
     grid = (settings.nodes, settings.nodes)
-    queries = np.array((left, top)) + _nodes((bottom - top, right - left), grid)
+    queries = np.array((columns.start, rows.start)) + _nodes(size, grid)
     nodes = spread(positions, motion, queries, 0.5 * float(np.hypot(*mask.shape)))
-    window = flow[:, :, top:bottom, left:right]
-    _fill(window, mask[top:bottom, left:right], nodes.reshape(len(flow), *grid, 2))
+    _fill(flow[:, :, rows, columns], mask[rows, columns], nodes.reshape(len(flow), *grid, 2))
 
 
 def _nodes(size: Sequence[int], grid: Sequence[int]) -> Array:

@@ -13,7 +13,7 @@ from mofa.pipeline.faces import Drives, length_of, read_drives, sound_of
 from mofa.pipeline.original import Original
 from mofa.pipeline.plan import PlannedMotion, plan_motion
 from mofa.pipeline.request import AnimationRequest
-from mofa.tensors.geometry import fit_crop
+from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
 DEFAULT_LONG_SIDE = 1280
@@ -109,8 +109,7 @@ def resolve(
     """
     size = request.size
     if size is None:
-        scale = min(1.0, DEFAULT_LONG_SIDE / max(width, height))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+        size = shrunk(width, height, DEFAULT_LONG_SIDE)
     frames, fps = length_of(request, drives or {})
     try:
         request.check_ends(frames)

@@ -27,7 +27,7 @@ from mofa.pipeline.portrait import with_expression
 from mofa.tensors.flow import add_camera, apply_affine, compose_affine, invert_affine, remove_camera, sample
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
-from mofa.tensors.neighbourhood import local_maximum
+from mofa.tensors.neighbourhood import local_maximum, window_around
 from mofa.tensors.splat import splat
 from mofa.types import FlowField, MotionBranch, MotionPlan, Progress, SourceImage, silent
 
@@ -123,22 +123,16 @@ def window_of_motion(plan: MotionPlan) -> tuple[slice, slice]:
     """
     height, width = plan.branches[0].region.shape[1:]
     camera_rests = torch.equal(plan.camera, torch.eye(2, 3).to(plan.camera).expand_as(plan.camera))
-    peaks = [
-        (branch.flow.pixels * branch.flow.valid).abs().amax((0, 1)) * (branch.region[0] > 0)
-        for branch in plan.branches
-    ]
-    peak = torch.stack(peaks).amax(0)
+    peak = plan.camera.new_zeros(height, width)
+    for branch in plan.branches:
+        ruled = branch.region[0] > 0
+        for pixels, valid in zip(branch.flow.pixels, branch.flow.valid, strict=True):
+            peak = torch.maximum(peak, (pixels * valid).abs().amax(0) * ruled)
     if not camera_rests or not (peak > STILL).any():
         return slice(0, height), slice(0, width)
     # A loop's dissolve moves things by up to two displacements.
     reach = 2 * int(peak.max().ceil()) + RAMP
-    spans = []
-    for other_axis, side in ((1, height), (0, width)):
-        moving = (peak > STILL).any(other_axis).nonzero()
-        first, last = int(moving.min()), int(moving.max()) + 1
-        margin = reach + max(64, (last - first) // 4)
-        spans.append(slice(max(0, first - margin), min(side, last + margin)))
-    return spans[0], spans[1]
+    return window_around(peak > STILL, share=0.25, least=64, beyond=reach)
 
 
 def cut_plan(plan: MotionPlan, rows: slice, columns: slice) -> MotionPlan:

@@ -15,6 +15,22 @@ def rim_of(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
     return widened(mask, radius) & widened(~mask, radius)
 
 
+def window_around(
+    mask: Bool[Tensor, "H W"], share: float, least: int, beyond: int = 0
+) -> tuple[slice, slice]:
+    """Rows and columns of what the mask holds (there has to be something), with a margin inside the picture.
+
+    The margin is a share of the mask's extent along that axis, at least `least` pixels, and `beyond` more.
+    """
+    spans = []
+    for other_axis, side in zip((1, 0), mask.shape, strict=True):
+        held = mask.any(other_axis).nonzero()
+        first, last = int(held.min()), int(held.max()) + 1
+        margin = beyond + max(least, int((last - first) * share))
+        spans.append(slice(max(0, first - margin), min(side, last + margin)))
+    return spans[0], spans[1]
+
+
 def local_maximum(values: Float[Tensor, "H W"], radius: int) -> Float[Tensor, "H W"]:
     """The largest value within a square of 2 radius + 1 pixels."""
     rows = F.max_pool2d(values[None], (1, 2 * radius + 1), 1, (0, radius))

@@ -28,7 +28,7 @@ from mofa.pipeline.needs import adapters_for
 from mofa.pipeline.original import Original
 from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
-from mofa.tensors.geometry import fit_crop
+from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Progress
 
 VIEW_SIDE = 1600
@@ -206,9 +206,7 @@ def _reduced(pixels: Tensor, side: int) -> Tensor:
 
 def _reduced_floats(pixels: Tensor, side: int) -> Tensor:
     _, height, width = pixels.shape
-    scale = min(1.0, side / max(width, height))
-    small = max(1, round(width * scale)), max(1, round(height * scale))
-    return load_source(pixels, fit_crop(width, height, *small, "crop")).pixels
+    return load_source(pixels, fit_crop(width, height, *shrunk(width, height, side), "crop")).pixels
 
 
 def _data_url(path: Path, kind: str) -> str:
