@@ -197,7 +197,7 @@ def measure_densify() -> list[str]:
     """24 steps of 20 hints on 512 x 512: two groups that move and a few anchors."""
     import torch
 
-    from mofa.models.edge_aware import densify
+    from mofa.densify.edge_aware import densify
     from mofa.types import SparseMotion
 
     generator = torch.Generator().manual_seed(1)

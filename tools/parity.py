@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mofa.control.timing import Timing, progress
 from mofa.control.tracks import curve
-from mofa.media.sketch import draw_sketch
+from mofa.faces.sketch import draw_sketch
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.from_config import complete

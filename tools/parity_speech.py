@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from mofa.drivers.aniportrait import SPEAKER
-from mofa.drivers.at_25_fps import FPS
-from mofa.drivers.face_model import keypoints_of
-from mofa.drivers.mel import mel_spectrogram, mel_windows
-from mofa.drivers.sadtalker import coefficients, smoothed
+from mofa.faces.drivers.aniportrait import SPEAKER
+from mofa.faces.drivers.at_25_fps import FPS
+from mofa.faces.drivers.mel import mel_spectrogram, mel_windows
+from mofa.faces.drivers.sadtalker import coefficients, smoothed
+from mofa.faces.face_model import keypoints_of
 from mofa.models import aniportrait, sadtalker
 from tools.parity_reference import Findings, Reference
 from tools.weights_by_name import build

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mofa.apps import bench_command, landmarks_command, models_command, studio_command
 from mofa.errors import InputError, MofaError
-from mofa.pipeline.settings import DiffusionSettings
+from mofa.renderers.diffusion.settings import DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.pipeline.request import AnimationRequest

@@ -83,9 +83,9 @@ def extracted(path: Path, face: str, progress: "Progress") -> "LandmarkClip":
     """A face of a picture (one frame), or followed through a video, in its own pixels."""
     import torch
 
-    from mofa.drivers.face import find_face, follow_face
+    from mofa.faces.detection import find_face, follow_face
+    from mofa.media.decode import read_video
     from mofa.media.image import read_picture, to_bytes
-    from mofa.media.video import read_video
     from mofa.pipeline.original import Original
     from mofa.pipeline.request import parse_face
     from mofa.types import LandmarkClip
@@ -129,10 +129,10 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
 def drawn(clip: "LandmarkClip", over: Path | None, size: str | None, progress: "Progress") -> "Clip":
     """The points as lines: on black, on a photo in every frame, or on a video frame by frame."""
 
-    from mofa.control.retarget import at_rate
+    from mofa.faces.retarget import at_rate
+    from mofa.faces.sketch import draw_sketch, overlay_landmarks
+    from mofa.media.decode import read_video
     from mofa.media.image import read_picture, to_bytes
-    from mofa.media.sketch import draw_sketch, overlay_landmarks
-    from mofa.media.video import read_video
     from mofa.types import Clip
 
     if over is None:
@@ -157,10 +157,10 @@ def canvas_size(points: Any, size: str | None) -> tuple[int, int]:
 
 
 def _draw(arguments: argparse.Namespace, progress: "Progress") -> None:
-    from mofa.control.landmark_files import read_landmarks
+    from mofa.faces.landmark_files import read_landmarks
+    from mofa.media.encode import check_clip_name, write_clip
     from mofa.media.files import replacing
     from mofa.media.image import save_png
-    from mofa.media.video import check_clip_name, write_clip
 
     single = arguments.output.suffix.lower() == ".png"
     if not single:
@@ -174,7 +174,7 @@ def _draw(arguments: argparse.Namespace, progress: "Progress") -> None:
 
 
 def _write(clip: "LandmarkClip", arguments: argparse.Namespace) -> None:
-    from mofa.control.landmark_files import landmark_bytes
+    from mofa.faces.landmark_files import landmark_bytes
     from mofa.media.files import replacing
 
     content = landmark_bytes(clip, arguments.output.suffix)

@@ -11,7 +11,7 @@ import torch
 from mofa.devices import peak_memory, reset_peak_memory, synchronise
 from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import ClipSize, Stage, stages, weight_bytes
-from mofa.pipeline.diffusion import DiffusionModel
+from mofa.renderers.diffusion.render import DiffusionModel
 from mofa.types import Progress, silent
 
 MakeNetworks = Callable[[torch.device, torch.dtype], DiffusionModel]

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from mofa.media.track_points import track_points
-from mofa.media.video import read_video
-from mofa.models.edge_aware import densify
+from mofa.densify.edge_aware import densify
+from mofa.media.decode import read_video
 from mofa.tensors.flow import sample
 from mofa.types import SparseMotion, TrackSet
+from mofa.vision.track_points import track_points
 
 NUM_FRAMES = 17
 NUM_MOVING, NUM_STILL = 6, 4

@@ -20,7 +20,7 @@ from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, SparseToDenseConfig
 from mofa.models.svd_xt import SVD_XT, TOY, BackboneSizes, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
-from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
+from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
 from mofa.sampling.denoiser import AdapterBranch, Batch, WindowDenoiser
 from mofa.sampling.schedule import guidance_scales
 from mofa.types import AdapterName, MotionFeatures, SparseMotion

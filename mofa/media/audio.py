@@ -1,4 +1,4 @@
-"""Sound: any container in. Sound is written beside pictures, by `media.video`."""
+"""Sound: any container in. Sound is written beside pictures, by `media.encode`."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A learned optical flow estimator behind the same call as `media.dis.dis_flow`."""
+"""A learned optical flow estimator behind the same call as `vision.dis.dis_flow`."""
 
 from dataclasses import dataclass
 

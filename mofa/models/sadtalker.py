@@ -242,7 +242,7 @@ class FaceReconstruction(nn.Module):
         self.final_layers = nn.ModuleList(nn.Conv2d(2048, count, 1) for count in self.HEADS)
 
     def forward(self, picture: Float[Tensor, "1 3 224 224"]) -> Float[Tensor, "257"]:
-        """`picture`: RGB 0..1, the face placed as `drivers.sadtalker.align` does it."""
+        """`picture`: RGB 0..1, the face placed as `faces.drivers.sadtalker.align` does it."""
         features = self.backbone(picture)
         return torch.cat([head(features).flatten() for head in self.final_layers])
 

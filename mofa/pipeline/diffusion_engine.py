@@ -3,19 +3,19 @@
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mofa.densify import edge_aware
 from mofa.devices import is_out_of_memory
 from mofa.errors import ResourceError
-from mofa.media.dis import dis_flow
-from mofa.models import edge_aware
 from mofa.models.sparse_to_dense import SparseToDense
-from mofa.pipeline.diffusion import DiffusionModel, render_diffusion
 from mofa.pipeline.engine import Engine
-from mofa.pipeline.placement import Placement
 from mofa.pipeline.plan import Densifier, FaceSpreader, face_hints, mesh_flow
 from mofa.pipeline.request import AnimationRequest
-from mofa.pipeline.settings import DiffusionSettings
+from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.render import DiffusionModel, render_diffusion
+from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
+from mofa.vision.dis import dis_flow
 
 
 def diffusion_engine(model: DiffusionModel, placement: Placement, callback: StepCallback = ignore) -> Engine:

@@ -7,15 +7,15 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.control.reference import FlowEstimator
+from mofa.densify.edge_aware import densify
 from mofa.devices import pick_device, pick_dtype
 from mofa.errors import ResourceError
-from mofa.media.dis import dis_flow
-from mofa.models.edge_aware import densify
 from mofa.pipeline.needs import adapters_for, is_diffusion_ready
 from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
 from mofa.pipeline.request import AnimationRequest, ReferenceControl, RendererName
-from mofa.pipeline.warp import WarpSettings, render_warp
+from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.types import MotionPlan, Progress, SourceImage
+from mofa.vision.dis import dis_flow
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ def build_engine(request: AnimationRequest) -> Engine:
     try:
         from mofa.pipeline.diffusion_engine import diffusion_engine
         from mofa.pipeline.load import load_diffusion_model, prepare
-        from mofa.pipeline.placement import Placement
+        from mofa.renderers.diffusion.placement import Placement
     except ImportError as error:
         raise ResourceError(
             f"the diffusion renderer needs packages that are not installed ({error.name}): "

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.control.blendshapes import BlendshapeClip, blendshape_landmarks
-from mofa.control.landmark_files import read_blendshapes, read_face_points, read_landmarks
-from mofa.control.retarget import MotionStrengths, at_rate, retarget
-from mofa.drivers.face import Face, find_face, follow_face
 from mofa.errors import InputError
+from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
+from mofa.faces.detection import Face, find_face, follow_face
+from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
+from mofa.faces.retarget import MotionStrengths, at_rate, retarget
 from mofa.media.audio import read_audio
+from mofa.media.decode import read_video
 from mofa.media.image import to_bytes
-from mofa.media.video import read_video
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import (
     DEFAULT_FPS,

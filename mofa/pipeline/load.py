@@ -25,10 +25,10 @@ from mofa.models.from_config import (
 )
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.unimatch import UniMatch, UniMatchConfig
-from mofa.pipeline.diffusion import AdapterHalves, DiffusionModel
 from mofa.pipeline.needs import slots_for
-from mofa.pipeline.placement import Placement, blocks_of
-from mofa.pipeline.settings import Densifier, DiffusionSettings
+from mofa.renderers.diffusion.placement import Placement, blocks_of
+from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
+from mofa.renderers.diffusion.settings import Densifier, DiffusionSettings
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly

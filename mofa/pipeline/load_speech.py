@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa.drivers.aniportrait import AniPortraitDriver
-from mofa.drivers.face_model import keypoints_of
-from mofa.drivers.sadtalker import SadTalkerDriver, reconstruct
+from mofa.faces.drivers.aniportrait import AniPortraitDriver
+from mofa.faces.drivers.sadtalker import SadTalkerDriver, reconstruct
+from mofa.faces.face_model import keypoints_of
 from mofa.models.aniportrait import SpeechNetworkConfig, SpeechToMesh, SpeechToPose
 from mofa.models.sadtalker import SadTalkerNetworks
 from mofa.pipeline.needs import SPEECH_SLOTS

@@ -16,13 +16,13 @@ from torch import Tensor
 from mofa.devices import pick_device, pick_dtype
 from mofa.media.image import read_picture
 from mofa.pipeline.animate import AnimationResult, animate
-from mofa.pipeline.diffusion import DiffusionModel
 from mofa.pipeline.diffusion_engine import diffusion_engine
 from mofa.pipeline.load import load_diffusion_model, model_from_files, prepare, save_model, saved_files
 from mofa.pipeline.original import Original
-from mofa.pipeline.placement import Placement
 from mofa.pipeline.request import AnimationRequest
-from mofa.pipeline.settings import STANDARD, DiffusionSettings
+from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.render import DiffusionModel
+from mofa.renderers.diffusion.settings import STANDARD, DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import AdapterName, Progress, silent
 

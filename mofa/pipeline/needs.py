@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mofa.pipeline.request import AnimationRequest, SpeechDriverName
-from mofa.pipeline.settings import Densifier
+from mofa.renderers.diffusion.settings import Densifier
 from mofa.types import AdapterName
 from mofa.weights.registry import find_slot
 from mofa.weights.store import locate

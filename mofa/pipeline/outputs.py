@@ -12,12 +12,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.errors import InputError
+from mofa.faces.sketch import overlay_landmarks
 from mofa.media.draw import contact_sheet, draw_overlay, flow_wheel
+from mofa.media.encode import check_clip_name, write_clip
 from mofa.media.files import check_writable, replacing
 from mofa.media.flow_files import write_flo, write_flow
 from mofa.media.image import save_png, to_bytes
-from mofa.media.sketch import overlay_landmarks
-from mofa.media.video import check_clip_name, write_clip
 from mofa.pipeline.animate import AnimationResult
 from mofa.pipeline.request import AnimationRequest, TrackControl
 from mofa.types import FlowField, MotionPlan, Progress, silent

@@ -15,17 +15,16 @@ from torch import Tensor
 
 from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, parse_camera, to_working_camera
-from mofa.control.face_motion import face_flow, face_region
 from mofa.control.merge import Layer, merge
 from mofa.control.reference import FlowEstimator, reference_flow
 from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack, read_tracks
 from mofa.control.tracks import curve, hints_from_tracks, retime
 from mofa.errors import InputError
+from mofa.faces.motion import face_flow, face_region
+from mofa.faces.sketch import draw_sketch
+from mofa.media.decode import read_video
 from mofa.media.image import read_mask
-from mofa.media.select import grow_region
-from mofa.media.sketch import draw_sketch
-from mofa.media.video import read_video
 from mofa.pipeline.faces import DrivenFace, Drives, driven_faces, length_of, read_drives
 from mofa.pipeline.original import Original, drawn_track
 from mofa.pipeline.request import (
@@ -49,6 +48,7 @@ from mofa.types import (
     TrackSet,
     silent,
 )
+from mofa.vision.select import grow_region
 
 MAX_REFERENCE_FRAMES = 1000
 """Frames of a reference video that are looked at: its beginning, when it is longer."""
@@ -59,7 +59,7 @@ Regions = Mapping[Region | None, Float[Tensor, "1 H W"] | None]
 
 @runtime_checkable
 class Densifier(Protocol):
-    """Sparse hints to dense motion: models.edge_aware.densify, or the CMP network."""
+    """Sparse hints to dense motion: densify.edge_aware.densify, or the CMP network."""
 
     def __call__(
         self,
@@ -82,7 +82,7 @@ class FaceSpreader(Protocol):
 def mesh_flow(
     image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
 ) -> FlowField:
-    """The face's own lines say how it bends, and what the head carries along: `control.face_motion`."""
+    """The face's own lines say how it bends, and what the head carries along: `faces.motion`."""
     return face_flow(points, *image.shape[1:])
 
 

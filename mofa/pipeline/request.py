@@ -30,7 +30,7 @@ from pydantic import (
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
-from mofa.pipeline.settings import PRESETS, STANDARD, DiffusionSettings
+from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.control.timing import Ease as TimingEase

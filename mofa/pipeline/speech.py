@@ -5,9 +5,9 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.drivers.face import Face
-from mofa.drivers.signal_audio import signal_driver
 from mofa.errors import InputError, ResourceError
+from mofa.faces.detection import Face
+from mofa.faces.drivers.signal_audio import signal_driver
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import SpeechDriverName
 from mofa.types import LandmarkClip, Waveform

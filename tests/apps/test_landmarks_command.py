@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from mofa.apps.cli import main
-from mofa.control.landmark_files import landmark_bytes, read_face_points, read_landmarks
-from mofa.media.video import read_video, write_clip
+from mofa.faces.landmark_files import landmark_bytes, read_face_points, read_landmarks
+from mofa.media.decode import read_video
+from mofa.media.encode import write_clip
 from mofa.types import Clip, LandmarkClip
 
 pytest.importorskip("mediapipe")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mofa.apps.cli import main
-from mofa.media.video import write_clip
+from mofa.media.encode import write_clip
 from mofa.types import Clip
 
 

@@ -21,7 +21,7 @@ from mofa.evaluation.stages import (
 )
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.motion_encoder import make_motion_encoder
-from mofa.pipeline.diffusion import DiffusionModel
+from mofa.renderers.diffusion.render import DiffusionModel
 from mofa.types import AdapterName
 
 META = torch.device("meta")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.media.audio import read_audio
-from mofa.media.video import write_clip
+from mofa.media.encode import write_clip
 from mofa.types import Clip, Waveform
 
 

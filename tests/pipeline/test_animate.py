@@ -11,8 +11,9 @@ from PIL import Image
 from mofa import AnimationRequest, animate
 from mofa.apps.cli import main
 from mofa.errors import Cancelled
+from mofa.media.decode import read_video
+from mofa.media.encode import write_clip
 from mofa.media.image import to_bytes
-from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import plan
 from mofa.pipeline.outputs import output_files, write_outputs
 

@@ -9,19 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from mofa.control.landmark_files import landmark_bytes
-from mofa.control.retarget import at_rate
 from mofa.errors import InputError, WeightsError
 from mofa.evaluation.stages import toy_networks
+from mofa.faces.landmark_files import landmark_bytes
+from mofa.faces.retarget import at_rate
 from mofa.media.audio import read_audio
-from mofa.media.video import read_video, write_clip
+from mofa.media.decode import read_video
+from mofa.media.encode import write_clip
 from mofa.pipeline.animate import animate, plan
 from mofa.pipeline.diffusion_engine import diffusion_engine
 from mofa.pipeline.engine import adapters_for
 from mofa.pipeline.faces import FaceDrive, fade_out, length_of, read_drives, sound_of
 from mofa.pipeline.outputs import output_files, write_outputs
-from mofa.pipeline.placement import Placement
 from mofa.pipeline.request import AnimationRequest, LandmarkControl
+from mofa.renderers.diffusion.placement import Placement
 from mofa.types import Clip, LandmarkClip, Waveform
 
 pytest.importorskip("mediapipe")

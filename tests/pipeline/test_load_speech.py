@@ -8,13 +8,13 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 from torch import Tensor, nn
 
-from mofa.drivers.face_geometry import canonical_face
 from mofa.errors import WeightsError
+from mofa.faces.geometry import canonical_face
+from mofa.faces.points import MESH_INDEX, points_of_mesh
 from mofa.models.aniportrait import SpeechToMesh, SpeechToPose
 from mofa.models.sadtalker import SadTalkerNetworks
 from mofa.models.tiny import TINY_SPEECH_NETWORK
 from mofa.pipeline.load_speech import load_aniportrait, load_sadtalker
-from mofa.tensors.face_points import MESH_INDEX, points_of_mesh
 from mofa.types import Waveform
 from mofa.weights.face_model_files import MODEL_FILE, STANDARD_FILE, face_model_folder
 from mofa.weights.registry import find_slot

@@ -8,15 +8,15 @@ import torch
 
 from mofa.errors import Cancelled, InputError, ResourceError, WeightsError
 from mofa.evaluation.stages import toy_networks
-from mofa.pipeline.diffusion import (
+from mofa.pipeline.mofa_pipeline import MofaPipeline
+from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.render import (
     DiffusionModel,
     asked_size,
     render_diffusion,
     window_of_64,
 )
-from mofa.pipeline.mofa_pipeline import MofaPipeline
-from mofa.pipeline.placement import Placement
-from mofa.pipeline.settings import DiffusionSettings
+from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
 
 CPU = torch.device("cpu")

@@ -5,9 +5,9 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from mofa.drivers.face import Face
-from mofa.drivers.signal_audio import signal_driver
 from mofa.errors import InputError, ResourceError, WeightsError
+from mofa.faces.detection import Face
+from mofa.faces.drivers.signal_audio import signal_driver
 from mofa.pipeline.original import Original
 from mofa.pipeline.speech import speech_driver
 

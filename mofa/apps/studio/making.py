@@ -15,12 +15,12 @@ from torch import Tensor
 
 from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, preview_request
 from mofa.apps.studio.visitors import Visitor
-from mofa.drivers.face import open_face_finder
 from mofa.errors import InputError
+from mofa.faces.detection import open_face_finder
+from mofa.media.decode import read_video
+from mofa.media.encode import write_clip
 from mofa.media.files import replacing
 from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
-from mofa.media.select import grow_region
-from mofa.media.video import read_video, write_clip
 from mofa.pipeline.animate import AnimationResult, animate
 from mofa.pipeline.engine import Engine, build_engine
 from mofa.pipeline.faces import driven_faces, length_of, read_drives
@@ -30,6 +30,7 @@ from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Progress
+from mofa.vision.select import grow_region
 
 VIEW_SIDE = 1600
 SELECT_SIDE = 640

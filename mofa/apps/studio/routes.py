@@ -25,8 +25,8 @@ from mofa.apps.studio.settings_form import missing_weights, needed_weights, sett
 from mofa.apps.studio.texts import TEXTS, example_title
 from mofa.apps.studio.uploads import KINDS, check_upload, receive
 from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
-from mofa.control.landmark_files import read_face_points
 from mofa.errors import Cancelled, InputError
+from mofa.faces.landmark_files import read_face_points
 from mofa.media.image import picture_size
 from mofa.pipeline.request import AnimationRequest
 from mofa.weights.download import download

@@ -7,7 +7,7 @@ from mofa.apps.cli import field_docstrings
 from mofa.apps.studio.texts import FIELD_HELP_ZH
 from mofa.pipeline.needs import all_slots
 from mofa.pipeline.request import AnimationRequest
-from mofa.pipeline.settings import PRESETS, DiffusionSettings
+from mofa.renderers.diffusion.settings import PRESETS, DiffusionSettings
 from mofa.weights.registry import Slot, find_slot, in_words
 from mofa.weights.store import locate
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from mofa.apps.studio.visitors import LARGEST_FOLDER, Visitor
 from mofa.errors import InputError
 from mofa.media.audio import LONGEST_SOUND, read_audio
+from mofa.media.decode import video_seconds
 from mofa.media.image import picture_size, read_mask, read_picture
-from mofa.media.video import video_seconds
 
 MOST_PIXELS = 50_000_000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mofa.media.video import read_video
+from mofa.media.decode import read_video
 
 pytestmark = pytest.mark.browser
 

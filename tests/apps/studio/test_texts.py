@@ -7,7 +7,7 @@ from pathlib import Path
 import mofa.apps.studio
 from mofa.apps.studio.settings_form import CLIP_FIELDS, settings_form
 from mofa.apps.studio.texts import FIELD_HELP_ZH, TEXTS
-from mofa.pipeline.settings import PRESETS, DiffusionSettings
+from mofa.renderers.diffusion.settings import PRESETS, DiffusionSettings
 
 STATIC = Path(mofa.apps.studio.__file__).parent / "static"
 

@@ -1,0 +1,208 @@
+"""Which hints move what: a picture's cells shared out among groups of hints."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from mofa.densify.kriging import leave_one_out
+from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """When hints move one thing, when many, and when everything. Shares are of the largest motion."""
+
+    still_px: float = 1.0
+    """A hint that never moves further than this, in pixels, may be an anchor; ..."""
+    still_share: float = 0.1
+    """... it is one if the furthest hint moves this much further."""
+    slow_share: float = 0.2
+    """Hints below this share are the slow side of a scene that has a fast one."""
+    alike: float = 0.6
+    """Hints whose motions differ by less than this share of the larger one move one thing."""
+    span: float = 0.2
+    """Share of the picture that hints must enclose to speak for the ground."""
+    tight: float = 0.3
+    """Misfit, as a share of the motion, up to which hints agree on one affine motion; ..."""
+    own: float = 1.0
+    """... and from which on one that does not agree moves a thing of its own."""
+    steepest: float = 0.4
+    """Change of motion per pixel above which an affine motion is no camera's (a still half, a fast half)."""
+    scene_hints: int = 4
+    """Moving hints from which on they may tell of a whole scene, ..."""
+    scene_span: float = 0.03
+    """... if they enclose at least this share of the picture, ..."""
+    whole_span: float = 0.1
+    """... or, where no slow hint tells of the rest, this one."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Cells that move together, and the hints that move them; no hints: the cells stand still."""
+
+    hints: Indices
+    cells: Mask
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid."""
+
+    positions: Array
+    motion: Array
+    places: Indices
+    cost: Array
+    size: tuple[int, int]
+
+    @property
+    def unit(self) -> float:
+        """Half the diagonal, in pixels."""
+        return 0.5 * float(np.hypot(*self.size))
+
+
+def listen(cells: Cells, positions: Array, motion: Array, size: tuple[int, int]) -> Told:
+    """The hints on the grid of cells, and the ways from each to every cell."""
+    grid = np.array(cells.word.shape)
+    row, column = np.floor((positions[:, ::-1] + 0.5) * grid / size).astype(np.int64).clip(0, grid - 1).T
+    places = row * grid[1] + column
+    return Told(positions, motion, places, travel_cost(cells, places), size)
+
+
+def is_scene(cells: Cells, told: Told, settings: LayerSettings, parts: PartSettings) -> bool:
+    """Whether the hints tell of all parts of a picture: many move, over a wide area.
+
+    Hints that move and sit on one small thing, which fills what they enclose, tell of that thing alone.
+    """
+    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    moving = np.flatnonzero(furthest > settings.still_px)
+    some_slow = furthest.min() <= settings.slow_share * furthest.max()
+    span = settings.scene_span if some_slow else settings.whole_span
+    if len(moving) < settings.scene_hints or _enclosed(told.positions[moving], told.size) < span:
+        return False
+    return not _is_one_thing(cells, told, moving, parts)
+
+
+def find_layers(
+    cells: Cells, told: Told, ground: Indices, settings: LayerSettings, parts: PartSettings
+) -> list[Layer]:
+    """The ground first, then what moves on it; their cells cover the grid once.
+
+    Each group of hints that move alike moves the thing it sits on. The ground follows its hints; without
+    any it stands still, and so does the thing that a hint which does not move sits on.
+    """
+    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    anchor = furthest <= min(settings.still_px, settings.still_share * furthest.max())
+    still = np.flatnonzero(anchor) if len(ground) == 0 else ground[:0]
+    others = np.setdiff1d(np.arange(len(furthest)), np.concatenate([ground, still]))
+    return things(cells, told, ground, alike(others, told.motion, settings.alike), still, parts)
+
+
+def ground_hints(told: Told, settings: LayerSettings) -> Indices:
+    """The hints that span the picture and agree on one affine motion, not nearly zero; else none.
+
+    The hint that the others predict worst is dropped until those left agree, as long as they are most.
+    """
+    agreed = np.arange(len(told.positions))
+    while len(agreed) >= max(3, 0.7 * len(told.positions)):
+        if not _spans(told.positions[agreed], told.size, settings.span):
+            break
+        typical = np.sqrt((told.motion[:, agreed] ** 2).mean())
+        misfit = _misfit(told, agreed)
+        if typical <= settings.still_px:
+            break
+        if misfit.max() <= max(0.5, settings.tight * typical):
+            steep = _steepest(told.positions[agreed], told.motion[:, agreed]) > settings.steepest
+            others = np.setdiff1d(np.arange(len(told.positions)), agreed)
+            astray = [_misfit(told, np.append(agreed, one))[-1] >= settings.own * typical for one in others]
+            return agreed[:0] if steep or not all(astray) else agreed
+        agreed = np.delete(agreed, misfit.argmax())
+    return agreed[:0]
+
+
+def _misfit(told: Told, hints: Indices) -> Array:
+    """How far each of some hints is from the affine motion of the others (root mean square)."""
+    error = leave_one_out(told.positions[hints], told.motion[:, hints], told.unit)
+    return np.sqrt((error**2).mean(axis=(0, 2)))
+
+
+def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
+    """Groups of hints linked by motions that differ by no more than a share of the larger one."""
+    paths = motion[:, hints].transpose(1, 0, 2).reshape(len(hints), 2 * len(motion))
+    length = np.linalg.norm(paths, axis=1)
+    apart = np.linalg.norm(paths[:, None] - paths[None], axis=2)
+    linked = apart <= share * np.maximum(length[:, None], length[None])
+    group = np.arange(len(hints))
+    for n in range(len(hints)):
+        group[np.isin(group, group[linked[n]])] = group[n]
+    return [hints[group == g] for g in np.unique(group)]
+
+
+def things(
+    cells: Cells, told: Told, ground: Indices, groups: list[Indices], still: Indices, parts: PartSettings
+) -> list[Layer]:
+    """Each group of hints moves the thing it sits on; where things overlap, the nearest hint decides."""
+    grown = [
+        grow_thing(cells.word, told.cost[g].min(axis=0), told.places[g], told.places[still], parts)
+        for g in groups
+    ]
+    groups, grown = _joined(groups, grown, told.places)
+    cost = [np.where(t, told.cost[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
+    # A finite cost that any way on the grid undercuts: what no thing reaches is ground.
+    anywhere = np.full((1, *cells.word.shape), 1e9)
+    return list(
+        _owned([ground, *groups], np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0))
+    )
+
+
+def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[list[Indices], list[Mask]]:
+    """Groups that lie in each other's thing move one thing, however differently they move."""
+    joined: list[tuple[Indices, Mask]] = []
+    for group, thing in zip(groups, grown, strict=True):
+        for k, (other, others_thing) in enumerate(joined):
+            if thing.ravel()[places[other]].all() and others_thing.ravel()[places[group]].all():
+                joined[k] = (np.concatenate([other, group]), others_thing | thing)
+                break
+        else:
+            joined.append((group, thing))
+    return [group for group, _ in joined], [thing for _, thing in joined]
+
+
+def _owned(groups: list[Indices], owner: Indices) -> list[Layer]:
+    return [Layer(group, owner == k) for k, group in enumerate(groups)]
+
+
+def _is_one_thing(cells: Cells, told: Told, moving: Indices, parts: PartSettings) -> bool:
+    """Whether one thing explains the moving hints: small, it fills their hull and holds no other hint."""
+    still = np.setdiff1d(np.arange(len(told.places)), moving)
+    thing = grow_thing(
+        cells.word, told.cost[moving].min(axis=0), told.places[moving], told.places[still], parts
+    )
+    height, width = thing.shape
+    y, x = np.indices(thing.shape)
+    centre_x = (x + 0.5) * told.size[1] / width - 0.5
+    centre_y = (y + 0.5) * told.size[0] / height - 0.5
+    sides = ConvexHull(told.positions[moving]).equations[:, :, None, None]
+    hull = (sides[:, 0] * centre_x + sides[:, 1] * centre_y + sides[:, 2] <= 0).all(axis=0)
+    fills = (thing & hull).sum() >= 0.85 * hull.sum()
+    return bool(thing.mean() < 0.3 and fills and not thing.ravel()[told.places[still]].any())
+
+
+def _steepest(positions: Array, motion: Array) -> float:
+    """The largest singular value, over all steps, of the slopes of the affine motion through the hints."""
+    around = positions - positions.mean(axis=0)
+    slopes = np.einsum("in,snc->sic", np.linalg.pinv(around), motion)
+    return float(np.linalg.norm(slopes, ord=2, axis=(1, 2)).max())
+
+
+def _spans(positions: Array, size: tuple[int, int], share: float) -> bool:
+    wide = np.ptp(positions, axis=0) >= 0.4 * np.array(size)[::-1]
+    return bool(wide.all() and _enclosed(positions, size) >= share)
+
+
+def _enclosed(positions: Array, size: tuple[int, int]) -> float:
+    """Share of the picture in the convex hull of some positions."""
+    try:
+        return float(ConvexHull(positions).volume / (size[0] * size[1]))
+    except (QhullError, ValueError):  # fewer than three, or in line
+        return 0.0

@@ -1,0 +1,1 @@
+"""Speech becomes the motion of a face: one signature for every driver."""

@@ -1,0 +1,1 @@
+"""Layer 4: a motion plan becomes frames."""

@@ -1,0 +1,1 @@
+"""Stable Video Diffusion, steered by the motion adapters."""

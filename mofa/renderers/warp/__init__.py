@@ -1,0 +1,1 @@
+"""The photo's own pixels, moved."""

@@ -1,0 +1,183 @@
+"""The photo taken apart: what moves in front, what is behind it, and what the front leaves open.
+
+Where neighbouring pixels part ways the flow has a tear; what moves faster along a tear is the front,
+everything else the back. The back's colours under the front are filled in from behind, never from the moving
+thing, once per clip and only where some frame shows them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt, label
+from torch import Tensor
+
+from mofa.tensors.neighbourhood import local_maximum, local_mean, rim_of, widened
+from mofa.tensors.splat import splat
+from mofa.vision.inpaint import inpaint
+from mofa.vision.outline import soft_outline
+
+RAMP = 8
+"""Pixels: how wide a dense flow's step from a moving thing to the ground may be."""
+GRID = 4
+"""Pixels: how finely it is looked up where holes open."""
+
+
+Displacements = Callable[[], Iterable[Float[Tensor, "2 H W"]]]
+"""Called, yields every displacement against the scene that the clip will show: more than once, so that none
+of them has to be kept."""
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """How the photo is taken apart."""
+
+    tear: float = 1.5
+    """How far neighbouring pixels may be pulled apart, in pixels, before the picture tears between them and
+    shows what is behind; below it the picture stretches."""
+    outline: int = 6
+    """Pixels within which a moving thing's outline may follow the photo's edges; 0 keeps the flow's."""
+    halo: int = 4
+    """Pixels around a moving thing that carry its colour and are not used to fill the hole behind it."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Colours and motion of one layer of the picture.
+
+    `matte` is how much of each pixel the layer covers, `member` says what belongs to it, `donor` names, per
+    pixel, the member whose motion it takes, and at `split` pixels members part that move equally fast.
+    """
+
+    pixels: Float[Tensor, "3 H W"]
+    matte: Float[Tensor, "1 H W"]
+    member: Bool[Tensor, "H W"]
+    donor: Int[Tensor, "H W"]
+    split: Bool[Tensor, "H W"]
+
+    def follow(self, displacement: Float[Tensor, "2 H W"]) -> Float[Tensor, "2 H W"]:
+        """The layer's own motion, continued beyond it from its nearest pixels."""
+        return displacement.flatten(1)[:, self.donor]
+
+
+def take_apart(
+    picture: Float[Tensor, "3 H W"],
+    displacements: Displacements,
+    movable: Bool[Tensor, "H W"],
+    settings: LayerSettings,
+) -> tuple[Layer, Layer | None]:
+    """The back layer, filled in behind the front, and the front layer if anything tears off.
+
+    Only `movable` pixels may ever move or show what is behind them.
+    """
+    peak, jump = picture.new_zeros(picture.shape[1:]), picture.new_zeros(picture.shape[1:])
+    for displacement in displacements():
+        peak = torch.maximum(peak, length(displacement)[0])
+        jump = torch.maximum(jump, neighbour_jump(displacement))
+    highest, lowest = local_maximum(peak, RAMP), -local_maximum(-peak, RAMP)
+    # A step, not an even stretch: steeper than its surroundings.
+    steep = (jump > settings.tear) & (jump > 1.5 * local_mean(jump, 2 * RAMP))
+    torn = steep & (highest - lowest > settings.tear)
+    whole, nowhere = torch.ones_like(torn), torch.zeros_like(torn)
+    if not torn.any():
+        return Layer(picture, whole[None].to(picture), whole, nearest_where(whole)[1], nowhere), None
+
+    distance, nearest = nearest_where(torn)
+    ramp = distance < RAMP
+    inside = fast_side(peak > ((highest + lowest) / 2).flatten()[nearest], torn, ramp)
+    edge = 0.02 * (highest - lowest)
+    inside_core = inside & (~ramp | (peak >= highest - edge))
+    outside_core = ~inside & (~ramp | (peak <= lowest + edge))
+
+    matte = outline_matte(picture, inside, movable, settings.outline)
+    donor = nearest_where(inside_core)[1]
+    # Where the layers part without a tear they move alike, and the back keeps the photo.
+    seam = widened(rim_of(inside, 1) & ~ramp, RAMP)
+    cover = widened(inside, settings.halo)
+    hole = cover & movable & ~seam & widened(left_open(inside, donor, displacements), settings.halo)
+    front = Layer(own_colours(picture, matte), matte, inside, donor, widened(steep & ~torn, 1) & inside)
+    behind = nearest_where(outside_core if outside_core.any() else whole)[1]
+    back = Layer(inpaint(picture, hole, cover), torch.ones_like(matte), ~inside, behind, nowhere)
+    return back, front
+
+
+def left_open(
+    inside: Bool[Tensor, "H W"], donor: Int[Tensor, "H W"], displacements: Displacements
+) -> Bool[Tensor, "H W"]:
+    """The front's own place as far as some frame does not cover it, on a grid of every fourth pixel."""
+    front, source_of = inside[::GRID, ::GRID], donor[::GRID, ::GRID]
+    open_ = torch.zeros_like(front)
+    for displacement in displacements():
+        flow = displacement.flatten(1)[:, source_of] / GRID
+        covered, _ = splat(front[None, None].to(flow), flow[None])
+        open_ |= front & (covered[0, 0] < 0.99)
+    enlarged = open_.repeat_interleave(GRID, 0).repeat_interleave(GRID, 1)
+    return inside & widened(enlarged[: inside.shape[0], : inside.shape[1]], GRID)
+
+
+def outline_matte(
+    picture: Float[Tensor, "3 H W"], inside: Bool[Tensor, "H W"], movable: Bool[Tensor, "H W"], radius: int
+) -> Float[Tensor, "1 H W"]:
+    """How much of each pixel belongs to what moves, 0..1: soft near the outline, 0 outside a painted region.
+
+    On the photo's edges it is sharp. Where the outline crosses even ground it fades, both ways or inwards
+    from the rim of a painted region, which nothing outside may leave.
+    """
+    if radius == 0:
+        return inside[None].to(picture)
+    soft = soft_outline(picture, inside, radius, 0.02)[0]
+    painted_rim = widened(~movable, radius)
+    faded = (2 * soft - torch.where(painted_rim, 1.0, 0.5)).clamp(0, 1)
+    return torch.where(rim_of(inside, radius), faded * movable, inside.to(picture))[None]
+
+
+def fast_side(
+    fast: Bool[Tensor, "H W"], torn: Bool[Tensor, "H W"], ramp: Bool[Tensor, "H W"]
+) -> Bool[Tensor, "H W"]:
+    """The side of the tears that moves faster, in whole pieces where tears cut the picture in pieces.
+
+    A piece whose rim is fast is fast all through, its slow middle (the hub of a wheel) too. A piece that is
+    both, an arm on a body, is divided by speed.
+    """
+    pieces, count = label(~torn.cpu().numpy())
+    if count < 2:
+        return fast
+    piece = torch.from_numpy(pieces).long().to(fast.device)
+    rim = torch.bincount(piece[ramp], minlength=count + 1)
+    share = torch.bincount(piece[ramp & fast], minlength=count + 1) / rim.clamp(min=1)
+    whole = ~torn & (rim[piece] > 0)
+    return (fast | (whole & (share[piece] > 0.9))) & ~(whole & (share[piece] < 0.1))
+
+
+def own_colours(picture: Float[Tensor, "3 H W"], matte: Float[Tensor, "1 H W"]) -> Float[Tensor, "3 H W"]:
+    """The moving thing's own colours, freed from what shines through its soft outline.
+
+    Two passes of blur fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021, eq. 5-6).
+    """
+    own = behind = picture
+    for radius in (12, 4):
+        mean = local_mean(own * matte, radius) / (local_mean(matte, radius) + 1e-4)
+        behind = local_mean(behind * (1 - matte), radius) / (local_mean(1 - matte, radius) + 1e-4)
+        own = (mean + matte * (picture - matte * mean - (1 - matte) * behind)).clamp(0, 1)
+    return own
+
+
+def neighbour_jump(displacement: Float[Tensor, "2 H W"]) -> Float[Tensor, "H W"]:
+    """How far a pixel parts from its right and lower neighbours."""
+    right = F.pad(length(displacement[:, :, 1:] - displacement[:, :, :-1])[0], (0, 1))
+    down = F.pad(length(displacement[:, 1:] - displacement[:, :-1])[0], (0, 0, 0, 1))
+    return torch.maximum(right, down)
+
+
+def nearest_where(wanted: Bool[Tensor, "H W"]) -> tuple[Float[Tensor, "H W"], Int[Tensor, "H W"]]:
+    """Distance in pixels to, and flat index of, the nearest wanted pixel (there has to be one)."""
+    distance, (row, column) = distance_transform_edt(~wanted.cpu().numpy(), return_indices=True)
+    index = torch.from_numpy(row).long() * wanted.shape[1] + torch.from_numpy(column).long()
+    return torch.from_numpy(distance).float().to(wanted.device), index.to(wanted.device)
+
+
+def length(vectors: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 H W"]:
+    """Length of the vectors in pixels."""
+    return torch.hypot(vectors[:1], vectors[1:])

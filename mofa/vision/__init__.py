@@ -1,0 +1,1 @@
+"""Layer 2: classical vision: selection, filling, soft outlines, optical flow, point tracks."""

@@ -1,0 +1,182 @@
+"""Faces are found, chosen and followed; where there is none, one sentence says what was tried."""
+
+import builtins
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.ndimage import distance_transform_edt
+
+from mofa.errors import InputError, ResourceError, WeightsError
+from mofa.faces import detection as face_module
+from mofa.faces.detection import (
+    MODEL,
+    Face,
+    choose_face,
+    find_face,
+    follow_face,
+    open_face_finder,
+    same_face,
+    windows_of,
+)
+from mofa.faces.points import NUM_MESH_POINTS, face_size, points_of_mesh
+from mofa.faces.sketch import draw_sketch
+from mofa.media.decode import read_video
+
+pytest.importorskip("mediapipe")
+
+MEDIA = Path(__file__).parents[3] / "shared" / "media"
+
+
+def opening_of(points: torch.Tensor) -> torch.Tensor:
+    return points[..., 66, 1] - points[..., 62, 1]
+
+
+def test_a_face_lies_where_it_was_drawn(person):
+    face, count = find_face(person())
+    assert count == 1
+    assert face.mesh.shape == (NUM_MESH_POINTS, 3)
+    assert face.score > 0.8
+    left_eye, right_eye = face.points[36:42].mean(0), face.points[42:48].mean(0)
+    assert left_eye.tolist() == pytest.approx([103, 118], abs=5)
+    assert right_eye.tolist() == pytest.approx([153, 118], abs=5)
+    assert face.points[60:68].mean(0).tolist() == pytest.approx([128, 179], abs=6)
+
+
+def test_of_several_faces_the_largest_is_first_and_a_click_chooses(person):
+    picture = torch.full((3, 256, 448), 128, dtype=torch.uint8)
+    picture[:, :, :256] = person()
+    picture[:, 60:220, 280:440] = person(size=160)
+    largest, count = find_face(picture)
+    assert count == 2
+    assert largest.points[:, 0].mean() < 256
+    for which in (2, (360.0, 140.0)):
+        other, _ = find_face(picture, which)
+        assert other.points[:, 0].mean() > 256
+    with pytest.raises(InputError, match="shows 2"):
+        find_face(picture, 3)
+
+
+def test_a_face_that_is_small_in_a_large_picture_is_found(person):
+    picture = torch.full((3, 700, 700), 128, dtype=torch.uint8)
+    picture[:, 500:660, 30:190] = person(size=160)
+    face, _ = find_face(picture)
+    alone, _ = find_face(person(size=160))
+    assert (face.points - alone.points - torch.tensor([30.0, 500.0])).norm(dim=1).max() < 5
+
+
+def test_where_there_is_no_face_the_message_says_what_was_tried():
+    with pytest.raises(InputError, match=r"64 x 48 pixels.*windows.*--landmarks"):
+        find_face(torch.zeros(3, 48, 64, dtype=torch.uint8), what="photo.jpg")
+    with pytest.raises(InputError, match="3 frames of 64 x 48"):
+        follow_face(torch.zeros(3, 3, 48, 64, dtype=torch.uint8), 25.0)
+
+
+def test_a_face_that_is_too_small_is_refused(person):
+    picture = torch.full((3, 200, 200), 128, dtype=torch.uint8)
+    picture[:, 60:124, 60:124] = person(size=64)
+    with pytest.raises(InputError, match="too small"):
+        find_face(picture)
+
+
+def test_a_still_video_does_not_move(person):
+    track = follow_face(person().expand(5, -1, -1, -1), 25.0)
+    points = track.landmarks.points
+    assert torch.equal(points, points[:1].expand_as(points))
+
+
+def test_a_moving_face_is_followed_and_gaps_are_bridged(person):
+    frames = torch.stack([person(turn=2.0 * frame) for frame in range(6)])
+    frames[2:4] = 128
+    track = follow_face(frames, 25.0)
+    assert track.gaps == ((2, 3),)
+    assert track.landmarks.score.tolist()[2:4] == [0.0, 0.0]
+    middles = track.mesh[:, :, 0].mean(1)
+    assert torch.allclose(middles.diff(), torch.full((5,), 2.0), atol=0.8)
+
+
+def test_a_face_that_is_hardly_ever_seen_is_refused(person):
+    frames = torch.full((12, 3, 256, 256), 128, dtype=torch.uint8)
+    frames[5] = person()
+    with pytest.raises(InputError, match="only 1 of the 12 frames"):
+        follow_face(frames, 25.0)
+
+
+def test_an_open_mouth_is_seen(person):
+    frames = torch.stack([person(), person(opening=9.0)])
+    opening = opening_of(points_of_mesh(follow_face(frames, 25.0).mesh))
+    assert opening[1] > opening[0] + 10
+
+
+def test_windows_cover_the_picture_and_overlap():
+    seen = torch.zeros(50, 90)
+    for rows, columns in windows_of(50, 90):
+        seen[rows, columns] += 1
+    assert seen.min() >= 2
+    assert next(windows_of(50, 90)) == (slice(0, 50), slice(0, 90))
+
+
+def a_face(x: float) -> Face:
+    mesh = 50 * torch.rand(NUM_MESH_POINTS, 3, generator=torch.Generator().manual_seed(0))
+    return Face(mesh + torch.tensor([x, 0.0, 0.0]), 0.9, torch.zeros(52))
+
+
+def test_findings_that_overlap_are_one_face():
+    assert same_face(a_face(0), a_face(5))
+    assert not same_face(a_face(0), a_face(60))
+    assert choose_face([a_face(0), a_face(60)], (90.0, 20.0), "it").mesh[0, 0] > 60
+
+
+def test_without_mediapipe_one_sentence_names_the_extra(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("mediapipe"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ResourceError, match=r'pip install "mofa\[faces\]"'), open_face_finder():
+        pass
+
+
+def test_a_changed_model_file_is_refused(monkeypatch, tmp_path):
+    changed = tmp_path / "face_landmarker.task"
+    changed.write_bytes(MODEL.read_bytes()[:-1] + b"?")
+    for path in (changed, tmp_path / "missing.task"):
+        monkeypatch.setattr(face_module, "MODEL", path)
+        with pytest.raises(WeightsError, match="install mofa again"), open_face_finder():
+            pass
+
+
+@pytest.mark.skipif(not MEDIA.exists(), reason="the reference clips are not here")
+def test_a_talking_head_has_the_landmarks_that_are_drawn_of_it():
+    """Of every feature, the drawn pixels and ours lie within 3 % of the face's size of each other."""
+    video = read_video(MEDIA / "talking_head_121f.gif", 41)
+    drawn = read_video(MEDIA / "talking_head_sketch_121f.gif", 41).frames[::10]
+    points = follow_face(video.frames, video.fps).landmarks.points[::10]
+    ours = draw_sketch(points, *drawn.shape[-2:]) * 255
+    size = float(face_size(points).mean())
+    misses = [
+        miss
+        for mine, theirs in zip(ours, drawn.float(), strict=True)
+        for colours in (GREENS, EYES_AND_BROWS, NOSES)
+        for miss in apart(painted(mine, colours), painted(theirs, colours))
+    ]
+    assert sum(misses) / len(misses) < 0.03 * size
+
+
+GREENS = ((10, 200, 10),)
+EYES_AND_BROWS = ((180, 200, 10), (180, 220, 10), (10, 200, 180), (10, 220, 180))
+NOSES = ((10, 200, 250), (250, 200, 10))
+
+
+def painted(picture: torch.Tensor, colours: tuple[tuple[int, int, int], ...]) -> torch.Tensor:
+    distance = (picture[None] - torch.tensor(colours)[:, :, None, None]).norm(dim=1)
+    return distance.amin(0) < 60
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> list[float]:
+    """How far each pixel of one drawing lies from the nearest of the other, on the mean, both ways."""
+    to_other, to_one = (torch.from_numpy(distance_transform_edt(~mask.numpy())) for mask in (other, one))
+    return [float(to_other[one].mean()), float(to_one[other].mean())]
