@@ -42,7 +42,7 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND) -> Waveform:
     """
     with open_file(path, "sound") as file:
         try:
-            container = av.open(file, options=_CONTAINERS)
+            container = av.open(file, "r", options=_CONTAINERS)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"{path} cannot be read as sound; save it as WAV, MP3 or FLAC.") from error
         with container:
@@ -94,6 +94,6 @@ def _pieces(
         if late > 0 and math.isfinite(late):
             yield np.zeros((channels, round(late * rate)), np.float32)
         for resampled in resampler.resample(frame):
-            yield resampled.to_ndarray()
+            yield resampled.to_ndarray().astype(np.float32, copy=False)
     for resampled in resampler.resample(None):
-        yield resampled.to_ndarray()
+        yield resampled.to_ndarray().astype(np.float32, copy=False)

@@ -98,7 +98,7 @@ def _read_container(path: Path, max_frames: int | None, progress: Progress, long
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         total = min(stream.frames or max_frames or 0, max_frames or stream.frames)
-        frames = []
+        frames: list[NDArray[np.uint8]] = []
         try:
             for frame in islice(container.decode(stream), max_frames):
                 width, height = _within(frame.width, frame.height, long_side)
@@ -106,7 +106,7 @@ def _read_container(path: Path, max_frames: int | None, progress: Progress, long
                     format="rgb24", interpolation=_EXACT_COLOURS, width=width, height=height
                 )
                 upright = np.rot90(pixels, round(frame.rotation / 90))
-                frames.append(np.ascontiguousarray(upright))
+                frames.append(np.ascontiguousarray(upright, dtype=np.uint8))
                 progress("reading", len(frames), max(total, len(frames)))
         except (av.FFmpegError, ValueError, OSError) as error:
             if not frames:
@@ -122,7 +122,7 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     """The container at `path`, which has moving pictures in it; every complaint names `path`."""
     with open_file(path, "video") as file:
         try:
-            container = av.open(file, options=SELF_CONTAINED)
+            container = av.open(file, "r", options=SELF_CONTAINED)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"{path} cannot be read as a video; save it as MP4 or GIF.") from error
         with container:

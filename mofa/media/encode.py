@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from jaxtyping import UInt8
 from torch import Tensor
@@ -172,7 +173,7 @@ def _palette(clip: Clip) -> av.VideoFrame:
     for frame in _coded_frames(clip):
         source.push(frame)
     source.push(None)
-    return sink.pull()
+    return _picture(sink)
 
 
 def _in_palette(clip: Clip, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
@@ -184,7 +185,7 @@ def _in_palette(clip: Clip, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
     graph = av.filter.Graph()
     source = _picture_source(graph, clip)
     colours = graph.add_buffer(
-        width=palette.width, height=palette.height, format=palette.format.name, time_base=1 / _rate(clip)
+        width=palette.width, height=palette.height, format=palette.format, time_base=1 / _rate(clip)
     )
     use = graph.add("paletteuse", "dither=bayer:bayer_scale=3")
     sink = graph.add("buffersink")
@@ -202,14 +203,23 @@ def _in_palette(clip: Clip, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
 
 def _picture_source(graph: av.filter.Graph, clip: Clip) -> av.filter.context.FilterContext:
     _, _, height, width = clip.frames.shape
-    return graph.add_buffer(width=width, height=height, format="rgb24", time_base=1 / _rate(clip))
+    return graph.add_buffer(
+        width=width, height=height, format=VideoFormat("rgb24"), time_base=1 / _rate(clip)
+    )
+
+
+def _picture(sink: av.filter.context.FilterContext) -> av.VideoFrame:
+    """The next frame that a filter of pictures has finished."""
+    frame = sink.pull()
+    assert isinstance(frame, av.VideoFrame)
+    return frame
 
 
 def _ready(sink: av.filter.context.FilterContext) -> Iterator[av.VideoFrame]:
     """The frames that a filter has finished so far."""
     while True:
         try:
-            yield sink.pull()
+            yield _picture(sink)
         except (av.BlockingIOError, av.EOFError):
             return
 
