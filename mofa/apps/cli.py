@@ -7,6 +7,7 @@ import argparse
 import ast
 import inspect
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mofa.apps import bench_command, landmarks_command, models_command, studio_command
+from mofa.apps.log import start_logging
 from mofa.errors import InputError, MofaError
 from mofa.renderers.diffusion.settings import DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.pipeline.request import AnimationRequest
 
+LOG = logging.getLogger(__name__)
 SCENE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not hasattr(options, "run"):
             parser.print_help()
             return 0
+        start_logging(getattr(options, "verbose", False))
         return options.run(options)
     except MofaError as error:
         return _fail(str(error), error.exit_code, options)
@@ -47,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        if os.environ.get("MOFA_DEBUG"):
-            raise
+        LOG.debug("unexpected error", exc_info=True)
         return _fail(*_unexpected(error), options)
 
 
@@ -66,7 +69,7 @@ def _unexpected(error: Exception) -> tuple[str, int]:
         return "out of memory: ask for a smaller --size or fewer --frames.", 2
     return (
         f"something went wrong inside mofa ({type(error).__name__}: {error}). "
-        "Set MOFA_DEBUG=1 to see where, and please report it.",
+        "Set MOFA_LOG=debug to see where, and please report it.",
         1,
     )
 
@@ -236,6 +239,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--overwrite", action="store_true", help="replace files that exist")
     how.add_argument("--quiet", action="store_true", help="no progress, no summary")
     how.add_argument("--json", action="store_true", help="print what was made as one JSON object")
+    how.add_argument("--verbose", action="store_true", help="tell what is done, and how long it takes")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
         from mofa.apps.studio.app import Login, build_app, default_home
     except ModuleNotFoundError as error:
-        raise ResourceError(f"the studio needs {error.name}: pip install 'mofa[studio]'.") from None
+        raise ResourceError(f"the studio needs {error.name}: pip install 'mofa-video[studio]'.") from None
 
     login = None
     if options.auth:

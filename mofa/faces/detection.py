@@ -161,8 +161,8 @@ def open_face_finder() -> Iterator[FaceFinder]:
                 from mediapipe.tasks.python import BaseOptions, vision
             except ImportError as error:
                 raise ResourceError(
-                    'Finding faces needs the faces extra: pip install "mofa[faces]", or give the 68 points '
-                    "by hand with --landmarks points.json."
+                    'Finding faces needs the faces extra: pip install "mofa-video[faces]", or give the '
+                    "68 points by hand with --landmarks points.json."
                 ) from error
             mesher = vision.FaceLandmarker.create_from_options(
                 vision.FaceLandmarkerOptions(

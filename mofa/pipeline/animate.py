@@ -1,5 +1,6 @@
 """One request, end to end: picture in, clip out."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from mofa.pipeline.request import AnimationRequest
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
+LOG = logging.getLogger(__name__)
 DEFAULT_LONG_SIDE = 1280
 
 
@@ -124,3 +126,4 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
     begin = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - begin
+    LOG.info("%s took %.2f s", stage, seconds[stage])

@@ -49,7 +49,7 @@ def build_engine(request: AnimationRequest) -> Engine:
     except ImportError as error:
         raise ResourceError(
             f"the diffusion renderer needs packages that are not installed ({error.name}): "
-            '`pip install "mofa[diffusion]"`, or use `--renderer warp`.'
+            '`pip install "mofa-video[diffusion]"`, or use `--renderer warp`.'
         ) from error
 
     settings = request.diffusion

@@ -40,7 +40,7 @@ def speech_driver(
         from mofa.pipeline.load_speech import load_aniportrait, load_sadtalker
     except ImportError as error:
         raise ResourceError(
-            f'The {name} driver needs the diffusion extra: pip install "mofa[diffusion]", or use '
+            f'The {name} driver needs the diffusion extra: pip install "mofa-video[diffusion]", or use '
             "--driver signal."
         ) from error
     if name == "sadtalker":

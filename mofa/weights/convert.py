@@ -216,6 +216,6 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise WeightsError(
-            "Reading weights needs the packages of the diffusion extra: pip install 'mofa[diffusion]'."
+            "Reading weights needs the packages of the diffusion extra: pip install 'mofa-video[diffusion]'."
         ) from error
     return safetensors

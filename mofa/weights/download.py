@@ -209,6 +209,6 @@ def _hub() -> Any:
         import huggingface_hub.utils
     except ImportError as error:
         raise WeightsError(
-            "Downloads need the packages of the diffusion extra: pip install 'mofa[diffusion]'."
+            "Downloads need the packages of the diffusion extra: pip install 'mofa-video[diffusion]'."
         ) from error
     return huggingface_hub

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -42,6 +41,4 @@ def test_help_answers_without_torch():
     # The time itself is printed by the benchmark; what makes it short is checked here.
     code = "import sys; from mofa.apps.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'numpy', 'pydantic', 'rich'} & sys.modules.keys()"
-    begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
-    assert time.perf_counter() - begin < 5

@@ -15,7 +15,7 @@ from mofa.control.timing import Timing
 from mofa.control.track_files import FileTrack, parse_points, read_tracks
 from mofa.errors import InputError
 
-FOREIGN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FOREIGN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def from_json(folder: Path, content: Any) -> tuple[FileTrack, ...]:

@@ -136,7 +136,7 @@ def test_without_mediapipe_one_sentence_names_the_extra(monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ResourceError, match=r'pip install "mofa\[faces\]"'), open_face_finder():
+    with pytest.raises(ResourceError, match=r'pip install "mofa-video\[faces\]"'), open_face_finder():
         pass
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -88,7 +88,6 @@ def test_a_similarity_is_found_whatever_has_no_weight() -> None:
     torch.testing.assert_close(fit_similarity(before, after, weight), matrix)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 200), st.binary(max_size=300)), max_size=6))
 def test_fields_of_a_message_are_read_back(fields: list[tuple[int, bytes]]) -> None:
     def varint(value: int) -> bytes:

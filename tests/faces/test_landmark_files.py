@@ -18,7 +18,7 @@ from mofa.faces.landmark_files import (
 )
 from mofa.types import LandmarkClip
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".json"])

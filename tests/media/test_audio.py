@@ -124,7 +124,7 @@ def test_what_is_no_sound_is_refused(tmp_path: Path) -> None:
         read_audio(tmp_path / "mute.mp4")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(1, 4000), noise=st.binary(max_size=40))
 def test_damaged_files_give_sound_or_a_sentence(tmp_path: Path, cut: int, noise: bytes) -> None:
     whole = write_wav(tmp_path / "whole.wav", tone(0.2, 8000), 8000).read_bytes()

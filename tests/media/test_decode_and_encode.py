@@ -252,7 +252,7 @@ def test_a_gif_that_breaks_off_gives_the_frames_before_the_break(tmp_path: Path,
     assert 1 <= len(frames) <= len(read_video(tmp_path / "seed.gif").frames)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     suffix=st.sampled_from(["", *MOVING]),
     changes=st.lists(st.tuples(st.integers(0, 6000), st.binary(min_size=1, max_size=8)), max_size=6),

@@ -106,7 +106,7 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, content: bytes, words: str
     assert "\n" not in str(refusal.value)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.sampled_from([b"", b"PIEH", b"PK", FLO, NPZ]),
     changes=st.lists(st.tuples(st.integers(0, 700), st.binary(min_size=1, max_size=8)), max_size=5),

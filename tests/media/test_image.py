@@ -263,7 +263,7 @@ def encoded(kind: str) -> bytes:
 SEEDS = [encoded(kind) for kind in ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.sampled_from([b"", *SEEDS]),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6),

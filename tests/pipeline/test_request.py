@@ -69,14 +69,14 @@ requests = st.builds(
 
 
 @given(requests)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_scene_survives_yaml_and_json(request):
     assert AnimationRequest.from_text(request.to_yaml()) == request
     assert AnimationRequest.from_text(request.to_json()) == request
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_a_scene_or_one_sentence(text):
     try:
         AnimationRequest.from_text(text)
@@ -94,7 +94,7 @@ junk = st.recursive(
 @given(
     st.sampled_from(["size", "fit", "frames", "fps", "region", "controls", "outputs", "picture", "x"]), junk
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_in_any_place_is_taken_or_refused_in_words(key, value):
     scene = {"picture": "a.jpg", "controls": [{"kind": "track", "points": "1,2"}]} | {key: value}
     try:
@@ -104,7 +104,7 @@ def test_any_value_in_any_place_is_taken_or_refused_in_words(key, value):
 
 
 @given(junk)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_control_is_taken_or_refused_in_words(value):
     for control in (
         value,

@@ -45,5 +45,5 @@ def test_a_mesh_is_not_made_of_points_given_by_hand() -> None:
 
 def test_missing_packages_are_named(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mofa.pipeline.load_speech", None)
-    with pytest.raises(ResourceError, match=r'pip install "mofa\[diffusion\]", or use --driver signal'):
+    with pytest.raises(ResourceError, match=r'pip install "mofa-video\[diffusion\]", or use --driver signal'):
         speech_driver("aniportrait", face.points, face, PICTURE)

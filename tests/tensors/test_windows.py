@@ -26,7 +26,7 @@ def test_no_window_is_added_when_the_last_one_ends_at_the_end() -> None:
     assert windows(8, 4, 2) == ((0, 1, 2, 3), (0, 3, 4, 5), (0, 5, 6, 7))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(layouts())
 def test_windows_cover_every_frame_from_the_source_on(layout: tuple[int, int, int]) -> None:
     num_frames, size, stride = layout
@@ -41,7 +41,7 @@ def test_windows_cover_every_frame_from_the_source_on(layout: tuple[int, int, in
     assert all(later - earlier <= stride for earlier, later in pairwise(ends))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(layouts())
 def test_weights_of_a_frame_sum_to_one_and_live_in_its_windows(layout: tuple[int, int, int]) -> None:
     num_frames, size, stride = layout
@@ -53,7 +53,7 @@ def test_weights_of_a_frame_sum_to_one_and_live_in_its_windows(layout: tuple[int
     assert weights[0, 0] == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(layouts())
 def test_windows_that_agree_blend_to_what_they_agree_on(layout: tuple[int, int, int]) -> None:
     num_frames, size, stride = layout

@@ -128,7 +128,7 @@ def refusal(file: Path) -> str:
     return ""
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["zip.pt", "old.pt", "new.safetensors"]),
     share=st.floats(0.0, 0.999),

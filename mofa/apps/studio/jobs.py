@@ -1,5 +1,6 @@
 """Jobs: one at a time per device, in a fair order, each with progress and a cancel that stops it."""
 
+import logging
 import secrets
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import Any, Literal
 
 from mofa.errors import Cancelled, InputError, MofaError
 from mofa.types import Progress
+
+LOG = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 Work = Callable[[Progress], Any]
@@ -155,6 +158,8 @@ def _run(job: Job) -> None:
     except Cancelled as error:
         _finish(job, "cancelled", error)
     except Exception as error:
+        if not isinstance(error, MofaError):
+            LOG.exception("a job failed")
         _finish(job, "failed", error)
     else:
         job.state = "done"

@@ -41,7 +41,7 @@ def photo() -> Path:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the studio serves."""
-    pytest.importorskip("gradio", reason="the studio needs gradio: pip install 'mofa[studio]'")
+    pytest.importorskip("gradio", reason="the studio needs gradio: pip install 'mofa-video[studio]'")
     port, home = free_port(), tmp_path_factory.mktemp("studio")
     command = [sys.executable, "-m", "mofa.apps.cli", "studio", "--no-open", "--port", str(port)]
     # No weights, wherever the machine may have some.

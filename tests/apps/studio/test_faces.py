@@ -44,7 +44,7 @@ def drive(page: Any, source: str, path: Path) -> None:
 def portrait(visit: Callable[..., Any], hand: Any) -> Any:
     if not PORTRAIT.exists():
         pytest.skip("needs ../shared/media/portrait.jpg")
-    pytest.importorskip("mediapipe", reason="faces are found with mediapipe: pip install 'mofa[faces]'")
+    pytest.importorskip("mediapipe", reason="faces are found with mediapipe: pip install 'mofa-video[faces]'")
     page = visit()
     hand.upload(page, PORTRAIT)
     return page
@@ -103,7 +103,7 @@ def test_landmarks_from_a_file_play_over_the_photo(portrait: Any, hand: Any, tmp
 
 
 def test_where_there_is_no_face_the_card_says_so(canvas: Any) -> None:
-    pytest.importorskip("mediapipe", reason="faces are found with mediapipe: pip install 'mofa[faces]'")
+    pytest.importorskip("mediapipe", reason="faces are found with mediapipe: pip install 'mofa-video[faces]'")
     canvas.click("[data-tool=face]")
     canvas.wait_for_function(
         "document.querySelector('.face .note').textContent.includes('No face')", timeout=30_000

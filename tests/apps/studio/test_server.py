@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 gradio_client = pytest.importorskip(
-    "gradio_client", reason="the studio needs gradio: pip install 'mofa[studio]'"
+    "gradio_client", reason="the studio needs gradio: pip install 'mofa-video[studio]'"
 )
 
 TRACK = {"kind": "track", "points": "50%,50% 60%,50%"}
