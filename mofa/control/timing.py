@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
+from mofa.tensors.smoothstep import smoothstep
 
 EaseName = Literal["linear", "in", "out", "in-out"]
 Ease = EaseName | tuple[tuple[float, float], ...]
@@ -81,7 +82,7 @@ def eased(ease: Ease, time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         case "out":
             return 1 - (1 - time) ** 2
         case "in-out":
-            return time**2 * (3 - 2 * time)
+            return smoothstep(time)
         case pairs:
             times, fractions = zip(*(pairs if pairs[0][0] == 0 else ((0.0, 0.0), *pairs)), strict=True)
             held = time.clamp(max=times[-1])

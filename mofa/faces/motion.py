@@ -29,6 +29,7 @@ from mofa.faces.points import (
 from mofa.tensors.flow import affine_flow, apply_affine, invert_affine
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
+from mofa.tensors.smoothstep import smoothstep
 from mofa.types import FlowField
 
 UPPER_EDGES = ((36, 37, 38, 39), (42, 43, 44, 45), (60, 61, 62, 63, 64))
@@ -79,14 +80,12 @@ def head_share(
     face = points[0]
     travel = (apply_affine(head, face.mT.expand(len(head), -1, -1)) - face.mT).norm(dim=1).amax()
     fade = torch.maximum(HEAD_FADE * face_size(face), 1.5 * travel / GENTLEST_SLOPE)
-    share = (1 - distance_to_head(face, height, width) / fade).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return smoothstep(1 - distance_to_head(face, height, width) / fade)
 
 
 def face_region(face: Float[Tensor, "68 2"], height: int, width: int) -> Float[Tensor, "1 H W"]:
     """Where a face's motion rules when nobody painted a region: the head, with a soft edge, 0..1."""
-    share = (1 - distance_to_head(face, height, width) / (0.5 * face_size(face))).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return smoothstep(1 - distance_to_head(face, height, width) / (0.5 * face_size(face)))
 
 
 def distance_to_head(face: Float[Tensor, "68 2"], height: int, width: int) -> Float[Tensor, "1 H W"]:

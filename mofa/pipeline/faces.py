@@ -30,6 +30,7 @@ from mofa.pipeline.request import (
     LandmarkControl,
 )
 from mofa.pipeline.speech import speech_driver
+from mofa.tensors.smoothstep import smoothstep
 from mofa.tensors.sound import mono_at
 from mofa.types import LandmarkClip, Progress, Waveform, silent
 
@@ -218,5 +219,4 @@ def source_face(
 def fade_out(num_frames: int) -> Float[Tensor, "{num_frames}"]:
     """1 for most of the clip, easing to 0 in the last quarter, so that the end meets the beginning."""
     left = (num_frames - 1 - torch.arange(num_frames)) / max(1.0, (num_frames - 1) / 4)
-    share = left.clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return smoothstep(left)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.tensors.geometry import shrunk
+from mofa.vision.outline import guided_filter
 
 WORKING_SIDE = 256  # longest side of the reduced picture
 ITERATIONS = 3  # of GrabCut
@@ -134,7 +135,8 @@ def _refined(full: UInt8[np.ndarray, "H W 3"], thing: Bool[np.ndarray, "h w"]) -
     height, width = full.shape[:2]
     coarse = cv2.resize(thing.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     reach = max(1, round(2 * max(height, width) / max(thing.shape)))
-    return cv2.ximgproc.guidedFilter(full, coarse, reach, (0.02 * 255) ** 2) > 0.5
+    guide = [np.ascontiguousarray(full[..., channel] / 255.0) for channel in range(3)]
+    return guided_filter(guide, coarse.astype(np.float64), reach, 0.02**2) > 0.5
 
 
 def _feathered(thing: Bool[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:

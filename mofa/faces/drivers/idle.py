@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.tensors.smoothstep import smoothstep
+
 BLINK_SECONDS = 0.2
 BLINK_INTERVAL, SHORTEST_INTERVAL = 3.2, 1.0
 """Mean and least seconds from one blink to the next (Bentivoglio et al. 1997: 17 a minute at rest)."""
@@ -18,7 +20,7 @@ def blinks(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Te
     begin = 0.6 + generator.exponential(BLINK_INTERVAL / 2)
     while begin < float(time[-1]):
         done = (time - begin) / BLINK_SECONDS
-        lids = torch.maximum(lids, torch.minimum(ease(3 * done), ease(1.5 * (1 - done))))
+        lids = torch.maximum(lids, torch.minimum(smoothstep(3 * done), smoothstep(1.5 * (1 - done))))
         begin += SHORTEST_INTERVAL + generator.exponential(BLINK_INTERVAL - SHORTEST_INTERVAL)
     return lids
 
@@ -32,10 +34,4 @@ def drift(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Ten
         for share, period, phase in zip((0.2, 0.3, 0.5), periods, phases, strict=True)
     ]
     # Half of the reach: the value at time 0, which is taken off, may be as far out as any other.
-    return ease(time / 2) * sum(swings, torch.zeros_like(time)) / 2
-
-
-def ease(share: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
-    """0 up to 0, 1 from 1 on, softly in between."""
-    clamped = share.clamp(0, 1)
-    return clamped * clamped * (3 - 2 * clamped)
+    return smoothstep(time / 2) * sum(swings, torch.zeros_like(time)) / 2

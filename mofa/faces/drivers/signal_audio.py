@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
 from mofa.faces.drivers.articulation import lips_closed, with_head
-from mofa.faces.drivers.idle import blinks, drift, ease
+from mofa.faces.drivers.idle import blinks, drift
 from mofa.faces.drivers.voice import STEPS_PER_SECOND, Voice, listen
+from mofa.tensors.smoothstep import smoothstep
 from mofa.types import LandmarkClip, Waveform
 
 ATTACK, RELEASE = 0.025, 0.06
@@ -40,7 +41,7 @@ def signal_driver(
     """
     voice = listen(speech)
     time = torch.arange(num_frames) / fps
-    arrived = ease(time / SETTLING)
+    arrived = smoothstep(time / SETTLING)
     blinks_rng, head_rng = np.random.default_rng(seed).spawn(2)
     roll, turn, nod, lift = (drift(time, head_rng) for _ in range(4))
     stress = arrived * at_frames(stressed(voice), fps, num_frames)

@@ -22,6 +22,7 @@ from mofa.faces.motion import (
 )
 from mofa.faces.points import NOSE_BASE, NOSE_BRIDGE, OUTER_LIPS
 from mofa.tensors.geometry import pixel_grid
+from mofa.tensors.smoothstep import smoothstep
 
 STILL = 0.05
 """Pixels: an expression that moves no point further is none."""
@@ -239,9 +240,3 @@ def distance_to(
     share = ((points - starts) * stretch).sum(-1) / stretch.square().sum(-1).clamp(min=1e-9)
     nearest = starts + share.clamp(0, 1)[..., None] * stretch
     return (points - nearest).norm(dim=-1).amin(1)
-
-
-def smoothstep(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """0 up to `low`, 1 from `high` on, smooth in between."""
-    share = ((value - low) / (high - low)).clamp(0, 1)
-    return share * share * (3 - 2 * share)
