@@ -386,7 +386,7 @@ def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
     check_outputs(request, options.overwrite)
     with progress_bars(quiet=options.quiet) as progress:
         make = plan if options.preview else animate
-        result = make(request, progress)
+        result = make(request, progress=progress)
         files = write_outputs(result, options.overwrite, progress)
     if options.json:
         print(

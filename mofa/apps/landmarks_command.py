@@ -105,9 +105,9 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
     """The motion of the photo's face that a driver's file leads to, in the photo's pixels; and notes."""
     import torch
 
-    from mofa.media.image import read_picture
-    from mofa.pipeline.faces import driven_faces, length_of, read_drives
-    from mofa.pipeline.original import Original
+    from mofa.pipeline.face_inputs import length_of
+    from mofa.pipeline.faces import driven_faces
+    from mofa.pipeline.inputs import read_inputs
     from mofa.pipeline.request import AnimationRequest
     from mofa.types import LandmarkClip
 
@@ -119,10 +119,9 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
     data = {"picture": str(arguments.photo), "controls": [control]}
     data |= {name: value for name in ("fps", "frames") if (value := getattr(arguments, name)) is not None}
     request = AnimationRequest.from_data(data, "command line")
-    original = Original(read_picture(request.picture))
-    drives = read_drives(request, progress)
-    num_frames, fps = length_of(request, drives)
-    [face] = driven_faces(request, drives, original, num_frames, fps)
+    inputs = read_inputs(request, progress)
+    num_frames, fps = length_of(request, inputs.drives)
+    [face] = driven_faces(request, inputs, num_frames, fps)
     return LandmarkClip(face.points, torch.ones(num_frames), fps), face.notes
 
 

@@ -39,6 +39,7 @@ from mofa.control.svg_paths import ViewBox, read_svg
 from mofa.control.timing import Timing, parse_ease
 from mofa.control.words import nearest
 from mofa.errors import InputError
+from mofa.types import TrackSet
 
 TRACK_KEYS = ("points", "ease", "start", "end", "there_and_back", "sampled", "visible")
 POINT_ARRAYS = ("tracks", "pred_tracks", "points", "coords", "trajectories")
@@ -292,10 +293,30 @@ def _array_tracks(array: Any, visible: Bool[np.ndarray, "..."] | None) -> tuple[
     if visible.shape != array.shape[:2]:
         raise InputError(f"its visibility has the shape {visible.shape}, but the points are {shape}.")
     points = array.astype(np.float64)
-    if not (np.abs(points[visible]) <= FARTHEST).all():
-        raise InputError("a visible point is not a number that a picture can hold (NaN, infinite or huge).")
+    _check_places(points[visible])
     if time_axis(np.where(visible[..., None], points, np.nan)) == 0:
         points, visible = points.swapaxes(0, 1), visible.swapaxes(0, 1)
+    return _sampled(points, visible)
+
+
+def sampled_tracks(tracks: TrackSet) -> tuple[FileTrack, ...]:
+    """Trajectories in memory, in pixels of the original picture, one place per frame.
+
+    Raises InputError where none is ever visible, or a visible place is no number that a picture can hold.
+    """
+    points, visible = tracks.points.double().cpu().numpy(), tracks.visible.cpu().numpy()
+    _check_places(points[visible])
+    if not visible.any():
+        raise InputError("no track is visible in any frame: give at least one that is.")
+    return _sampled(points, visible)
+
+
+def _check_places(places: Float64[np.ndarray, "K 2"]) -> None:
+    if not (np.abs(places) <= FARTHEST).all():
+        raise InputError("a visible point is not a number that a picture can hold (NaN, infinite or huge).")
+
+
+def _sampled(points: Float64[np.ndarray, "N T 2"], visible: Bool[np.ndarray, "N T"]) -> tuple[FileTrack, ...]:
     return tuple(
         FileTrack(
             points=torch.from_numpy(_filled(track, seen)).float(),

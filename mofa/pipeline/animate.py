@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mofa.errors import InputError
-from mofa.media.image import load_source, read_picture
+from mofa.media.image import load_source
 from mofa.pipeline.engine import Engine, build_engine, default_renderer
-from mofa.pipeline.faces import Drives, length_of, read_drives, sound_of
-from mofa.pipeline.original import Original
+from mofa.pipeline.face_inputs import length_of, sound_of
+from mofa.pipeline.inputs import Inputs, read_inputs
 from mofa.pipeline.plan import PlannedMotion, plan_motion
-from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
@@ -28,7 +28,7 @@ class AnimationResult:
     source: SourceImage
     motion: PlannedMotion
     clip: Clip | None
-    settings: AnimationRequest
+    settings: ResolvedRequest
     sound: Waveform | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -49,76 +49,72 @@ class AnimationResult:
 
 def animate(
     request: AnimationRequest,
+    inputs: Inputs | None = None,
     progress: Progress = silent,
     engine: Engine | None = None,
-    original: Original | None = None,
 ) -> AnimationResult:
     """The clip that a request describes. Writes nothing: see pipeline.outputs for that.
 
-    `engine` can be kept between calls, so that weights are loaded once; `original` is the picture where it
-    is at hand already, and is read from `request.picture` where not. Raises a MofaError whose
-    message is one sentence for the person who made the request.
+    `inputs` is what the request names, where it has been read or is in memory (see pipeline.inputs), and is
+    read where not. `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError
+    whose message is one sentence for the person who made the request.
     """
-    planned, engine = _planned(request, progress, engine, original)
+    planned, engine = _planned(request, inputs, progress, engine)
     seconds = dict(planned.seconds)
     with _timed("render", seconds):
         frames = engine.render(planned.source, planned.motion.plan, planned.settings, progress)
-    clip = Clip(frames, planned.settings.frame_rate, planned.sound)
+    clip = Clip(frames, planned.settings.fps, planned.sound)
     return AnimationResult(planned.source, planned.motion, clip, planned.settings, planned.sound, seconds)
 
 
 def plan(
-    request: AnimationRequest, progress: Progress = silent, engine: Engine | None = None
+    request: AnimationRequest,
+    inputs: Inputs | None = None,
+    progress: Progress = silent,
+    engine: Engine | None = None,
 ) -> AnimationResult:
     """Everything of `animate` up to the motion: the instant preview."""
-    return _planned(request, progress, engine, None)[0]
+    return _planned(request, inputs, progress, engine)[0]
 
 
 def _planned(
-    request: AnimationRequest, progress: Progress, engine: Engine | None, original: Original | None
+    request: AnimationRequest, inputs: Inputs | None, progress: Progress, engine: Engine | None
 ) -> tuple[AnimationResult, Engine]:
     seconds: dict[str, float] = {}
     with _timed("read", seconds):
-        original = original or Original(read_picture(request.picture))
-        drives = read_drives(request, progress)
-        settings = resolve(request, original.width, original.height, drives)
-        assert settings.size is not None
+        inputs = read_inputs(request, progress) if inputs is None else inputs
+        settings = resolve(request, inputs)
+        original = inputs.original
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
         source = load_source(original.pixels, crop)
     engine = engine or build_engine(settings)
     with _timed("plan", seconds):
         motion = plan_motion(
-            settings,
-            original,
-            source,
-            engine.densify,
-            engine.estimate_flow,
-            progress,
-            engine.spread_face,
-            drives,
+            settings, inputs, source, engine.densify, engine.estimate_flow, progress, engine.spread_face
         )
-    sound = sound_of(drives, *length_of(settings, drives))
+    sound = sound_of(inputs.drives, settings.frames, settings.fps)
     return AnimationResult(source, motion, None, settings, sound, seconds), engine
 
 
-def resolve(
-    request: AnimationRequest, width: int, height: int, drives: Drives | None = None
-) -> AnimationRequest:
-    """The request with every open question answered, for a picture of width x height.
+def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
+    """The request with every open question answered by what it names.
 
     A clip without a length of its own is as long as what drives its faces. Raises InputError when a control
     runs beyond it.
     """
-    size = request.size
-    if size is None:
-        size = shrunk(width, height, DEFAULT_LONG_SIDE)
-    frames, fps = length_of(request, drives or {})
+    original = inputs.original
+    frames, fps = length_of(request, inputs.drives)
     try:
         request.check_ends(frames)
     except ValueError as error:
         raise InputError(f"{error}.") from None
-    renderer = request.renderer or default_renderer(request)
-    return request.model_copy(update={"size": size, "renderer": renderer, "frames": frames, "fps": fps})
+    settled = {
+        "size": request.size or shrunk(original.width, original.height, DEFAULT_LONG_SIDE),
+        "renderer": request.renderer or default_renderer(request),
+        "frames": frames,
+        "fps": fps,
+    }
+    return ResolvedRequest.model_validate(dict(request) | settled)
 
 
 @contextmanager

@@ -14,11 +14,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.devices import pick_device, pick_dtype
-from mofa.media.image import read_picture
 from mofa.pipeline.animate import AnimationResult, animate
 from mofa.pipeline.diffusion_engine import diffusion_engine
+from mofa.pipeline.inputs import NOTHING, Given, read_inputs
 from mofa.pipeline.load import load_diffusion_model, model_from_files, prepare, save_model, saved_files
-from mofa.pipeline.original import Original
 from mofa.pipeline.request import AnimationRequest
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import DiffusionModel
@@ -90,6 +89,7 @@ class MofaPipeline:
         size: tuple[int, int] | None = None,
         fit: Literal["crop", "pad"] = "crop",
         region: Any = None,
+        given: Given = NOTHING,
         seed: int = 0,
         num_inference_steps: int | None = None,
         progress: Progress = silent,
@@ -97,14 +97,16 @@ class MofaPipeline:
     ) -> PipelineOutput:
         """Animates a picture: a path, or RGB [3, h, w] in 0..1.
 
-        `controls` are those of a scene (see docs/scene.md), as objects or as mappings. `size` is (width,
+        `controls` are those of a scene (see docs/scene.md), as objects or as mappings. `given` holds masks,
+        tracks, videos, sound and landmarks in memory, by the names that the controls use in place of a
+        file's: `controls=[{"kind": "track", "file": "walk"}], given={"walk": tracks}`. `size` is (width,
         height). `callback_on_step_end(step, latents, clean)` may raise Cancelled. Raises InputError for
         a request that cannot be done.
         """
         steps = self.settings.steps if num_inference_steps is None else num_inference_steps
-        request = AnimationRequest.from_data(
+        request = AnimationRequest.from_call(
             {
-                "picture": "picture" if isinstance(image, Tensor) else str(image),
+                "picture": None if isinstance(image, Tensor) else str(image),
                 "size": size,
                 "fit": fit,
                 "frames": num_frames,
@@ -114,12 +116,11 @@ class MofaPipeline:
                 "renderer": "diffusion",
                 "diffusion": replace(self.settings, steps=steps),
                 "controls": controls,
-            },
-            where="call",
+            }
         )
-        original = Original(image if isinstance(image, Tensor) else read_picture(Path(image)))
+        inputs = read_inputs(request, progress, image if isinstance(image, Tensor) else None, given)
         engine = diffusion_engine(self.model, self.placement, callback_on_step_end)
-        result = animate(request, progress, engine, original)
+        result = animate(request, inputs, progress, engine)
         assert result.clip is not None
         return PipelineOutput(result.clip.frames, result)
 

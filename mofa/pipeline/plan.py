@@ -14,19 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.control.brush import fit_mask, inside
-from mofa.control.camera import camera_matrices, compose, parse_camera, to_working_camera
+from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Layer, merge
 from mofa.control.reference import FlowEstimator, reference_flow
 from mofa.control.timing import progress as fraction_of_the_way
-from mofa.control.track_files import FileTrack, read_tracks
+from mofa.control.track_files import FileTrack
 from mofa.control.tracks import curve, hints_from_tracks, retime
 from mofa.errors import InputError
 from mofa.faces.motion import face_flow, face_region
 from mofa.faces.sketch import draw_sketch
-from mofa.media.decode import read_video
-from mofa.media.image import read_mask
-from mofa.pipeline.faces import DrivenFace, Drives, driven_faces, length_of, read_drives
-from mofa.pipeline.original import Original, drawn_track
+from mofa.pipeline.faces import DrivenFace, driven_faces
+from mofa.pipeline.inputs import Inputs
+from mofa.pipeline.original import Original
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
@@ -34,6 +33,7 @@ from mofa.pipeline.request import (
     MaskRegion,
     ReferenceControl,
     Region,
+    ResolvedRequest,
     TrackControl,
 )
 from mofa.tensors.flow import add_camera, apply_affine
@@ -102,29 +102,25 @@ class PlannedMotion:
 
 
 def plan_motion(
-    request: AnimationRequest,
-    original: Original,
+    request: ResolvedRequest,
+    inputs: Inputs,
     source: SourceImage,
     densify: Densifier,
     estimate_flow: FlowEstimator,
     progress: Progress = silent,
     spread_face: FaceSpreader = mesh_flow,
-    drives: Drives | None = None,
 ) -> PlannedMotion:
     """The motion that a resolved request asks for: dense, camera included.
 
     Faces rule where they are, everything else shares the rest. A looping clip is planned one frame further,
-    to the moment at which it begins again. `drives` holds what drives the faces, where it has been read.
-    Raises InputError when a control does not fit the picture.
+    to the moment at which it begins again. Raises InputError when a control does not fit the picture.
     """
-    drives = read_drives(request, progress) if drives is None else drives
-    frames, fps = length_of(request, drives)
-    num_frames = frames + request.loop
-    regions = read_regions(request, original, source)
-    driven = driven_faces(request, drives, original, num_frames, fps)
+    num_frames = request.frames + request.loop
+    regions = working_regions(request, inputs, source)
+    driven = driven_faces(request, inputs, num_frames, request.fps)
 
     flow, tracks = drawn_motion(
-        request, regions, original, source, num_frames, densify, estimate_flow, progress
+        request, regions, inputs, source, num_frames, densify, estimate_flow, progress
     )
     flow, camera = with_cameras(flow, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
@@ -148,7 +144,7 @@ def plan_motion(
 def drawn_motion(
     request: AnimationRequest,
     regions: Regions,
-    original: Original,
+    inputs: Inputs,
     source: SourceImage,
     num_frames: int,
     densify: Densifier,
@@ -158,7 +154,7 @@ def drawn_motion(
     """The motion of tracks and reference videos, and the tracks."""
     height, width = source.pixels.shape[1:]
     tracks = {
-        control: control_tracks(control, original, source, num_frames)
+        control: control_tracks(control, inputs, source, num_frames)
         for control in request.controls
         if isinstance(control, TrackControl)
     }
@@ -168,7 +164,7 @@ def drawn_motion(
     ]
     layers += [
         Layer(
-            reference_motion(control, num_frames, height, width, estimate_flow, progress),
+            reference_motion(control, inputs, num_frames, height, width, estimate_flow, progress),
             regions[region_of(control, request)],
         )
         for control in request.controls
@@ -247,16 +243,17 @@ def region_of(control: Control, request: AnimationRequest) -> Region | None:
     return request.region
 
 
-def read_regions(request: AnimationRequest, original: Original, source: SourceImage) -> Regions:
-    """The masks of all regions that the request names, each read or grown once."""
+def working_regions(request: AnimationRequest, inputs: Inputs, source: SourceImage) -> Regions:
+    """The masks of all regions that the request names, each fitted or grown once."""
     named = dict.fromkeys(region_of(control, request) for control in request.controls)
-    return {region: None if region is None else _mask(region, original, source) for region in named}
+    return {region: None if region is None else _mask(region, inputs, source) for region in named}
 
 
-def _mask(region: Region, original: Original, source: SourceImage) -> Float[Tensor, "1 H W"]:
+def _mask(region: Region, inputs: Inputs, source: SourceImage) -> Float[Tensor, "1 H W"]:
+    original = inputs.original
     if isinstance(region, MaskRegion):
         try:
-            return fit_mask(read_mask(region.mask), original.width, original.height, source.crop)
+            return fit_mask(inputs.masks[region.mask], original.width, original.height, source.crop)
         except InputError as error:
             raise InputError(f"{region.mask}: {error}") from error
     x, y = to_working(original.clicked(region.select), source.crop)[0].tolist()
@@ -266,20 +263,14 @@ def _mask(region: Region, original: Original, source: SourceImage) -> Float[Tens
 # --- tracks ---
 
 
-def control_tracks(
-    control: TrackControl, original: Original, source: SourceImage, num_frames: int
-) -> TrackSet:
+def control_tracks(control: TrackControl, inputs: Inputs, source: SourceImage, num_frames: int) -> TrackSet:
     """A control's trajectories in working pixels, one place per frame of the clip.
 
     Raises InputError for a clicked point outside the picture. Trackers lose points over the border: a
     sampled one there counts as hidden.
     """
-    if control.points is not None:
-        tracks: tuple[FileTrack, ...] = (drawn_track(control.points),)
-    else:
-        assert control.file is not None
-        tracks = read_tracks(control.file)
-    sets = [_place(track, control, original, num_frames) for track in tracks]
+    tracks = inputs.tracks_of(control)
+    sets = [_place(track, control, inputs.original, num_frames) for track in tracks]
     points = to_working(torch.cat([one.points for one in sets]), source.crop)
     return TrackSet(points, torch.cat([one.visible for one in sets]))
 
@@ -333,6 +324,7 @@ def hints_by_region(
 
 def reference_motion(
     control: ReferenceControl,
+    inputs: Inputs,
     num_frames: int,
     height: int,
     width: int,
@@ -340,7 +332,7 @@ def reference_motion(
     progress: Progress,
 ) -> FlowField:
     """A video's motion on the working picture, timed and scaled as the control says."""
-    video = read_video(control.video, MAX_REFERENCE_FRAMES)
+    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress)
     fraction = fraction_of_the_way(control.timing, num_frames)
     flow = reference_flow(video.frames, fraction, height, width, estimate_flow, progress)
     return FlowField(flow.pixels.mul_(control.strength), flow.valid)
@@ -359,7 +351,7 @@ def with_cameras(
         if not isinstance(control, CameraControl):
             continue
         fraction = control.strength * fraction_of_the_way(control.timing, num_frames)
-        move = to_working_camera(parse_camera(control.move), source.crop)
+        move = to_working_camera(control.move, source.crop)
         matrices = camera_matrices(move, fraction, width, height)
         if control.region is None:
             cameras.append(matrices)

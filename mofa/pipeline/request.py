@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.words import nearest
 from mofa.errors import InputError
 from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings
@@ -144,6 +145,15 @@ Size = Annotated[
 ]
 
 
+def _camera(value: Any) -> Any:
+    if isinstance(value, CameraMove):
+        return value
+    if not isinstance(value, str) or len(value) > 500:
+        raise ValueError('a camera move is a few words, as in "pan right 40 px, zoom 1.1"')
+    with _as_scene_problem():
+        return parse_camera(value)
+
+
 def _ease(value: Any) -> Any:
     # control.timing knows the easings; it needs torch, which a scene that is only described does not.
     from mofa.control.timing import parse_ease
@@ -174,6 +184,12 @@ Ease = Annotated[
             ]
         }
     ),
+]
+CameraWords = Annotated[
+    CameraMove,
+    BeforeValidator(_camera),
+    PlainSerializer(format_camera, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 500}),
 ]
 ScenePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), return_type=str)]
 
@@ -268,7 +284,7 @@ class CameraControl(_TimedControl):
     """The camera moves: pan, zoom, rotate, or their sum. Added to what else moves."""
 
     kind: Literal["camera"] = "camera"
-    move: str = Field(min_length=1, max_length=500)
+    move: CameraWords
     """The move in words: "pan right 40 px, zoom 1.1, rotate 5". It is the camera that moves."""
 
 
@@ -336,7 +352,7 @@ class Outputs(_Frozen):
 class AnimationRequest(_Frozen):
     """One clip to be made: a picture, how it moves, and what is written."""
 
-    picture: ScenePath
+    picture: Annotated[ScenePath | None, WithJsonSchema({"type": "string", "format": "path"})] = None
     """The photo to animate."""
     size: Size | None = None
     """Size of the clip, WIDTHxHEIGHT; the picture's own, at most 1280 on the long side, when not given."""
@@ -415,6 +431,14 @@ class AnimationRequest(_Frozen):
     @classmethod
     def from_data(cls, data: object, where: str = "scene") -> "AnimationRequest":
         """The request that `data` (as read from YAML or JSON) describes; InputError names what is wrong."""
+        request = cls.from_call(data, where)
+        if request.picture is None:
+            raise InputError(f'{where}: "picture" is missing: every scene needs it.')
+        return request
+
+    @classmethod
+    def from_call(cls, data: object, where: str = "call") -> "AnimationRequest":
+        """The request of a caller who may have the picture in memory, and hence name none."""
         if not isinstance(data, dict):
             raise InputError(f"{where}: a scene is a mapping of keys to values, see docs/scene.md.")
         try:
@@ -466,6 +490,20 @@ class AnimationRequest(_Frozen):
             return full.relative_to(home) if full.is_relative_to(home) else full
 
         return self.with_paths(name)
+
+
+class ResolvedRequest(AnimationRequest):
+    """A request with every open question answered: it is what a run does, and what is written beside it."""
+
+    size: Size
+    frames: int = Field(ge=2, le=MAX_FRAMES)
+    fps: float = Field(gt=0, le=240)
+    renderer: RendererName
+
+    @property
+    def steps(self) -> int:
+        """Steps of motion from the photo on: a looping clip moves one further, to where it begins again."""
+        return self.frames - 1 + self.loop
 
 
 def read_scene_text(path: Path) -> str:
@@ -526,6 +564,9 @@ class _SceneLoader(yaml.SafeLoader):
 def json_schema() -> dict[str, Any]:
     """The published JSON Schema of a scene."""
     schema = AnimationRequest.model_json_schema()
+    # Only a caller from Python, who has the picture in memory, names none.
+    del schema["properties"]["picture"]["default"]
+    schema["required"] = ["picture", *schema["required"]]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mofa scene"} | schema
 
 

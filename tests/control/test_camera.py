@@ -8,14 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mofa.control.camera import (
-    CameraMove,
-    camera_matrices,
-    compose,
-    format_camera,
-    parse_camera,
-    to_working_camera,
-)
+from mofa.control.camera import camera_matrices, compose, to_working_camera
+from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.errors import InputError
 from mofa.tensors.flow import apply_affine
 from mofa.tensors.geometry import fit_crop

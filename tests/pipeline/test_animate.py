@@ -142,7 +142,7 @@ def test_cancelling_leaves_nothing_behind(scene_folder, tmp_path, stage):
 
     asked = request(scene_folder, [TRACK], outputs={"clip": str(tmp_path / "a.mp4")})
     with pytest.raises(Cancelled):
-        write_outputs(animate(asked, stop), progress=stop)
+        write_outputs(animate(asked, progress=stop), progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,7 +19,9 @@ from mofa.media.encode import write_clip
 from mofa.pipeline.animate import animate, plan
 from mofa.pipeline.diffusion_engine import diffusion_engine
 from mofa.pipeline.engine import adapters_for
-from mofa.pipeline.faces import FaceDrive, fade_out, length_of, read_drives, sound_of
+from mofa.pipeline.face_inputs import FaceDrive, length_of, sound_of
+from mofa.pipeline.faces import fade_out
+from mofa.pipeline.inputs import read_drives
 from mofa.pipeline.outputs import output_files, write_outputs
 from mofa.pipeline.request import AnimationRequest, LandmarkControl
 from mofa.renderers.diffusion.placement import Placement

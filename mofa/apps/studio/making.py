@@ -20,12 +20,13 @@ from mofa.faces.detection import open_face_finder
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.media.files import replacing
-from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
+from mofa.media.image import load_source, read_picture, save_jpeg, save_png, to_bytes
 from mofa.pipeline.animate import AnimationResult, animate
 from mofa.pipeline.engine import Engine, build_engine
-from mofa.pipeline.faces import driven_faces, length_of, read_drives
+from mofa.pipeline.face_inputs import length_of
+from mofa.pipeline.faces import driven_faces
+from mofa.pipeline.inputs import read_inputs
 from mofa.pipeline.needs import adapters_for
-from mofa.pipeline.original import Original
 from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
@@ -50,7 +51,9 @@ class Workshop:
         folder = visitor.results / f"{time.time_ns():x}"
         faces: tuple[Extra, ...] = ("landmarks",) if request.driven_faces else ()
         outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay", *faces))
-        result = animate(request.model_copy(update={"outputs": outputs}), progress, self._engine(request))
+        wanted = request.model_copy(update={"outputs": outputs})
+        inputs = read_inputs(wanted, progress)
+        result = animate(wanted, inputs, progress, self._engine(request))
         try:
             return _laid_out(result, folder, progress)
         except BaseException:
@@ -95,7 +98,9 @@ class Preview:
 
 def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Preview:
     """Makes the preview of a request in `folder`."""
-    result = animate(preview_request(request, *picture_size(request.picture)), progress)
+    inputs = read_inputs(request, progress)
+    size = inputs.original.width, inputs.original.height
+    result = animate(preview_request(request, *size), inputs, progress)
     assert result.clip is not None
     made = Preview(folder / CLIP, folder / "flow.png", result.summary())
     write_clip(result.clip, made.clip, progress, overwrite=True)
@@ -135,14 +140,13 @@ def landmarks(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
 
     `faces` holds per control and frame the 68 points, `notes` what the person should know.
     """
-    original = Original(read_picture(request.picture))
-    drives = read_drives(request, progress)
-    num_frames, fps = length_of(request, drives)
+    inputs = read_inputs(request, progress)
+    num_frames, fps = length_of(request, inputs.drives)
     if num_frames > MOST_FRAMES:
         raise InputError(
             f"this drives {num_frames} frames, more than the {MOST_FRAMES} that are made here: cut it."
         )
-    faces = driven_faces(request, drives, original, num_frames, fps)
+    faces = driven_faces(request, inputs, num_frames, fps)
     return {
         "frames": num_frames,
         "fps": fps,

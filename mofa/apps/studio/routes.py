@@ -144,7 +144,9 @@ def _size(path: Path) -> dict[str, int]:
 @router.get("/examples/{name}.jpg")
 def example_photo(name: str) -> FileResponse:
     """The photo of an example."""
-    return FileResponse(AnimationRequest.from_file(example(name)).picture)
+    picture = AnimationRequest.from_file(example(name)).picture
+    assert picture is not None  # every scene file names one
+    return FileResponse(picture)
 
 
 # --- Scenes ---

@@ -14,7 +14,6 @@ from typing import Any
 
 from mofa.apps.studio.uploads import KINDS, check_upload, kind_of, new_name
 from mofa.apps.studio.visitors import Visitor
-from mofa.control.camera import format_camera, parse_camera
 from mofa.errors import InputError
 from mofa.media.files import replacing
 from mofa.pipeline.request import AnimationRequest, LandmarkControl, Outputs, parse_scene
@@ -48,9 +47,6 @@ def without_outputs(request: AnimationRequest) -> AnimationRequest:
 def scene_from_request(request: AnimationRequest) -> dict[str, Any]:
     """The canvas's state: files under their names in the visitor's folder, cameras in the plainest words."""
     data = request.with_paths(lambda path: Path(path.name)).to_data()
-    for control in data["controls"]:
-        if control["kind"] == "camera":
-            control["move"] = format_camera(parse_camera(control["move"]))
     return {key: value for key, value in data.items() if key != "outputs"}
 
 

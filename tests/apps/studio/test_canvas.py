@@ -203,7 +203,8 @@ def test_curves_and_easings_are_the_pipelines(canvas: Any) -> None:
 
 
 def test_the_cameras_frame_is_the_pipelines(canvas: Any) -> None:
-    from mofa.control.camera import camera_matrices, format_camera, parse_camera
+    from mofa.control.camera import camera_matrices
+    from mofa.control.camera_words import format_camera, parse_camera
     from mofa.tensors.flow import apply_affine, invert_affine
 
     words = format_camera(parse_camera("pan right 12%, pan up 20 px, zoom 1.3, rotate left 15"))

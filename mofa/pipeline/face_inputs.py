@@ -1,0 +1,153 @@
+"""What drives the faces of a scene, and which faces of the picture those are.
+
+Reading comes before everything else, because a clip is as long as the speech or the video that drives it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.errors import InputError
+from mofa.faces.blendshapes import BlendshapeClip
+from mofa.faces.detection import Face, find_face, follow_face
+from mofa.media.audio import read_audio
+from mofa.media.image import to_bytes
+from mofa.pipeline.original import Original
+from mofa.pipeline.request import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES, AnimationRequest, LandmarkControl
+from mofa.pipeline.videos import Video
+from mofa.tensors.sound import mono_at
+from mofa.types import LandmarkClip, Progress, Waveform
+
+SPEECH_FPS = 25.0
+"""What the learned drivers were trained with, and lips need."""
+VIDEO_LONG_SIDE = 640
+"""Pixels: driving videos are looked at no larger; the face mesh sees 256 x 256."""
+
+Drives = Mapping[LandmarkControl, "FaceDrive"]
+
+
+@dataclass(frozen=True)
+class FaceDrive:
+    """What drives a face: points, expression curves, or a voice; and the sound it has.
+
+    `fps` is the rate that suits it, `seconds` how long it lasts; `notes` says in sentences what the person
+    who asked for it should know.
+    """
+
+    motion: LandmarkClip | BlendshapeClip | Waveform
+    fps: float
+    seconds: float
+    sound: Waveform | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceFace:
+    """A face of the picture that is driven: its 68 points in pixels of the original, found or given by hand.
+
+    `found` is the finding itself, where there is one; `notes` is what should be said about it.
+    """
+
+    points: Float[Tensor, "68 2"]
+    found: Face | None = None
+    notes: tuple[str, ...] = ()
+
+
+def drive_from(motion: LandmarkClip | BlendshapeClip | Waveform) -> FaceDrive:
+    """What is known without a picture: landmarks, curves or a voice, as they were read or given."""
+    match motion:
+        case Waveform():
+            return FaceDrive(motion, SPEECH_FPS, motion.samples.shape[1] / motion.rate, sound=motion)
+        case BlendshapeClip():
+            count = len(next(iter(motion.curves.values())))
+            return FaceDrive(motion, min(motion.fps, 30.0), count / motion.fps)
+        case LandmarkClip():
+            return FaceDrive(motion, motion.fps, len(motion.points) / motion.fps)
+
+
+def followed(control: LandmarkControl, video: Video, progress: Progress) -> FaceDrive:
+    """The motion of the face in a video. Raises InputError: too long, or no face in it."""
+    clip = video.decoded(MAX_FRAMES, progress, VIDEO_LONG_SIDE)
+    seconds = len(clip.frames) / clip.fps
+    if seconds > control.max_seconds:
+        raise InputError(
+            f"{video} lasts {seconds:.0f} s, more than {control.max_seconds:g} s; cut it, or allow "
+            "more with --max-seconds."
+        )
+    track = follow_face(clip.frames, clip.fps, what=str(video), progress=progress)
+    notes: tuple[str, ...] = ()
+    if track.gaps:
+        lost = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in track.gaps[:5])
+        more = f" and {len(track.gaps) - 5} more stretches" if len(track.gaps) > 5 else ""
+        notes = (f"{video}: no face is seen in frames {lost}{more}; its motion is bridged there.",)
+    sound = clip.audio or _sound_of(control)
+    return FaceDrive(track.landmarks, clip.fps, seconds, sound, notes)
+
+
+def _sound_of(control: LandmarkControl) -> Waveform | None:
+    assert control.video is not None
+    try:
+        return read_audio(control.video, control.max_seconds)
+    except InputError:  # most driving videos are silent, and one in memory has no file
+        return None
+
+
+def face_in_picture(control: LandmarkControl, original: Original) -> SourceFace:
+    """The face of the picture that a control means. Raises InputError when there is none."""
+    meant = original.meant(control.face)
+    face, count = find_face(to_bytes(original.pixels), meant)
+    chosen = meant != 1 or "face" in control.model_fields_set
+    several = (
+        f"the picture shows {count} faces; the largest was taken, --face 2 or --face x,y chooses another."
+    )
+    return SourceFace(face.points, face, () if count == 1 or chosen else (several,))
+
+
+def face_by_hand(points: Float[Tensor, "68 2"], original: Original) -> SourceFace:
+    """A face whose points somebody gave. Raises InputError when it lies outside the picture."""
+    original.check_inside(points.mean(0, keepdim=True))
+    return SourceFace(points)
+
+
+# --- what the drivers mean for the clip ---
+
+
+def length_of(request: AnimationRequest, drives: Drives) -> tuple[int, float]:
+    """Number of frames and rate of a request's clip: as given, else as what drives its faces suggests.
+
+    The longest driver decides. Raises InputError when that clip would be too long.
+    """
+    fps = request.fps or max((drive.fps for drive in drives.values()), default=DEFAULT_FPS)
+    if request.frames is not None:
+        return request.frames, fps
+    seconds = max((drive.seconds for drive in drives.values()), default=None)
+    frames = DEFAULT_FRAMES if seconds is None else max(2, math.ceil(seconds * fps - 1e-6))
+    if frames > MAX_FRAMES:
+        raise InputError(
+            f"what drives the face lasts {seconds:.0f} s, which is {frames} frames at {fps:g} per second: "
+            f"the most are {MAX_FRAMES}, so ask for fewer with --frames, or for a lower --fps."
+        )
+    return frames, fps
+
+
+def sound_of(drives: Drives, num_frames: int, fps: float) -> Waveform | None:
+    """What the drivers sound like together, at most as long as the clip; None where all are silent.
+
+    Several voices are mixed in one channel at the first one's rate.
+    """
+    sounds = [drive.sound for drive in drives.values() if drive.sound is not None]
+    if not sounds:
+        return None
+    rate = sounds[0].rate
+    length = round(num_frames / fps * rate)
+    if len(sounds) == 1:
+        return Waveform(sounds[0].samples[:, :length], rate)
+    voices = [mono_at(sound, rate)[:length] for sound in sounds]
+    longest = max(len(voice) for voice in voices)
+    mixed = torch.stack([F.pad(voice, (0, longest - len(voice))) for voice in voices]).sum(0)
+    return Waveform(mixed.clamp(-1, 1)[None], rate)

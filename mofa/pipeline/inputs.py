@@ -1,0 +1,196 @@
+"""The reading stage: everything a request names is opened and checked here, before anything is computed.
+
+A name in a request is that of a file, unless the caller gives data under it; so a caller from Python can have
+pictures, masks, tracks, videos, sound and landmarks in memory:
+
+    request = AnimationRequest.from_call({"controls": [{"kind": "track", "file": "walk"}]})
+    animate(request, read_inputs(request, picture=pixels, given={"walk": TrackSet(points, visible)}))
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar, cast
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.control.track_files import FileTrack, read_tracks, sampled_tracks
+from mofa.errors import InputError
+from mofa.faces.blendshapes import BlendshapeClip
+from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
+from mofa.media.audio import read_audio
+from mofa.media.image import read_mask, read_picture
+from mofa.pipeline.face_inputs import (
+    Drives,
+    FaceDrive,
+    SourceFace,
+    drive_from,
+    face_by_hand,
+    face_in_picture,
+    followed,
+)
+from mofa.pipeline.original import Original, drawn_track
+from mofa.pipeline.request import (
+    AnimationRequest,
+    LandmarkControl,
+    MaskRegion,
+    ReferenceControl,
+    Region,
+    SelectedRegion,
+    TrackControl,
+)
+from mofa.pipeline.videos import Video, VideoInMemory, open_video
+from mofa.types import Clip, LandmarkClip, Progress, TrackSet, Waveform, silent
+
+Data = Tensor | TrackSet | Clip | Waveform | LandmarkClip | BlendshapeClip
+"""What can be given in memory. A tensor is a mask [1, h, w] 0..1, or a face's points [68, 2]; tracks
+and points are in pixels of the original picture."""
+Given = Mapping[str, Data]
+NOTHING: Given = MappingProxyType({})
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a request names, read and checked; masks, tracks and videos by their names in the request.
+
+    Masks are as they were painted, at any size; tracks in pixels or percent of the original picture.
+    """
+
+    original: Original
+    masks: Mapping[Path, Float[Tensor, "1 _ _"]] = field(default_factory=dict)
+    tracks: Mapping[Path, tuple[FileTrack, ...]] = field(default_factory=dict)
+    videos: Mapping[Path, Video] = field(default_factory=dict)
+    drives: Drives = field(default_factory=dict)
+    faces: Mapping[LandmarkControl, SourceFace] = field(default_factory=dict)
+
+    def tracks_of(self, control: TrackControl) -> tuple[FileTrack, ...]:
+        """A control's tracks, drawn or from a file."""
+        if control.points is not None:
+            return (drawn_track(control.points),)
+        assert control.file is not None
+        return self.tracks[control.file]
+
+
+def read_inputs(
+    request: AnimationRequest,
+    progress: Progress = silent,
+    picture: Float[Tensor, "3 h w"] | None = None,
+    given: Given = NOTHING,
+) -> Inputs:
+    """Reads everything that a request names; what takes long (faces, driving videos) comes last.
+
+    `picture` (RGB 0..1) stands for the request's own, and `given` holds data in memory by the names that the
+    request uses. Raises InputError: something is missing, unreadable, or does not fit the picture.
+    """
+    original = Original(_picture(request) if picture is None else picture)
+    tracks = {
+        control.file: _tracks(control.file, given)
+        for control in _of(request, TrackControl)
+        if control.file is not None
+    }
+    masks = {region.mask: _mask(region.mask, given) for region in regions_in(request, MaskRegion)}
+    for control in _of(request, TrackControl):
+        if control.points is not None:
+            original.check_inside(drawn_track(control.points).in_pixels(original.width, original.height))
+    for region in regions_in(request, SelectedRegion):
+        original.clicked(region.select)
+    return Inputs(
+        original,
+        masks,
+        tracks,
+        videos={
+            control.video: _reference(control.video, given) for control in _of(request, ReferenceControl)
+        },
+        drives=read_drives(request, progress, given),
+        faces={control: _source_face(control, original, given) for control in request.driven_faces},
+    )
+
+
+def read_drives(request: AnimationRequest, progress: Progress = silent, given: Given = NOTHING) -> Drives:
+    """What drives each face. All are opened before the first video is followed, which takes long."""
+    opened = {control: _opened(control, given) for control in request.driven_faces}
+    return {
+        control: drive if isinstance(drive, FaceDrive) else followed(control, drive, progress)
+        for control, drive in opened.items()
+    }
+
+
+def regions_in(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
+    """The regions of a kind that a request names, each once."""
+    named: Iterable[Region | None] = (request.region, *(control.region for control in request.controls))
+    yield from (region for region in dict.fromkeys(named) if isinstance(region, kind))
+
+
+def _of(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
+    yield from (control for control in request.controls if isinstance(control, kind))
+
+
+def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
+    if request.picture is None:
+        raise InputError('"picture" is missing: name a photo, or give one in memory.')
+    return read_picture(request.picture)
+
+
+def _tracks(path: Path, given: Given) -> tuple[FileTrack, ...]:
+    held = _held(path, given, TrackSet)
+    return read_tracks(path) if held is None else sampled_tracks(held)
+
+
+def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
+    held = _held(path, given, Tensor)
+    if held is None:
+        return read_mask(path)
+    if held.ndim != 3 or len(held) != 1 or not held.is_floating_point():
+        raise InputError(f'the mask "{path}" is {_shape(held)}, but needs to be [1, height, width], 0..1.')
+    return held
+
+
+def _reference(path: Path, given: Given) -> Video:
+    video = _video(path, given)
+    if video.num_frames < 2:
+        raise InputError(f"{path} has {video.num_frames} frame(s): a reference's motion needs at least two.")
+    return video
+
+
+def _video(path: Path, given: Given) -> Video:
+    held = _held(path, given, Clip)
+    return open_video(path) if held is None else VideoInMemory(str(path), held)
+
+
+def _opened(control: LandmarkControl, given: Given) -> FaceDrive | Video:
+    if control.speech is not None:
+        voice = _held(control.speech, given, Waveform)
+        return drive_from(read_audio(control.speech, control.max_seconds) if voice is None else voice)
+    if control.video is not None:
+        return _video(control.video, given)
+    assert control.file is not None
+    held = _held(control.file, given, LandmarkClip, BlendshapeClip)
+    if held is not None:
+        return drive_from(cast("LandmarkClip | BlendshapeClip", held))
+    curves = control.file.suffix.lower() == ".csv"
+    return drive_from(read_blendshapes(control.file) if curves else read_landmarks(control.file))
+
+
+def _source_face(control: LandmarkControl, original: Original, given: Given) -> SourceFace:
+    if control.landmarks is None:
+        return face_in_picture(control, original)
+    held = _held(control.landmarks, given, Tensor)
+    if held is not None and held.shape != (68, 2):
+        raise InputError(f'the points "{control.landmarks}" are {_shape(held)}, but one face has [68, 2].')
+    return face_by_hand(read_face_points(control.landmarks) if held is None else held, original)
+
+
+def _held(path: Path, given: Given, *kinds: type[Read]) -> Read | None:
+    """What the caller gives under a name, None for a file. Raises InputError for another kind of data."""
+    held = given.get(path.as_posix())
+    if held is None or isinstance(held, kinds):
+        return held
+    needed = " or ".join(kind.__name__ for kind in kinds)
+    raise InputError(f'"{path}" is given as {type(held).__name__}, but {needed} is needed there.')
+
+
+def _shape(values: Tensor) -> str:
+    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
