@@ -10,6 +10,7 @@ Conventions, valid everywhere:
 - Absence is a mask, never a value: `valid` and `known` say where something is known.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -28,6 +29,14 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, /) -> None:
     """The progress callback of a caller who does not want one."""
+
+
+Note = Callable[[str], object]
+"""Called with a sentence that the person who asked should read: `list.append`, say."""
+
+
+def unsaid(sentence: str, /) -> None:
+    """The note of a caller who has nobody to tell."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mofa.types import Clip, LandmarkClip, Progress
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".avif")
-SOUNDS = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac")
 LANDMARKS = (".npz", ".npy", ".json", ".csv")
 LARGEST_SIDE = 4096
 
@@ -71,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
             case "retarget":
                 clip, notes = retargeted(arguments, progress)
                 _write(clip, arguments)
-                _say(notes)
+                for note in notes:
+                    _say(note)
             case "draw":
                 _draw(arguments, progress)
     if not arguments.quiet:
@@ -83,36 +82,37 @@ def extracted(path: Path, face: str, progress: "Progress") -> "LandmarkClip":
     """A face of a picture (one frame), or followed through a video, in its own pixels."""
     import torch
 
-    from mofa.faces.detection import find_face, follow_face
-    from mofa.media.decode import read_video
+    from mofa.faces.detection import find_face
+    from mofa.media.decode import media_of, video_frames
     from mofa.media.image import read_picture, to_bytes
+    from mofa.pipeline.face_inputs import face_of_video
     from mofa.pipeline.original import Original
     from mofa.pipeline.request import parse_face
+    from mofa.pipeline.videos import open_video
     from mofa.types import LandmarkClip
 
     which = parse_face(face)
-    if path.suffix.lower() in PICTURES:
+    if media_of(path) == "picture":
         original = Original(read_picture(path))
         found, _ = find_face(to_bytes(original.pixels), original.meant(which), str(path))
         return LandmarkClip(found.points[None], torch.tensor([found.score]), 25.0)
-    video = read_video(path, progress=progress)
-    first = Original(video.frames[0] / 255)
-    track = follow_face(video.frames, video.fps, first.meant(which), str(path), progress)
-    return track.landmarks
+    first = Original(torch.from_numpy(next(video_frames(path)).pixels).permute(2, 0, 1) / 255)
+    return face_of_video(open_video(path), first.meant(which), progress=progress, note=_say).landmarks
 
 
 def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["LandmarkClip", Sequence[str]]:
     """The motion of the photo's face that a driver's file leads to, in the photo's pixels; and notes."""
     import torch
 
+    from mofa.media.decode import media_of
     from mofa.pipeline.face_inputs import length_of
     from mofa.pipeline.faces import driven_faces
     from mofa.pipeline.inputs import read_inputs
     from mofa.pipeline.request import AnimationRequest
     from mofa.types import LandmarkClip
 
-    suffix = arguments.driver.suffix.lower()
-    source = "file" if suffix in LANDMARKS else "speech" if suffix in SOUNDS else "video"
+    is_file = arguments.driver.suffix.lower() in LANDMARKS
+    source = "file" if is_file else "speech" if media_of(arguments.driver) == "sound" else "video"
     control = {"kind": "landmarks", source: str(arguments.driver), "face": arguments.face}
     names = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute")
     control |= {name: value for name in names if (value := getattr(arguments, name)) is not None}
@@ -130,17 +130,17 @@ def drawn(clip: "LandmarkClip", over: Path | None, size: str | None, progress: "
 
     from mofa.faces.retarget import at_rate
     from mofa.faces.sketch import draw_sketch, overlay_landmarks
-    from mofa.media.decode import read_video
+    from mofa.media.decode import media_of, read_video
     from mofa.media.image import read_picture, to_bytes
     from mofa.types import Clip
 
     if over is None:
         width, height = canvas_size(clip.points, size)
         return Clip(to_bytes(draw_sketch(clip.points, height, width)), clip.fps)
-    if over.suffix.lower() in PICTURES:
+    if media_of(over) == "picture":
         frames = to_bytes(read_picture(over)).expand(len(clip.points), -1, -1, -1)
         return Clip(overlay_landmarks(frames, [clip.points]), clip.fps)
-    video = read_video(over, progress=progress)
+    video = read_video(over, progress=progress, note=_say)
     points = at_rate(clip, video.fps, len(video.frames)).points
     return Clip(overlay_landmarks(video.frames, [points]), video.fps)
 
@@ -181,6 +181,5 @@ def _write(clip: "LandmarkClip", arguments: argparse.Namespace) -> None:
         path.write_bytes(content)
 
 
-def _say(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"mofa: {note}", file=sys.stderr)
+def _say(note: str) -> None:
+    print(f"mofa: {note}", file=sys.stderr)

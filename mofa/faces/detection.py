@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,8 @@ from torch import Tensor
 
 from mofa.errors import InputError, ResourceError, WeightsError
 from mofa.faces.points import face_size, points_of_mesh
-from mofa.faces.smoothing import bridge, smooth
+from mofa.faces.smoothing import at_times, bridge, smooth
+from mofa.media.decode import evenly
 from mofa.types import LandmarkClip, Progress, silent
 
 MODEL = Path(__file__).parents[1] / "assets" / "face_landmarker.task"
@@ -89,6 +90,31 @@ class FaceTrack:
         lost = [False, *(~self.found).tolist(), False]
         edges = [frame for frame in range(len(lost) - 1) if lost[frame] != lost[frame + 1]]
         return tuple((start, end - 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+
+def in_step(track: FaceTrack, starts: Sequence[float], end: float) -> FaceTrack:
+    """A face followed through frames that begin at `starts` and end at `end` (seconds), at a steady rate from
+    the file's time 0 on: linear in between, still before the first frame.
+
+    It counts as seen where the frames around are.
+    """
+    fps, shown = evenly(starts, end)
+    lead = round(starts[0] * fps)
+    if lead == 0 and shown == list(range(len(starts))):
+        return replace(track, fps=fps)
+    times = torch.tensor([start - starts[0] for start in starts], dtype=torch.float64)
+    wanted = (torch.arange(lead + len(shown), dtype=torch.float64) - lead) / fps
+
+    def moved(values: Tensor) -> Tensor:
+        return at_times(values, times, wanted)
+
+    return FaceTrack(
+        mesh=moved(track.mesh),
+        blendshapes=moved(track.blendshapes),
+        score=moved(track.score),
+        found=moved(track.found.float()) > 0.99,
+        fps=fps,
+    )
 
 
 class FaceFinder:
@@ -226,7 +252,7 @@ def choose_face(faces: Sequence[Face], which: int | tuple[float, float], what: s
 
 
 def follow_face(
-    frames: UInt8[Tensor, "T 3 H W"],
+    frames: Iterable[UInt8[Tensor, "3 H W"]],
     fps: float,
     which: int | tuple[float, float] = 1,
     what: str = "the video",
@@ -234,13 +260,16 @@ def follow_face(
 ) -> FaceTrack:
     """One face through a video: the one meant in the first frame that shows any, then always the nearest.
 
-    Where it is not seen it is bridged in a straight line. Raises InputError when no frame shows a face, when
-    too few do, or when it is too small.
+    Frames are taken one at a time and let go. Where the face is not seen it is bridged in a straight line.
+    Raises InputError when no frame shows a face, when too few do, or when it is too small.
     """
     tracked: list[Face | None] = []
     last: Face | None = None
+    height = width = 0
+    expected = len(frames) if isinstance(frames, Sized) else 0
     with open_face_finder() as finder:
         for index, frame in enumerate(frames):
+            height, width = frame.shape[-2:]
             faces = finder.look(frame) or (finder.search(frame) if last is None else ())
             if last is None:
                 ordered = sorted(faces, key=lambda face: -face.size)
@@ -249,17 +278,16 @@ def follow_face(
                 face = _nearest(faces, last)
             tracked.append(face)
             last = face or last
-            progress("faces", index + 1, len(frames))
+            progress("faces", index + 1, max(index + 1, expected))
     if last is None:
-        height, width = frames.shape[-2:]
         raise InputError(
-            f"no face was found in {what} ({len(frames)} frames of {width} x {height} pixels), looking at "
+            f"no face was found in {what} ({len(tracked)} frames of {width} x {height} pixels), looking at "
             "each as a whole and in windows: give a video that shows a larger or more frontal face."
         )
     found = torch.tensor([face is not None for face in tracked])
     if found.float().mean() < SEEN_ENOUGH:
         raise InputError(
-            f"a face is seen in only {int(found.sum())} of the {len(frames)} frames of {what}: cut it "
+            f"a face is seen in only {int(found.sum())} of the {len(tracked)} frames of {what}: cut it "
             "to where its face is seen."
         )
     filled = [face or last for face in tracked]

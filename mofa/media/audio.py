@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from mofa.errors import InputError
-from mofa.media.image import SELF_CONTAINED, open_file
-from mofa.types import Waveform
+from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, opened, start_of
+from mofa.types import Note, Waveform, unsaid
 
 LONGEST_SOUND = 600.0
 """Seconds that `read_audio` takes without being asked for more."""
@@ -22,33 +22,26 @@ SHORTEST_SOUND = 0.1
 HIGHEST_RATE = 48000
 """Samples per second; sound above is resampled. Nothing of a voice lies beyond."""
 
-# As with pictures: no playlist, which would name addresses that nobody asked to fetch.
-_SOUND_ONLY = (
-    "aac,ac3,aiff,amr,ape,asf,au,caf,dts,eac3,flac,mp3,mpc,mpc8,oga,tta,voc,w64,wav,wv,matroska,webm"
-)
-_CONTAINERS = SELF_CONTAINED | {"format_whitelist": f"{_SOUND_ONLY},{SELF_CONTAINED['format_whitelist']}"}
 
-
-def read_audio(path: Path, max_seconds: float = LONGEST_SOUND) -> Waveform:
+def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsaid) -> Waveform:
     """The sound of any audio or video file, at its own rate up to `HIGHEST_RATE`, mono or stereo, -1..1.
 
     Of several streams the first counts; more than two channels are mixed down to two. Sample 0 is the
     file's time 0: a stream that starts later than the pictures beside it begins with silence. What is
     louder than full scale is clipped, and damaged samples (NaN) are silent. A file that breaks off gives
-    what came before the break.
+    what came before the break, and `note` is told.
 
     Raises InputError: missing, a folder, empty, no sound in it, damaged from the start, shorter than
     `SHORTEST_SOUND` or longer than `max_seconds`.
     """
-    with open_file(path, "sound") as file:
-        try:
-            container = av.open(file, "r", options=_CONTAINERS)
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise InputError(f"{path} cannot be read as sound; save it as WAV, MP3 or FLAC.") from error
-        with container:
-            if not container.streams.audio:
-                raise InputError(f"{path} holds no sound; give a file with an audio track in it.")
-            samples, rate = _decoded(container, path, max_seconds)
+    with opened(path, "sound", WITH_SOUND, "cannot be read as sound; save it as WAV, MP3 or FLAC.") as (
+        container,
+        extent,
+    ):
+        if not container.streams.audio:
+            raise InputError(f"{path} holds no sound; give a file with an audio track in it.")
+        samples, rate, damaged = _decoded(container, extent, path, max_seconds)
+        extent.tell(path, note, damaged, samples.shape[1] / rate)
     seconds = samples.shape[1] / rate
     if seconds < SHORTEST_SOUND:
         raise InputError(f"{path} lasts {seconds:.2g} s; give at least {SHORTEST_SOUND} s of sound.")
@@ -56,44 +49,55 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND) -> Waveform:
 
 
 def _decoded(
-    container: av.container.InputContainer, path: Path, max_seconds: float
-) -> tuple[NDArray[np.float32], int]:
-    """All samples [C, L] and their rate."""
+    container: av.container.InputContainer, extent: Extent, path: Path, max_seconds: float
+) -> tuple[NDArray[np.float32], int, bool]:
+    """All samples [C, L], their rate, and whether decoding stopped at damage."""
     stream = container.streams.audio[0]
     rate, channels = min(stream.rate or 0, HIGHEST_RATE), min(stream.channels or 0, 2)
     if rate <= 0 or channels <= 0:
         raise InputError(f"The sound of {path} is damaged; save or download it again.")
     pieces: list[NDArray[np.float32]] = []
-    heard = 0
+    heard, damaged = 0, False
     try:
-        for piece in _pieces(container, rate, channels):
+        for piece in _pieces(container, extent, rate, channels):
             pieces.append(piece)
             heard += piece.shape[1]
             if heard > max_seconds * rate:
                 raise InputError(
                     f"{path} lasts more than {max_seconds:g} s; cut it, or allow more with --max-seconds."
                 )
-    except (av.FFmpegError, ValueError, OSError) as error:
+    except DAMAGE as error:
+        damaged = True
         if not pieces:
             raise InputError(f"The sound of {path} is damaged; save or download it again.") from error
     if heard == 0:
         raise InputError(f"The sound of {path} is empty; give a file with sound in it.")
     samples = np.nan_to_num(np.concatenate(pieces, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
-    return samples.clip(-1, 1), rate
+    return samples.clip(-1, 1), rate, damaged
 
 
 def _pieces(
-    container: av.container.InputContainer, rate: int, channels: int
+    container: av.container.InputContainer, extent: Extent, rate: int, channels: int
 ) -> Iterator[NDArray[np.float32]]:
     """The decoded sound in order, after as much silence as it comes late."""
     resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=rate)
+    first = True
     stream = container.streams.audio[0]
-    begin = (container.start_time or 0) / av.time_base
-    for index, frame in enumerate(container.decode(stream)):
-        late = (frame.time or 0.0) - begin if index == 0 else 0.0
-        if late > 0 and math.isfinite(late):
-            yield np.zeros((channels, round(late * rate)), np.float32)
-        for resampled in resampler.resample(frame):
-            yield resampled.to_ndarray().astype(np.float32, copy=False)
+    for packet in extent.packets(stream):
+        for frame in stream.decode(packet):
+            late = (frame.time or 0.0) - start_of(container) if first else 0.0
+            first = False
+            if late > 0 and math.isfinite(late):
+                yield from _silence(late, rate, channels)
+            for resampled in resampler.resample(frame):
+                yield resampled.to_ndarray().astype(np.float32, copy=False)
     for resampled in resampler.resample(None):
         yield resampled.to_ndarray().astype(np.float32, copy=False)
+
+
+def _silence(seconds: float, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
+    """In pieces of a second: a damaged file may claim to begin in a hundred years."""
+    samples = round(min(seconds, 1e6) * rate)
+    while samples > 0:
+        yield np.zeros((channels, min(samples, rate)), np.float32)
+        samples -= rate

@@ -1,27 +1,83 @@
 """Moving pictures in: any container, GIF, animated WebP."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import math
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal, cast
 
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideData
 from av.video.reformatter import Interpolation
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
-from torch import Tensor
 
 from mofa.errors import InputError, MofaError
+from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, moving_pictures, opened, start_of
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly
 from mofa.tensors.geometry import shrunk
-from mofa.types import Clip, Progress, silent
+from mofa.types import Clip, Note, Progress, silent, unsaid
 
 # Without these flags libav rounds every colour down.
 _EXACT_COLOURS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _MOVING_PICTURES = ("GIF", "WEBP", "PNG", "AVIF")
+
+LARGEST_FRAME = 50_000_000
+"""Pixels of a frame: 8K has 33 million. Decoded to bytes, such a frame takes 150 MB."""
+MOST_BYTES = 4_000_000_000
+"""Of all decoded frames that `read_video` holds at once."""
+FASTEST = 60.0
+"""Frames per second that are made of frames at irregular times; screens rarely show more."""
+STEADY = 0.5
+"""Of a frame's duration: frames that are nowhere further from a steady beat have one."""
+SOONEST_GIF = 20.0
+"""Milliseconds: browsers show frames of a GIF with a shorter delay for `HASTY_GIF` instead."""
+HASTY_GIF = 100.0
+WIDEST_PIXEL = 8.0
+"""Width to height of a coded pixel; beyond it a file is taken not to mean it."""
+
+Media = Literal["picture", "video", "sound"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a video and when it is shown, in seconds from the file's time 0, at which the first of its
+    streams begins: sound read by `media.audio` has the same."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    start: float
+    end: float
+
+
+def video_frames(
+    path: Path, long_side: int | None = None, progress: Progress = silent, note: Note = unsaid
+) -> Generator[Frame]:
+    """The coded frames of any video, GIF or animated WebP, one by one, upright, square pixels.
+
+    Frames that are larger are shrunk until their long side is `long_side` pixels; where a stream changes
+    its size on the way, later frames are scaled to the first. `note` is told where a file breaks off.
+
+    Raises InputError: missing, a folder, empty, a still picture, no video in it, larger than
+    `LARGEST_FRAME`, or damaged from the start (one that breaks off later gives the frames before).
+    """
+    with open_file(path, "video") as file:
+        try:
+            picture = open_quietly(file)
+        except Image.DecompressionBombError:
+            raise InputError(_too_many_pixels(path)) from None
+        except Exception:  # Pillow does not know it: a video, or nothing at all
+            picture = None
+        if picture is not None:
+            with picture:
+                yield from _of_picture(picture, path, long_side, progress, note)
+            return
+    yield from _of_container(path, long_side, progress, note)
 
 
 def read_video(
@@ -29,56 +85,135 @@ def read_video(
     max_frames: int | None = None,
     progress: Progress = silent,
     long_side: int | None = None,
+    note: Note = unsaid,
 ) -> Clip:
-    """The first `max_frames` frames (None: all) of any video, GIF or animated WebP, upright, without sound.
+    """A video at a steady rate from its first picture on, at most `max_frames` (None: all), without sound.
 
-    `fps` is the average rate. Frames are taken as they come, one per coded frame; larger ones are
-    shrunk until their long side is `long_side` pixels, which spares memory.
+    Frames at a steady beat come as they are coded. Of others each moment shows the frame that is on the
+    screen then, at the rate of the fastest stretch (at most `FASTEST`): a face's lips keep their time.
 
-    Raises InputError: missing, a folder, empty, a still picture, no video in it, or damaged from the
-    start (a video that breaks off later gives the frames before the break).
+    Raises InputError as `video_frames` does, and beyond `MOST_BYTES`.
     """
-    with open_file(path, "video") as file:
-        try:
-            picture = open_quietly(file)
-        except Exception:  # Pillow does not know it: a video, or nothing at all
-            picture = None
-        if picture is not None:
-            with picture:
-                return _read_moving_picture(picture, path, max_frames, progress, long_side)
-    return _read_container(path, max_frames, progress, long_side)
+    pixels: list[NDArray[np.uint8]] = []
+    starts: list[float] = []
+    end = 0.0
+    with closing(video_frames(path, long_side, progress, note)) as coded:
+        for frame in islice(coded, max_frames):
+            pixels.append(frame.pixels)
+            starts.append(frame.start)
+            end = frame.end
+            if len(pixels) * frame.pixels.nbytes > MOST_BYTES:
+                raise InputError(_too_long(path))
+    fps, shown = evenly(starts, end)
+    shown = shown[:max_frames]
+    if len(shown) * pixels[0].nbytes > MOST_BYTES:
+        raise InputError(_too_long(path))
+    frames = torch.from_numpy(np.stack([pixels[index] for index in shown]))
+    return Clip(frames=frames.permute(0, 3, 1, 2).contiguous(), fps=fps)
+
+
+def evenly(starts: Sequence[float], end: float) -> tuple[float, list[int]]:
+    """A steady rate for frames that begin at `starts` and end at `end` (seconds), and which of them each
+    moment of it shows, from the first one's beginning on.
+
+    The rate is the mean one where no frame is further than `STEADY` from that beat, and each frame is then
+    shown once; else that of the fastest tenth, at most `FASTEST` unless they are so many.
+    """
+    count, length = len(starts), end - starts[0]
+    mean = count / length if length > 0 else 25.0
+    times = np.asarray(starts) - starts[0]
+    if length <= 0 or np.abs(times * mean - np.arange(count)).max() <= STEADY:
+        return _usual(mean), list(range(count))
+    lasting = np.diff([*times, length])
+    fastest = 1 / np.quantile(lasting[lasting > 1e-6], 0.1)
+    rate = _usual(max(mean, min(fastest, FASTEST)))
+    # Times are rounded, by containers and by us: a quarter of a frame early is still that frame.
+    moments = (np.arange(max(1, math.ceil(length * rate - 0.25))) + 0.25) / rate
+    return rate, [max(0, bisect_right(times, moment) - 1) for moment in moments.tolist()]
+
+
+def _usual(rate: float) -> float:
+    """The rate that was meant, where one of the usual ones (whole, or NTSC's 1000/1001) is near: containers
+    round times to milliseconds."""
+    candidates = (round(rate), round(rate * 1.001) / 1.001)
+    near = min(candidates, key=lambda usual: abs(usual - rate))
+    return float(near) if near and abs(near - rate) < 0.002 * rate else float(rate)
 
 
 def video_seconds(path: Path) -> float:
-    """How long the video at `path` lasts, from its header; 0 where that does not say.
+    """How long the video at `path` lasts, measured without decoding it where its header does not say.
 
     Raises InputError: missing, a folder, empty, or no video.
     """
-    with _opened(path) as container:
-        return (container.duration or 0) / av.time_base
+    # What Pillow does not know is a container.
+    with open_file(path, "video") as file, suppress(Exception), open_quietly(file) as picture:
+        if picture.format in _MOVING_PICTURES and picture.width * picture.height <= LARGEST_FRAME:
+            return sum(_durations(picture)) / 1000
+    with _video(path) as (container, extent):
+        stream = moving_pictures(container)
+        if stream is None:
+            raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
+        coded = sum(1 for packet in extent.packets(stream) if packet.size)
+        told = max(extent.reached, (container.duration or 0) / av.time_base)
+        return told or coded / float(stream.average_rate or stream.guessed_rate or 25)
 
 
-def _read_moving_picture(
-    picture: Image.Image, path: Path, max_frames: int | None, progress: Progress, long_side: int | None
-) -> Clip:
-    count = _number_of_frames(picture)
-    if picture.format not in _MOVING_PICTURES or (count == 1 and picture.format != "GIF"):
+def media_of(path: Path) -> Media | None:
+    """What the file at `path` is by its content, whatever its name; None where it is none of these.
+
+    Raises InputError: missing, a folder, or empty.
+    """
+    with open_file(path, "file") as file, suppress(Exception), open_quietly(file) as picture:
+        return "video" if _moves(picture) else "picture"
+    with suppress(InputError), opened(path, "file", WITH_SOUND, "is none.") as (container, _):
+        if moving_pictures(container) is not None:
+            return "video"
+        return "sound" if container.streams.audio else None
+    return None
+
+
+# --- GIF and its like, which Pillow reads ---
+
+
+def _of_picture(
+    picture: Image.Image, path: Path, long_side: int | None, progress: Progress, note: Note
+) -> Iterator[Frame]:
+    if not _moves(picture):
         raise InputError(f"{path} is a still picture; give a video, a GIF or an animated WebP.")
-    total = min(count, max_frames or count)
-    frames, milliseconds = [], []
+    _check_size(picture.width, picture.height, path)
+    total = _number_of_frames(picture)
+    start, index = 0.0, 0
     try:
-        for image in islice(ImageSequence.Iterator(picture), total):
+        for index, image in enumerate(ImageSequence.Iterator(picture), start=1):
             frame = image.convert("RGB")
-            frames.append(np.array(frame.resize(_within(frame.width, frame.height, long_side))))
-            milliseconds.append(float(image.info.get("duration") or 100))
-            progress("reading", len(frames), total)
-    except (MofaError, MemoryError):
+            pixels = np.array(frame.resize(_within(frame.width, frame.height, long_side)))
+            end = start + _milliseconds(image) / 1000
+            progress("reading", index, max(total, index))
+            yield Frame(pixels, start, end)
+            start = end
+    except (MofaError, MemoryError, GeneratorExit):
         raise
     except Exception as error:  # foreign bytes: Pillow stumbles over them in many ways
-        if not frames:
+        if start == 0:
             raise InputError(f"The video {path} is damaged; save or download it again.") from error
-    fps = 1000 * len(frames) / sum(milliseconds[: len(frames)])
-    return Clip(frames=_stacked(frames), fps=fps)
+        note(f"{path} is cut short at {start:.1f} s: what comes before is used.")
+
+
+def _moves(picture: Image.Image) -> bool:
+    several = picture.format in _MOVING_PICTURES and _number_of_frames(picture) > 1
+    return picture.format == "GIF" or several
+
+
+def _milliseconds(image: Image.Image) -> float:
+    told = float(image.info.get("duration") or HASTY_GIF)
+    return HASTY_GIF if image.format == "GIF" and told < SOONEST_GIF else max(told, 1.0)
+
+
+def _durations(picture: Image.Image) -> Iterator[float]:
+    for image in ImageSequence.Iterator(picture):
+        if picture.format == "WEBP":  # whose frames know their time only when they are decoded
+            image.load()
+        yield _milliseconds(image)
 
 
 def _number_of_frames(picture: Image.Image) -> int:
@@ -93,49 +228,96 @@ def _number_of_frames(picture: Image.Image) -> int:
     return count
 
 
-def _read_container(path: Path, max_frames: int | None, progress: Progress, long_side: int | None) -> Clip:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
+# --- containers, which libav reads ---
+
+
+def _video(path: Path) -> AbstractContextManager[tuple[av.container.InputContainer, Extent]]:
+    return opened(path, "video", SELF_CONTAINED, "cannot be read as a video; save it as MP4 or GIF.")
+
+
+def _of_container(path: Path, long_side: int | None, progress: Progress, note: Note) -> Iterator[Frame]:
+    with _video(path) as (container, extent):
+        stream = moving_pictures(container)
+        if stream is None:
+            raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
+        coder = stream.codec_context
+        _check_size(coder.width, coder.height, path)
+        coder.options = {"max_pixels": str(LARGEST_FRAME)}  # what a stream says later is refused by libav
         stream.thread_type = "AUTO"
-        total = min(stream.frames or max_frames or 0, max_frames or stream.frames)
-        frames: list[NDArray[np.uint8]] = []
+        begin, beat = start_of(container), 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        held: Frame | None = None
+        size: tuple[int, int] | None = None
+        count, lasting, damaged = 0, beat, False
         try:
-            for frame in islice(container.decode(stream), max_frames):
-                width, height = _within(frame.width, frame.height, long_side)
-                pixels = frame.to_ndarray(
-                    format="rgb24", interpolation=_EXACT_COLOURS, width=width, height=height
-                )
-                upright = np.rot90(pixels, round(frame.rotation / 90))
-                frames.append(np.ascontiguousarray(upright, dtype=np.uint8))
-                progress("reading", len(frames), max(total, len(frames)))
-        except (av.FFmpegError, ValueError, OSError) as error:
-            if not frames:
+            for packet in extent.packets(stream):
+                for coded in packet.decode():
+                    _check_size(coded.width, coded.height, path)
+                    size = size or _shown_size(coded, stream, long_side)
+                    start = coded.time - begin if coded.time is not None else count * beat
+                    if held is not None:
+                        start = max(start, held.start)
+                        yield Frame(held.pixels, held.start, start)
+                    told = coded.duration * coded.time_base if coded.duration and coded.time_base else 0
+                    lasting = float(told) or lasting
+                    held = Frame(_upright(coded, size), start, start + lasting)
+                    count += 1
+                    progress("reading", count, max(stream.frames, count))
+        except DAMAGE as error:
+            if held is None:
                 raise InputError(f"The video {path} is damaged; save or download it again.") from error
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    if not frames:
-        raise InputError(f"The video {path} holds no frames; give another file.")
-    return Clip(frames=_stacked(frames), fps=float(rate or 25))
+            damaged = True
+        if held is None:
+            raise InputError(f"The video {path} holds no frames; give another file.")
+        extent.tell(path, note, damaged, held.end)
+        yield held
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[av.container.InputContainer]:
-    """The container at `path`, which has moving pictures in it; every complaint names `path`."""
-    with open_file(path, "video") as file:
-        try:
-            container = av.open(file, "r", options=SELF_CONTAINED)
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise InputError(f"{path} cannot be read as a video; save it as MP4 or GIF.") from error
-        with container:
-            if not container.streams.video:
-                raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
-            yield container
+def _shown_size(frame: av.VideoFrame, stream: av.VideoStream, long_side: int | None) -> tuple[int, int]:
+    """Width and height before it is turned: pixels square (the squeezed side grows)."""
+    wide = float(stream.sample_aspect_ratio or 1)
+    width, height = frame.width, frame.height
+    if 1 / WIDEST_PIXEL <= wide <= WIDEST_PIXEL and (width * height * max(wide, 1 / wide) <= LARGEST_FRAME):
+        width, height = (round(width * wide), height) if wide > 1 else (width, round(height / wide))
+    return _within(width, height, long_side)
+
+
+def _upright(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """RGB, turned and mirrored as the container's display matrix says.
+
+    The matrix takes (x, y) to (a x + c y, b x + d y); the nearest of the eight ways to lay it is meant.
+    """
+    width, height = size
+    pixels = frame.to_ndarray(
+        format="rgb24", interpolation=_EXACT_COLOURS, width=width, height=height
+    ).astype(np.uint8, copy=False)
+    matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5].tolist()
+    across, down = a, d
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, across, down = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if width * height > LARGEST_FRAME:
+        raise InputError(_too_many_pixels(path))
+
+
+def _too_many_pixels(path: Path) -> str:
+    return (
+        f"The frames of {path} have more than {LARGEST_FRAME // 1_000_000} million pixels; make it smaller "
+        "in a video editor first."
+    )
+
+
+def _too_long(path: Path) -> str:
+    return (
+        f"{path} would take more than {MOST_BYTES // 1_000_000_000} GB of memory; cut it, or make its frames "
+        "smaller."
+    )
 
 
 def _within(width: int, height: int, long_side: int | None) -> tuple[int, int]:
     return (width, height) if long_side is None else shrunk(width, height, long_side)
-
-
-def _stacked(frames: list[NDArray[np.uint8]]) -> UInt8[Tensor, "T 3 H W"]:
-    """Frames of another size than the first (streams may change it) are left out."""
-    same = [frame for frame in frames if frame.shape == frames[0].shape]
-    return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2).contiguous()

@@ -4,24 +4,24 @@ Reading comes before everything else, because a clip is as long as the speech or
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
-from mofa.faces.detection import Face, find_face, follow_face
+from mofa.faces.detection import Face, FaceTrack, find_face, follow_face, in_step
 from mofa.media.audio import read_audio
 from mofa.media.image import to_bytes
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES, AnimationRequest, LandmarkControl
-from mofa.pipeline.videos import Video
+from mofa.pipeline.videos import Video, VideoInMemory
 from mofa.tensors.sound import mono_at
-from mofa.types import LandmarkClip, Progress, Waveform
+from mofa.types import LandmarkClip, Note, Progress, Waveform, silent, unsaid
 
 SPEECH_FPS = 25.0
 """What the learned drivers were trained with, and lips need."""
@@ -58,35 +58,59 @@ class SourceFace:
     notes: tuple[str, ...] = ()
 
 
-def drive_from(motion: LandmarkClip | BlendshapeClip | Waveform) -> FaceDrive:
+def drive_from(motion: LandmarkClip | BlendshapeClip | Waveform, notes: tuple[str, ...] = ()) -> FaceDrive:
     """What is known without a picture: landmarks, curves or a voice, as they were read or given."""
     match motion:
         case Waveform():
-            return FaceDrive(motion, SPEECH_FPS, motion.samples.shape[1] / motion.rate, sound=motion)
+            return FaceDrive(motion, SPEECH_FPS, motion.samples.shape[1] / motion.rate, motion, notes)
         case BlendshapeClip():
             count = len(next(iter(motion.curves.values())))
-            return FaceDrive(motion, min(motion.fps, 30.0), count / motion.fps)
+            return FaceDrive(motion, min(motion.fps, 30.0), count / motion.fps, notes=notes)
         case LandmarkClip():
-            return FaceDrive(motion, motion.fps, len(motion.points) / motion.fps)
+            return FaceDrive(motion, motion.fps, len(motion.points) / motion.fps, notes=notes)
 
 
 def followed(control: LandmarkControl, video: Video, progress: Progress) -> FaceDrive:
     """The motion of the face in a video. Raises InputError: too long, or no face in it."""
-    clip = video.decoded(MAX_FRAMES, progress, VIDEO_LONG_SIDE)
-    seconds = len(clip.frames) / clip.fps
-    if seconds > control.max_seconds:
-        raise InputError(
-            f"{video} lasts {seconds:.0f} s, more than {control.max_seconds:g} s; cut it, or allow "
-            "more with --max-seconds."
-        )
-    track = follow_face(clip.frames, clip.fps, what=str(video), progress=progress)
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
+    track = face_of_video(video, 1, control.max_seconds, progress, notes.append, long_side=VIDEO_LONG_SIDE)
     if track.gaps:
         lost = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in track.gaps[:5])
         more = f" and {len(track.gaps) - 5} more stretches" if len(track.gaps) > 5 else ""
-        notes = (f"{video}: no face is seen in frames {lost}{more}; its motion is bridged there.",)
-    sound = clip.audio or _sound_of(control)
-    return FaceDrive(track.landmarks, clip.fps, seconds, sound, notes)
+        notes.append(f"{video}: no face is seen in frames {lost}{more}; its motion is bridged there.")
+    given = video.clip.audio if isinstance(video, VideoInMemory) else None
+    sound = given or _sound_of(control)
+    return FaceDrive(track.landmarks, track.fps, len(track.found) / track.fps, sound, tuple(notes))
+
+
+def face_of_video(
+    video: Video,
+    which: int | tuple[float, float] = 1,
+    max_seconds: float = math.inf,
+    progress: Progress = silent,
+    note: Note = unsaid,
+    long_side: int | None = None,
+) -> FaceTrack:
+    """A video's face at a steady rate, in step with the sound beside it; `which` as in `follow_face`.
+
+    Raises InputError: unreadable, longer than `max_seconds`, or no face in it.
+    """
+    starts: list[float] = []
+    end = 0.0
+
+    def pictures() -> Iterator[UInt8[Tensor, "3 H W"]]:
+        nonlocal end
+        for frame in video.frames(long_side, note):
+            if frame.end > max_seconds or len(starts) == MAX_FRAMES:
+                raise InputError(
+                    f"{video} lasts more than {max_seconds:g} s, or has more than {MAX_FRAMES} frames; cut "
+                    "it, or allow more with --max-seconds."
+                )
+            starts.append(frame.start)
+            end = frame.end
+            yield torch.from_numpy(frame.pixels).permute(2, 0, 1)
+
+    return in_step(follow_face(pictures(), DEFAULT_FPS, which, str(video), progress), starts, end)
 
 
 def _sound_of(control: LandmarkControl) -> Waveform | None:

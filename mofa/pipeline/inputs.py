@@ -163,7 +163,9 @@ def _video(path: Path, given: Given) -> Video:
 def _opened(control: LandmarkControl, given: Given) -> FaceDrive | Video:
     if control.speech is not None:
         voice = _held(control.speech, given, Waveform)
-        return drive_from(read_audio(control.speech, control.max_seconds) if voice is None else voice)
+        notes: list[str] = []
+        voice = voice or read_audio(control.speech, control.max_seconds, notes.append)
+        return drive_from(voice, tuple(notes))
     if control.video is not None:
         return _video(control.video, given)
     assert control.file is not None

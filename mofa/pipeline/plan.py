@@ -16,7 +16,7 @@ from torch import Tensor
 from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Layer, merge
-from mofa.control.reference import FlowEstimator, reference_flow
+from mofa.control.reference import WORKING_SIDE, FlowEstimator, reference_flow
 from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack
 from mofa.control.tracks import curve, hints_from_tracks, retime
@@ -332,7 +332,7 @@ def reference_motion(
     progress: Progress,
 ) -> FlowField:
     """A video's motion on the working picture, timed and scaled as the control says."""
-    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress)
+    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
     fraction = fraction_of_the_way(control.timing, num_frames)
     flow = reference_flow(video.frames, fraction, height, width, estimate_flow, progress)
     return FlowField(flow.pixels.mul_(control.strength), flow.valid)

@@ -1,14 +1,15 @@
 """Videos that drive something: opened and checked when a scene is read, decoded when they are needed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 
-from mofa.media.decode import read_video
+from mofa.media.decode import Frame, read_video, video_frames
 from mofa.tensors.geometry import shrunk
-from mofa.types import Clip, Progress
+from mofa.types import Clip, Note, Progress, silent, unsaid
 
 
 @runtime_checkable
@@ -21,7 +22,11 @@ class Video(Protocol):
         ...
 
     def decoded(self, max_frames: int, progress: Progress, long_side: int | None = None) -> Clip:
-        """The first `max_frames` frames; larger ones are shrunk until their long side is `long_side`."""
+        """At most `max_frames` at a steady rate, shrunk where their long side is above `long_side`."""
+        ...
+
+    def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
+        """The frames one by one, each with its own time; `note` is told where a file breaks off."""
         ...
 
 
@@ -35,6 +40,10 @@ class VideoFile:
     def decoded(self, max_frames: int, progress: Progress, long_side: int | None = None) -> Clip:
         """Reads the file."""
         return read_video(self.path, max_frames, progress, long_side)
+
+    def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
+        """Reads the file."""
+        return video_frames(self.path, long_side, note=note)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -65,6 +74,13 @@ class VideoInMemory:
             smaller = shrunk(width, height, long_side)
             frames = F.interpolate(frames, (smaller[1], smaller[0]), mode="bilinear", antialias=True)
         return replace(self.clip, frames=frames)
+
+    def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
+        """The frames as they are, or shrunk, at the clip's rate."""
+        for index in range(self.num_frames):
+            one = replace(self, clip=replace(self.clip, frames=self.clip.frames[index : index + 1]))
+            pixels = one.decoded(1, silent, long_side).frames[0].permute(1, 2, 0).cpu().numpy()
+            yield Frame(pixels, index / self.clip.fps, (index + 1) / self.clip.fps)
 
     def __str__(self) -> str:
         return self.name

@@ -8,10 +8,18 @@ from torch import Tensor
 
 from mofa.types import Waveform
 
+CANCELLED = 0.25
+"""Of the loudest channel's level. Channels that have nothing to do with each other average to 0.7 of it, a
+single one among two to 0.5; below that they cancel each other."""
+
 
 def mono(sound: Waveform) -> Float[Tensor, "L"]:
-    """The mean of all channels."""
-    return sound.samples.mean(dim=0)
+    """The mean of all channels; where they cancel each other (one is wired in reverse) the loudest."""
+    mean = sound.samples.mean(dim=0)
+    levels = sound.samples.square().mean(dim=1)
+    if mean.square().mean() < CANCELLED**2 * levels.max():
+        return sound.samples[levels.argmax()]
+    return mean
 
 
 def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[Tensor, "*C M"]:

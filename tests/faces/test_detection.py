@@ -12,9 +12,11 @@ from mofa.faces import detection as face_module
 from mofa.faces.detection import (
     MODEL,
     Face,
+    FaceTrack,
     choose_face,
     find_face,
     follow_face,
+    in_step,
     open_face_finder,
     same_face,
     windows_of,
@@ -93,6 +95,33 @@ def test_a_moving_face_is_followed_and_gaps_are_bridged(person):
     assert track.landmarks.score.tolist()[2:4] == [0.0, 0.0]
     middles = track.mesh[:, :, 0].mean(1)
     assert torch.allclose(middles.diff(), torch.full((5,), 2.0), atol=0.8)
+
+
+def test_frames_at_irregular_times_keep_their_times():
+    starts = [1.0, 1.2, 1.4, *(1.6 + k / 25 for k in range(10))]
+    travelled = torch.tensor(starts) - 1
+    mesh = torch.zeros(len(starts), 478, 3)
+    mesh[..., 0] = 100 * travelled[:, None]
+    found = torch.ones(len(starts), dtype=torch.bool)
+    found[1] = False
+    ones = torch.ones(len(starts))
+    track = in_step(FaceTrack(mesh, torch.zeros(len(starts), 52), ones, found, 25.0), starts, 2.0)
+    assert track.fps == 25
+    moments = torch.arange(len(track.found)) / 25
+    assert len(moments) == 50, "a second before the first frame, and one of frames"
+    # Held before the first frame and after the last; within a frame of where it is in between.
+    expected = 100 * (moments - 1).clamp(0, float(travelled[-1]))
+    torch.testing.assert_close(track.mesh[:, 0, 0], expected, atol=1e-3, rtol=0)
+    assert track.found[:26].all()
+    assert not track.found[26:35].any()
+    assert track.found[35:].all()
+
+
+def test_frames_at_a_steady_beat_are_left_alone():
+    track = FaceTrack(torch.rand(9, 478, 3), torch.rand(9, 52), torch.ones(9), torch.ones(9).bool(), 25.0)
+    same = in_step(track, [k / 30 for k in range(9)], 0.3)
+    assert same.mesh is track.mesh
+    assert same.fps == 30
 
 
 def test_a_face_that_is_hardly_ever_seen_is_refused(person):

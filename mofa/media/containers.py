@@ -1,0 +1,104 @@
+"""Containers of moving pictures and sound as libav opens them: refused in one sentence, and told when they
+break off."""
+
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+
+from mofa.errors import InputError
+from mofa.media.image import SELF_CONTAINED, open_file
+from mofa.types import Note
+
+DAMAGE = (av.FFmpegError, ValueError, OSError, ArithmeticError, LookupError)
+"""What libav's bindings raise on foreign bytes."""
+
+MISSING_SECONDS = 0.3
+"""A file whose header promises this much more than it holds has been broken off; containers round less."""
+
+UNKNOWN_LENGTH = 0x7FFF0000
+"""Recorders that write into a pipe put 2 or 4 GB where the length of a RIFF file should be."""
+
+# As with pictures: no playlist, which would name addresses that nobody asked to fetch.
+_SOUND_ONLY = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dts,eac3,flac,mp3,mpc,mpc8,oga,tta,voc,w64,wav,wv,"
+    "matroska,webm"
+)
+WITH_SOUND = SELF_CONTAINED | {"format_whitelist": f"{_SOUND_ONLY},{SELF_CONTAINED['format_whitelist']}"}
+"""For av.open: containers of moving pictures or sound."""
+
+# Their lengths are guessed from the number of bytes, and never promise more than there is.
+_GUESSED = {"mp3", "aac", "mpegts", "mpeg", "mpegvideo", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "amr"}
+
+
+@dataclass
+class Extent:
+    """How far a container's packets reach, and how far its header says they should."""
+
+    container: av.container.InputContainer
+    promised: float
+    reached: float = field(default=0.0)
+
+    def packets(self, stream: av.stream.Stream) -> Iterator[av.Packet]:
+        """The packets of one stream in order, the last one empty, which flushes the decoder.
+
+        All streams are looked at, because the promised length is that of the longest.
+        """
+        begin = start_of(self.container)
+        for packet in self.container.demux():
+            time = packet.pts if packet.pts is not None else packet.dts
+            if time is not None and packet.time_base:
+                end = float((time + (packet.duration or 0)) * packet.time_base) - begin
+                self.reached = max(self.reached, end)
+            if packet.stream is stream:
+                yield packet
+
+    def tell(self, path: Path, note: Note, damaged: bool, end: float) -> None:
+        """Says that a file breaks off, if it does; `end` is how many seconds of it could be decoded."""
+        if damaged or self.reached < self.promised - MISSING_SECONDS:
+            note(f"{path} is cut short at {end:.1f} s: what comes before is used.")
+
+
+@contextmanager
+def opened(
+    path: Path, kind: str, options: Mapping[str, str], refusal: str
+) -> Iterator[tuple[av.container.InputContainer, Extent]]:
+    """The container at `path` and its extent. Raises InputError, in the words of `refusal`, for no container,
+    and as `open_file` does."""
+    with open_file(path, kind) as file:
+        promised = path.is_file() and riff_bytes(file) > path.stat().st_size
+        try:
+            container = av.open(file, "r", options=dict(options))
+        except DAMAGE as error:
+            raise InputError(f"{path} {refusal}") from error
+        with container:
+            seconds = (container.duration or 0) / av.time_base
+            guessed = not _GUESSED.isdisjoint(container.format.name.split(","))
+            yield container, Extent(container, math.inf if promised else 0.0 if guessed else seconds)
+
+
+def riff_bytes(file: BinaryIO) -> int:
+    """How long a RIFF file (WAV, AVI) says it is; 0 for others and for streams, which cannot know."""
+    start = file.read(12)
+    file.seek(0)
+    if len(start) < 12 or start[:4] != b"RIFF" or start[8:] not in (b"WAVE", b"AVI "):
+        return 0
+    (size,) = struct.unpack("<I", start[4:8])
+    return 0 if size > UNKNOWN_LENGTH else size + 8
+
+
+def start_of(container: av.container.InputContainer) -> float:
+    """The file's time 0 in seconds: when the first of its streams begins."""
+    return (container.start_time or 0) / av.time_base
+
+
+def moving_pictures(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first stream of moving pictures; a cover that comes with a song is none."""
+    cover = av.stream.Disposition.attached_pic
+    known = (s for s in container.streams.video if s.codec_context is not None)
+    return next((s for s in known if not s.disposition & cover), None)

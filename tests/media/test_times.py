@@ -1,0 +1,249 @@
+"""Frames have their own times, and files their own ways to lie about them."""
+
+import io
+import itertools
+import math
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mofa.errors import InputError
+from mofa.media.audio import read_audio
+from mofa.media.decode import evenly, media_of, read_video, video_frames, video_seconds
+from mofa.media.encode import write_clip
+from mofa.tensors.sound import mono
+from mofa.types import Clip, Waveform
+
+SLOW_THEN_FAST = [0.0, 0.2, 0.4, 0.6, 0.8, *(1 + np.arange(10) / 25)]
+"""Seconds: a screen recording, or a phone in the dark."""
+CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx"}
+
+
+def grey(level: int, height: int = 32, width: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def write_timed(
+    path: Path,
+    starts: Sequence[float],
+    sound_from: float | None = None,
+    levels: Sequence[int] | None = None,
+) -> Path:
+    """A video whose frame k has its own grey and begins at `starts[k]`, perhaps with a second of sound."""
+    levels = levels or [10 + 15 * k for k in range(len(starts))]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(CODECS[path.suffix], rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac" if path.suffix == ".mp4" else "libopus", rate=48000, layout="mono")
+        for start, level in zip(starts, levels, strict=True):
+            frame = av.VideoFrame.from_ndarray(grey(level), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * start), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound_from is not None:
+            tone = np.sin(np.arange(48000) / 20).astype(np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = round(48000 * sound_from)
+            size = sound.codec_context.frame_size or 960
+            resampler = av.AudioResampler(sound.format.name, "mono", 48000, size)
+            for piece in (*resampler.resample(frame), *resampler.resample(None)):
+                container.mux(sound.encode(piece))
+            container.mux(sound.encode(None))
+    return path
+
+
+def levels_of(clip: Clip) -> list[int]:
+    """Which of the greys 10, 25, 40 ... each frame shows."""
+    return [round((float(frame.float().mean()) - 10) / 15) for frame in clip.frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_every_moment_shows_the_frame_that_is_on_the_screen(tmp_path: Path, suffix: str) -> None:
+    clip = read_video(write_timed(tmp_path / f"vfr{suffix}", SLOW_THEN_FAST))
+    assert clip.fps == 25
+    assert levels_of(clip)[:35] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5 + [4] * 5 + list(range(5, 15))
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP"])
+def test_a_picture_that_holds_a_frame_holds_it(tmp_path: Path, form: str) -> None:
+    pictures = [Image.fromarray(grey(10 + 15 * k)) for k in range(6)]
+    path = tmp_path / f"holds.{form.lower()}"
+    pictures[0].save(
+        path, form, save_all=True, append_images=pictures[1:], duration=[40] * 5 + [1000], lossless=True
+    )
+    clip = read_video(path)
+    assert clip.fps == 25
+    assert levels_of(clip) == [0, 1, 2, 3, 4] + [5] * 25
+    assert video_seconds(path) == pytest.approx(1.2)
+    assert len(read_video(path, max_frames=9).frames) <= 9
+
+
+def test_delays_that_browsers_do_not_believe_are_a_tenth_of_a_second(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(grey(10 + 15 * k)) for k in range(4)]
+    pictures[0].save(tmp_path / "fast.gif", save_all=True, append_images=pictures[1:], duration=10)
+    assert read_video(tmp_path / "fast.gif").fps == 10
+
+
+@pytest.mark.parametrize(("video_from", "sound_from"), [(0.6, 0.0), (0.0, 0.5), (0.0, 0.0)])
+def test_pictures_and_sound_share_one_time(tmp_path: Path, video_from: float, sound_from: float) -> None:
+    starts = [video_from + k / 25 for k in range(10)]
+    path = write_timed(tmp_path / "late.mp4", starts, sound_from)
+    frames = list(video_frames(path))
+    assert [frame.start for frame in frames] == pytest.approx(starts, abs=0.005)
+    assert frames[-1].end == pytest.approx(video_from + 0.4, abs=0.01)
+    sound = read_audio(path)
+    assert int((sound.samples[0].abs() > 0.2).nonzero()[0]) / sound.rate == pytest.approx(
+        sound_from, abs=0.03
+    )
+    assert len(read_video(path).frames) == 10
+
+
+# Rows of the display matrix (a, b, c, d), which takes (x, y) to (a x + c y, b x + d y).
+WAYS = [
+    (1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
+    (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0), (0, -1, -1, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_eight_ways_to_hold_a_phone_are_upright(tmp_path: Path, way: tuple[int, int, int, int]) -> None:
+    picture = torch.zeros(2, 3, 32, 48, dtype=torch.uint8)
+    picture[:, 0, :16, :16] = 255  # red top left
+    picture[:, 2, 16:, 32:] = 255  # blue bottom right
+    path = tmp_path / "phone.mp4"
+    write_clip(Clip(picture, 8.0), path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in way)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(bytes(content))
+    frame = read_video(path).frames[0].float()
+    _, height, width = frame.shape
+    assert (height, width) == ((32, 48) if way[0] else (48, 32))
+    for place, channel in (((-1, -1), 0), ((1, 1), 2)):  # from the middle, before it is turned
+        x, y = way[0] * place[0] + way[2] * place[1], way[1] * place[0] + way[3] * place[1]
+        row, column = (height * (5 + 4 * y)) // 10, (width * (5 + 4 * x)) // 10
+        assert frame[channel, row, column] > 200
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    path = tmp_path / "narrow.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
+        frame = av.VideoFrame.from_ndarray(grey(99, 64, 32), format="rgb24")
+        frame.pts = 0
+        container.mux((*stream.encode(frame), *stream.encode(None)))
+    assert read_video(path).frames.shape[-2:] == (64, 64)
+
+
+def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        for index, size in enumerate(((32, 48), (64, 96), (16, 16))):
+            content = io.BytesIO()
+            Image.fromarray(grey(50 * index, *size)).save(content, "JPEG")
+            packet = av.Packet(content.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, index, index, Fraction(1, 25)
+            container.mux(packet)
+    frames = read_video(path).frames
+    assert frames.shape == (3, 3, 32, 48)
+    assert frames.float().mean(dim=(1, 2, 3)).tolist() == pytest.approx([0, 50, 100], abs=2)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_file_that_breaks_off_gives_what_is_there_and_says_so(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (75, 3, 32, 48), np.uint8)
+    whole = tmp_path / f"whole{suffix}"
+    if suffix == ".mp4":  # with its index first: others cannot be read at all without their end
+        write_clip(Clip(torch.from_numpy(noise), 25.0), whole)
+    else:
+        write_timed(whole, [k / 25 for k in range(75)], 0.0, levels=[k % 250 for k in range(75)])
+    notes: list[str] = []
+    assert len(read_video(whole, note=notes.append).frames) == 75
+    assert notes == []
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    clip = read_video(cut, note=notes.append)
+    assert 5 < len(clip.frames) < 75
+    (note,) = notes
+    assert note == f"{cut} is cut short at {len(clip.frames) / 25:.1f} s: what comes before is used."
+
+
+def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "whole.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.ones((1, 16000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux((*stream.encode(frame), *stream.encode(None)))
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    notes: list[str] = []
+    read_audio(tmp_path / "whole.wav", note=notes.append)
+    assert notes == []
+    read_audio(tmp_path / "cut.wav", note=notes.append)
+    assert "cut short at 1.0 s" in notes[0]
+
+
+def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    header = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + b"\0" * 6
+    image = b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\2\2\x4c\1\0;"
+    (tmp_path / "bomb.mp4").write_bytes(header + image)
+    with pytest.raises(InputError, match="million pixels"):
+        read_video(tmp_path / "bomb.mp4")
+
+
+def test_channels_that_cancel_leave_the_louder_one() -> None:
+    voice = torch.sin(torch.arange(1000) / 5)
+    for other, expected in ((-voice, voice), (-0.9 * voice, voice), (0 * voice, voice / 2), (voice, voice)):
+        torch.testing.assert_close(mono(Waveform(torch.stack([voice, other]), 8000)), expected)
+
+
+def test_files_are_known_by_their_content(tmp_path: Path) -> None:
+    video = write_timed(tmp_path / "video.mp4", [0.0, 0.04], 0.0)
+    video.rename(tmp_path / "video.wav")
+    Image.fromarray(grey(3)).save(tmp_path / "picture.mp4", "PNG")
+    with av.open(str(tmp_path / "voice.3gp"), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux((*stream.encode(frame), *stream.encode(None)))
+    (tmp_path / "words.mp4").write_text("hello")
+    kinds = {"video.wav": "video", "picture.mp4": "picture", "voice.3gp": "sound", "words.mp4": None}
+    assert {name: media_of(tmp_path / name) for name in kinds} == kinds
+
+
+@settings(deadline=None)
+@given(
+    lasting=st.lists(st.floats(0.001, 3), min_size=1, max_size=40),
+    begin=st.floats(0, 5),
+)
+def test_a_steady_rate_shows_what_was_on_the_screen(lasting: list[float], begin: float) -> None:
+    starts = [begin + sum(lasting[:k]) for k in range(len(lasting))]
+    end = begin + sum(lasting)
+    fps, shown = evenly(starts, end)
+    assert fps > 0
+    assert all(later >= sooner for sooner, later in itertools.pairwise(shown))
+    assert min(shown) >= 0
+    assert max(shown) < len(starts)
+    assert abs(len(shown) / fps - (end - begin)) <= max(1.01 / fps, 0.003 * (end - begin))
+    if shown != list(range(len(starts))):
+        for moment, index in enumerate(shown):
+            time = begin + moment / fps
+            assert starts[index] <= time + 0.26 / fps
+            assert index + 1 == len(starts) or time <= starts[index + 1] + 1e-6
+    assert math.isfinite(fps)
