@@ -25,8 +25,8 @@ pixels.
 
 import io
 import json
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
+from mofa.control.coordinates import FARTHEST, Point, parse_coordinate, parse_points, shown
 from mofa.control.svg_paths import ViewBox, read_svg
 from mofa.control.timing import Timing, parse_ease
 from mofa.control.words import nearest
@@ -45,7 +46,6 @@ TRACK_KEYS = ("points", "ease", "start", "end", "there_and_back", "sampled", "vi
 POINT_ARRAYS = ("tracks", "pred_tracks", "points", "coords", "trajectories")
 VISIBLE_ARRAYS = ("visible", "visibility", "visibles", "pred_visibility")
 HIDDEN_ARRAYS = ("occluded", "occlusion", "occlusions")
-FARTHEST = 1e6  # pixels or percent; no picture reaches there
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,13 @@ class FileTrack:
         return torch.where(self.percent, self.points * scale, self.points)
 
 
+def drawn_track(points: Sequence[Point]) -> FileTrack:
+    """Clicked points as a track."""
+    values = torch.tensor([[x.value, y.value] for x, y in points])
+    percent = torch.tensor([[x.percent, y.percent] for x, y in points])
+    return FileTrack(values, percent, torch.ones(len(points), dtype=torch.bool))
+
+
 def read_tracks(path: Path) -> tuple[FileTrack, ...]:
     """The tracks of a JSON, NPY, NPZ or SVG file (see above), at least one.
 
@@ -96,14 +103,6 @@ def read_tracks(path: Path) -> tuple[FileTrack, ...]:
     return tracks
 
 
-def parse_points(text: str) -> tuple[Float[Tensor, "K 2"], Bool[Tensor, "K 2"]]:
-    """Points written as "120,80 50%,20%": coordinates and, for each, whether it is percent of the picture.
-
-    Raises InputError for text that is not points.
-    """
-    return _points(text.split())
-
-
 # JSON
 
 
@@ -115,7 +114,7 @@ def _from_json(data: bytes) -> tuple[FileTrack, ...]:
     if isinstance(content, dict):
         unknown = [key for key in content if key != "tracks"]
         if unknown or "tracks" not in content:
-            found = _shown(unknown[0]) if unknown else "nothing"
+            found = shown(unknown[0]) if unknown else "nothing"
             raise InputError(f'it must hold one list called "tracks", but holds {found}.')
         content = content["tracks"]
     if not isinstance(content, list):
@@ -135,15 +134,17 @@ def _numbered(index: int, item: Any) -> FileTrack:
 def _track(item: dict[str, Any]) -> FileTrack:
     for key in item:
         if key not in TRACK_KEYS:
-            raise InputError(f'{_shown(key)} is unknown: did you mean "{nearest(key, TRACK_KEYS)}"?')
-    points, percent = _points(
-        item["points"].split() if isinstance(item.get("points"), str) else item.get("points")
-    )
-    sampled = _flag(item, "sampled")
-    visible = item.get("visible", [True] * len(points))
-    if not isinstance(visible, list) or len(visible) != len(points) or not all(v in (0, 1) for v in visible):
-        raise InputError(f'"visible" must list true or false for each of the {len(points)} points.')
-    return FileTrack(points, percent, torch.tensor(visible).bool(), sampled, _timing(item))
+            raise InputError(f'{shown(key)} is unknown: did you mean "{nearest(key, TRACK_KEYS)}"?')
+    track = drawn_track(parse_points(item.get("points")))
+    visible = item.get("visible", [True] * len(track.points))
+    if (
+        not isinstance(visible, list)
+        or len(visible) != len(track.points)
+        or not all(v in (0, 1) for v in visible)
+    ):
+        raise InputError(f'"visible" must list true or false for each of the {len(track.points)} points.')
+    seen = torch.tensor(visible).bool()
+    return replace(track, visible=seen, sampled=_flag(item, "sampled"), timing=_timing(item))
 
 
 def _timing(item: dict[str, Any]) -> Timing | None:
@@ -180,55 +181,11 @@ def _looks_like_a_point(item: Any) -> bool:
             return False
 
 
-def _points(items: Any) -> tuple[Float[Tensor, "K 2"], Bool[Tensor, "K 2"]]:
-    if not isinstance(items, list) or not items:
-        raise InputError('it has no points: give at least one, as in [120, 80] or "50%,20%".')
-    rows = [[_coordinate(value) for value in _pair(item)] for item in items]
-    return torch.tensor([[v for v, _ in row] for row in rows]), torch.tensor(
-        [[p for _, p in row] for row in rows]
-    )
-
-
-def _pair(item: Any) -> tuple[Any, Any]:
-    match item:
-        case str() if item.count(",") == 1:
-            x, y = item.split(",")
-            return x, y
-        case [x, y]:
-            return x, y
-        case {"x": x, "y": y}:
-            return x, y
-        case _:
-            raise InputError(f'{_shown(item)} is not a point: write x and y, as in [120, 80] or "50%,20%".')
-
-
-def _coordinate(value: Any) -> tuple[float, bool]:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        return _number(value.strip()[:-1]), True
-    return _number(value), False
-
-
 def _number(value: Any) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not abs(number) <= FARTHEST:
-        raise InputError(
-            f"{_shown(value)} is not a number that a picture can hold: write pixels (120) or percent (50%)."
-        )
-    return number
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case list():
-            return f"a list of {len(value)}"
-        case dict():
-            return "an object"
-        case _:
-            text = json.dumps(value)
-            return text if len(text) <= 40 else text[:37] + "..."
+    number = parse_coordinate(value)
+    if number.percent:
+        raise InputError(f"{shown(value)} is no number.")
+    return number.value
 
 
 # Arrays of point trackers

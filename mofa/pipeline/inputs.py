@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.control.track_files import FileTrack, read_tracks, sampled_tracks
+from mofa.control.track_files import FileTrack, drawn_track, read_tracks, sampled_tracks
 from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
@@ -31,7 +31,7 @@ from mofa.pipeline.face_inputs import (
     face_in_picture,
     followed,
 )
-from mofa.pipeline.original import Original, drawn_track
+from mofa.pipeline.original import Original
 from mofa.pipeline.request import (
     AnimationRequest,
     LandmarkControl,

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mofa.control.track_files import FileTrack, parse_points
+from mofa.control.coordinates import Point
 from mofa.errors import InputError
-from mofa.pipeline.request import Point
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Original:
 
     def clicked(self, point: Point) -> Float[Tensor, "1 2"]:
         """A point of the scene in pixels; InputError when it lies outside."""
-        place = drawn_track((point,)).in_pixels(self.width, self.height)
+        place = torch.tensor([[point[0].in_pixels(self.width), point[1].in_pixels(self.height)]])
         self.check_inside(place)
         return place
 
@@ -54,9 +53,3 @@ class Original:
             return face
         x, y = self.clicked(face)[0].tolist()
         return x, y
-
-
-def drawn_track(points: tuple[Point, ...]) -> FileTrack:
-    """Points of the scene, pixels or percent, as a track."""
-    values, percent = parse_points(" ".join(f"{x},{y}" for x, y in points))
-    return FileTrack(values, percent, visible=torch.ones(len(values), dtype=torch.bool))

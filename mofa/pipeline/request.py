@@ -6,7 +6,6 @@ tensor: files are opened by pipeline.animate.
 """
 
 import json
-import math
 import re
 import types
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from mofa.control import coordinates
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.words import nearest
 from mofa.errors import InputError
@@ -51,34 +51,28 @@ SpeechDriverName = Literal["signal", "aniportrait", "sadtalker"]
 
 # --- Values with a written form of their own ----------------------------------------------------
 
-Coordinate = float | str
 
-
-def _coordinate(value: Any) -> Coordinate:
-    """Pixels as a float, or percent as text such as "50%"."""
-    percent = isinstance(value, str) and value.strip().endswith("%")
-    problem = f'{value!r} is no coordinate: write pixels (120) or percent of the picture ("50%")'
-    if isinstance(value, bool):
-        raise ValueError(problem)
+@contextmanager
+def _as_scene_problem() -> Iterator[None]:
+    """Lets pydantic say where in the scene a value lies that another layer refuses."""
     try:
-        parsed = float(value.strip().removesuffix("%") if isinstance(value, str) else value)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(problem) from None
-    if not math.isfinite(parsed):
-        raise ValueError(f"{value!r} is not a finite number: a coordinate needs one")
-    return f"{parsed:.10g}%" if percent else parsed
+        yield
+    except InputError as error:
+        raise ValueError(str(error)) from None
 
 
-def _point(value: Any) -> Any:
-    if isinstance(value, str):
-        value = value.split(",")
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f'{value!r} is no point: write "x,y" or [x, y], in pixels or percent ("50%,20%")')
-    return tuple(_coordinate(part) for part in value)
+def _in_scene(parse: Callable[[Any], Parsed]) -> Callable[[Any], Parsed]:
+    """A grammar as pydantic wants it."""
+
+    def parsed(value: Any) -> Parsed:
+        with _as_scene_problem():
+            return parse(value)
+
+    return parsed
 
 
-def _points(value: Any) -> Any:
-    return value.split() if isinstance(value, str) else value
+def _written(point: coordinates.Point) -> list[float | str]:
+    return [place.written for place in point]
 
 
 _POINT_SCHEMA = {
@@ -93,7 +87,12 @@ _POINT_SCHEMA = {
         },
     ],
 }
-Point = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_point), WithJsonSchema(_POINT_SCHEMA)]
+Point = Annotated[
+    coordinates.Point,
+    BeforeValidator(_in_scene(coordinates.parse_point)),
+    PlainSerializer(_written),
+    WithJsonSchema(_POINT_SCHEMA),
+]
 
 
 def _face(value: Any) -> Any:
@@ -108,12 +107,13 @@ def _face(value: Any) -> Any:
         if text < 1:
             raise ValueError(f"face {text} cannot be: 1 is the largest, 2 the next")
         return text
-    return _point(text)
+    return coordinates.parse_point(text)
 
 
 FaceChoice = Annotated[
-    int | tuple[Coordinate, Coordinate],
-    BeforeValidator(_face),
+    int | coordinates.Point,
+    BeforeValidator(_in_scene(_face)),
+    PlainSerializer(lambda face: face if isinstance(face, int) else _written(face)),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _POINT_SCHEMA]}),
 ]
 
@@ -145,13 +145,12 @@ Size = Annotated[
 ]
 
 
-def _camera(value: Any) -> Any:
+def _camera(value: Any) -> CameraMove:
     if isinstance(value, CameraMove):
         return value
     if not isinstance(value, str) or len(value) > 500:
         raise ValueError('a camera move is a few words, as in "pan right 40 px, zoom 1.1"')
-    with _as_scene_problem():
-        return parse_camera(value)
+    return parse_camera(value)
 
 
 def _ease(value: Any) -> Any:
@@ -160,22 +159,12 @@ def _ease(value: Any) -> Any:
 
     if not isinstance(value, str):
         return value
-    with _as_scene_problem():
-        return parse_ease(value)
-
-
-@contextmanager
-def _as_scene_problem() -> Iterator[None]:
-    """Lets pydantic say where in the scene a value lies that another layer refuses."""
-    try:
-        yield
-    except InputError as error:
-        raise ValueError(str(error)) from None
+    return parse_ease(value)
 
 
 Ease = Annotated[
     str | tuple[tuple[float, float], ...],
-    BeforeValidator(_ease),
+    BeforeValidator(_in_scene(_ease)),
     WithJsonSchema(
         {
             "anyOf": [
@@ -187,7 +176,7 @@ Ease = Annotated[
 ]
 CameraWords = Annotated[
     CameraMove,
-    BeforeValidator(_camera),
+    BeforeValidator(_in_scene(_camera)),
     PlainSerializer(format_camera, return_type=str),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 500}),
 ]
@@ -266,7 +255,7 @@ class TrackControl(_TimedControl):
     """Something moves along a drawn line; a single point is an anchor that stays still."""
 
     kind: Literal["track"] = "track"
-    points: Annotated[tuple[Point, ...], BeforeValidator(_points)] | None = None
+    points: Annotated[tuple[Point, ...], BeforeValidator(_in_scene(coordinates.parse_points))] | None = None
     """Points along the way, "x,y x,y ..." or a list; one point is an anchor."""
     file: ScenePath | None = None
     """Tracks from a file: JSON, NumPy .npy/.npz as point trackers write them, or SVG paths."""
@@ -275,8 +264,6 @@ class TrackControl(_TimedControl):
     def _one_source(self) -> "TrackControl":
         if (self.points is None) == (self.file is None):
             raise ValueError("a track needs either points or a file, and not both")
-        if self.points is not None and not self.points:
-            raise ValueError('a track with no points moves nothing: give it at least one, "x,y"')
         return self
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mofa.control.timing import Timing
-from mofa.control.track_files import FileTrack, parse_points, read_tracks
+from mofa.control.track_files import FileTrack, read_tracks
 from mofa.errors import InputError
 
 FOREIGN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -48,12 +48,6 @@ def test_percent_spans_the_pixel_centres(tmp_path) -> None:
     (track,) = from_json(tmp_path, [[["50%", "0%"], "100%,100%", ["25", "50%"]]])
     assert track.percent.tolist() == [[True, True], [True, True], [False, True]]
     assert track.in_pixels(101, 51).tolist() == [[50, 0], [100, 50], [25, 25]]
-
-
-def test_points_of_the_command_line() -> None:
-    points, percent = parse_points("120,80.5 50%,20%")
-    assert points.tolist() == [[120, 80.5], [50, 20]]
-    assert percent.tolist() == [[False, False], [True, True]]
 
 
 def test_a_track_may_bring_its_timing(tmp_path) -> None:
