@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float16", "bfloat16", "float32")
 SIZE_STEP = 64
+"""Pixels: sides that the networks take are multiples of this."""
 
 
 def add_parser(commands: Any) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LANDMARKS = (".npz", ".npy", ".json", ".csv")
 LARGEST_SIDE = 4096
+"""Pixels of the sketch's or overlay's side: what H.264 players decode."""
 
 
 def add_parser(commands: Any) -> None:

@@ -46,6 +46,7 @@ TOKEN = re.compile(
     r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)|(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)|(?P<unit>[%°])"
 )
 LARGEST = 1e5
+"""Of any number in a camera's words: beyond any picture, far from overflow."""
 
 
 @dataclass(frozen=True)

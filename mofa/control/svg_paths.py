@@ -15,9 +15,8 @@ from jaxtyping import Float64
 
 from mofa.errors import InputError
 
-SAMPLES = (
-    65  # per path: joined by a monotone cubic, a full circle of radius 200 is met within a tenth of a pixel
-)
+SAMPLES = 65
+"""Per path: joined by a monotone cubic, a full circle of radius 200 is met within a tenth of a pixel."""
 CURVE_STEPS = 32  # straight pieces per curved segment, before resampling
 UNDRAWN = {"defs", "clippath", "mask", "marker", "symbol", "pattern"}
 LARGEST = 1e9  # beyond any picture; keeps foreign numbers far from overflow

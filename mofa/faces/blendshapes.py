@@ -36,7 +36,9 @@ _UPPER_LIP = (50, 51, 52, 61, 62, 63)
 _LOWER_LIP = (56, 57, 58, 65, 66, 67)
 _LOWER_SIDES = (55, 59)
 _CORNERS = (48, 54, 60, 64)
+"""Points of the mouth, iBUG order."""
 _DROP = 0.55
+"""Eye distances: how far the lower lip drops with jawOpen 1; chosen by eye."""
 _LIPS_DROP: Moves = (
     ((57, 66), 0, _DROP),
     ((56, 58, 65, 67), 0, 0.85 * _DROP),
@@ -52,6 +54,7 @@ _JAW_DROP: Moves = (
 )
 _LEFT_CORNER, _RIGHT_CORNER = (48, 60), (54, 64)
 _NEAR_RIGHT_CORNER = (53, 55)
+"""The mouth's corners, and the points of the outer lips beside one."""
 
 _SINGLE_MOVES: Mapping[str, Moves] = {
     "browInnerUp": (((20, 21, 22, 23), 0, -0.14), ((19, 24), 0, -0.07)),

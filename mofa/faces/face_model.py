@@ -13,7 +13,9 @@ from torch import Tensor
 from mofa.faces.rotation import rotation_about_axes
 
 SIDE = 224
+"""Pixels of the square picture that the camera sees."""
 FOCAL, DISTANCE = 1015.0, 10.0
+"""The camera's, in pixels and in the model's units."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,11 @@ from mofa.types import LandmarkClip
 Read = TypeVar("Read")
 
 DEFAULT_FPS = 25.0
+"""Of landmark files that do not say: the rate of the learned speech drivers."""
 BLENDSHAPE_FPS = 60.0
+"""Of curves without times: what Live Link Face records at unless told otherwise."""
 MAX_FRAMES = 100_000
+"""More than an hour at 25 a second: a longer file was not meant to drive one clip."""
 _SHAPE_OF_COLUMN = {name.lower(): name for name in SHAPES}
 
 

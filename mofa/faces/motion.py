@@ -51,10 +51,13 @@ HEAD_FADE = 1.0
 GENTLEST_SLOPE = 0.35
 """How much neighbouring pixels may be pulled apart per pixel where the head's motion fades out."""
 BORDER_STRETCH = 1.0
+"""How much a face's motion may pull pixels apart at the picture's border, per pixel."""
 COARSE_FACE = 160.0
 """Pixels: how large a face is on the grid that expressions are spread on."""
 RELAXATIONS = 12
+"""Smoothing steps of an expression's spread on the coarse grid; chosen by eye: no line is seen any more."""
 AT_ONCE = 8
+"""Frames worked on together, which bounds the memory."""
 
 
 def head_maps(points: Float[Tensor, "T 68 2"]) -> Float[Tensor, "S 2 3"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 NUM_POINTS = 68
 NUM_MESH_POINTS = 478
+"""Points of a face in iBUG order, and of MediaPipe's mesh with irises."""
 
 JAW = tuple(range(17))
 LEFT_BROW, RIGHT_BROW = tuple(range(17, 22)), tuple(range(22, 27))

@@ -11,6 +11,7 @@ from torch import Tensor
 CANVAS = 320
 """Side of the canvas that every face is drawn on, whatever the picture's size and aspect."""
 THICKNESS = 2
+"""Pixels of the canvas; with `CANVAS` what the landmark adapter was trained with."""
 
 # Colours and order are what the adapter was trained with; later lines lie over earlier ones.
 _LINES: tuple[tuple[tuple[int, ...], tuple[int, int, int]], ...] = (

@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]
 STILL = 0.5
 """Pixels. A track that strays no further from its start is drawn as an anchor."""
 
-_INK: Colour = (20, 20, 20)
+_INK: Colour = (20, 20, 20)  # outlines everything drawn, so that it is seen on light and dark
 _COLOURS: tuple[Colour, ...] = (
     (255, 214, 10), (64, 196, 255), (255, 110, 64), (105, 240, 174),
     (255, 128, 190), (178, 140, 255), (230, 238, 90), (255, 255, 255),
@@ -25,7 +25,7 @@ _SUBPIXEL_BITS = 4  # cv2 draws at 1/16 px
 # Steps between the six corners of the hue circle, as many as the eye tells apart (Baker et al. 2011).
 _WHEEL_STEPS = (15, 6, 4, 11, 13, 6)
 _WHEEL_CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))
-_UNKNOWN_GREY = 128
+_UNKNOWN_GREY = 128  # no hue of the wheel is grey
 
 
 def flow_wheel(

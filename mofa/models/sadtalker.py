@@ -16,6 +16,7 @@ MEL_BINS, MEL_COLUMNS = 80, 16
 POSE_CHUNK, POSE_LATENT, POSE_STYLES = 32, 64, 46
 """Frames that the pose network makes at once, its noise, and the manners it knows."""
 IDENTITY, EXPRESSION, TEXTURE, POSE = 80, 64, 80, 6
+"""Coefficients of the face model, in the released files' order."""
 
 
 class SpeechConvolution(nn.Module):

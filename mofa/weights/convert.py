@@ -41,6 +41,7 @@ _PICKLE_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of what torch.save wrote before PyTorch 1.6."""
 
 _BLOCK = 1 << 22
+"""Bytes hashed at a time."""
 
 
 def checkpoint_form(path: Path) -> Form | None:

@@ -22,9 +22,12 @@ from mofa.weights.registry import Slot, WeightFile, in_words
 from mofa.weights.store import check_room, home, locate, record, slot_folder, unfinished_folder, wrong_content
 
 BLOCK = 1 << 20
+"""Bytes fetched between two reports of progress."""
 TRIES = 5
 PAUSE_SECONDS = 2.0
+"""How often a transfer is tried in all, and how long it waits before it is taken up again."""
 PARTIAL_CONTENT = 206
+"""HTTP's answer to a request for the rest of a file (RFC 9110, 15.3.7)."""
 
 
 @dataclass(frozen=True)

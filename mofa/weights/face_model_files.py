@@ -15,6 +15,7 @@ from mofa.weights.store import home
 
 MODEL_FILE, STANDARD_FILE = "BFM_model_front.mat", "similarity_Lm3D_all.mat"
 IDENTITY, EXPRESSION, POINTS = 80, 64, 68
+"""Sizes that the face model has to have for SadTalker."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from mofa.weights.registry import (
 from mofa.weights.store import check_room, home, record, slot_folder
 
 _BLOCK = 1 << 22
+"""Bytes copied at a time."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from mofa.types import LandmarkClip
 
 RATE, FPS = 16000, 25
+"""What the learned drivers were trained with."""
 SAMPLES_PER_FRAME = RATE // FPS
 
 

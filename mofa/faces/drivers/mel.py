@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 RATE, HOP, WINDOW = 16000, 200, 800
+"""Samples a second, from column to column, and heard by one column: SadTalker's audio settings."""
 COLUMNS_PER_SECOND = RATE // HOP
 BINS, LOWEST, HIGHEST = 80, 55.0, 7600.0
+"""Mel bands, and the Hertz that they span."""
 PREEMPHASIS = 0.97
 REFERENCE_LEVEL, LOWEST_LEVEL = 20.0, -100.0
 """Decibels."""
 LARGEST_VALUE = 4.0
+"""What the networks hear lies within this, both ways."""
 WINDOW_COLUMNS, FRAMES_BEFORE = 16, 2
+"""Columns that a frame hears, and how many video frames before it they begin."""
 
 
 LINEAR_STEP, BREAK, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27

@@ -15,6 +15,7 @@ from mofa.tensors.sound import mono_at
 from mofa.types import Waveform
 
 RATE, HOP, WINDOW = 16000, 160, 512
+"""Samples a second; from step to step (10 ms); of one spectrum (32 ms, two periods of a low voice)."""
 STEPS_PER_SECOND = RATE // HOP
 
 QUIETEST_VOICE = 0.003
