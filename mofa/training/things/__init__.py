@@ -1,0 +1,1 @@
+"""Training the network that tells things apart: its data makers and its objective."""

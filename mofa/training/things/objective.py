@@ -1,0 +1,109 @@
+"""What the network that tells things apart is asked to do, in the order in which it will be used.
+
+Each question is answered twice. Half of the questions get a click between the passes, where the first answer
+is most wrong, on the thing or beside it, so that the second learns to listen to corrections.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from mofa.models.things import STRIDE, Answers, Prompts, ThingsNet
+from mofa.training.things.pictures import THING, Questions
+
+
+FIRST = 0.35
+"""Share of the batches that train the first pass: the second starts from what the first one gives."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The parts of the loss of one batch, each a scalar."""
+
+    masks: Tensor
+    scores: Tensor
+    is_thing: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their weighted sum."""
+        return self.masks + 0.3 * self.scores + 0.2 * self.is_thing
+
+
+def collate(questions: Sequence[Questions]) -> Questions:
+    """A batch: every field gets a leading axis B."""
+    return Questions(
+        *(torch.stack([getattr(q, name) for q in questions]) for name in Questions.__dataclass_fields__)
+    )
+
+
+def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses:
+    """The losses of a batch of questions, at the first or the second pass."""
+    seen = net.embed(batch.picture.contiguous(memory_format=torch.channels_last))
+    prompts = Prompts(batch.positions, batch.signs)
+    if rng.random() < FIRST:
+        answers = net.head(seen, prompts)
+    else:
+        with torch.no_grad():
+            first = net.head(seen, prompts).logits
+        answers = net.head(seen, correct(first[:, :, THING], batch, rng), first)
+    found = iou(answers.logits > 0, batch.targets)
+    known = batch.weights.amax((3, 4))
+    guessed = F.binary_cross_entropy_with_logits(answers.scores, found, reduction="none")
+    asked, counts = batch.is_thing.unbind(-1)
+    there = F.binary_cross_entropy_with_logits(answers.is_thing, asked, reduction="none")
+    return Losses(
+        masks=mask_loss(answers, batch),
+        scores=(guessed * known).sum() / known.sum().clamp(min=1),
+        is_thing=(there * counts).sum() / counts.sum().clamp(min=1),
+    )
+
+
+def mask_loss(answers: Answers, batch: Questions) -> Tensor:
+    """Twice the cross-entropy plus the Dice loss, over what is known; the whole thing counts double."""
+    logits, targets, weights = answers.logits, batch.targets, batch.weights
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    entropy = (entropy * weights).mean((3, 4))
+    share = logits.sigmoid()
+    both, either = (share * targets * weights).sum((3, 4)), ((share + targets) * weights).sum((3, 4))
+    dice = 1 - (2 * both + 10) / (either + 10)
+    counts = weights.amax((3, 4)) * weights.new_tensor([1.0, 2.0, 0.5])
+    return ((2 * entropy + dice) * counts).sum() / counts.sum().clamp(min=1)
+
+
+def iou(found: Tensor, targets: Tensor) -> Tensor:
+    """[...]: intersection over union of masks [..., h, w]."""
+    wanted = targets > 0.5
+    return (found & wanted).sum((-2, -1)) / (found | wanted).sum((-2, -1)).clamp(min=1)
+
+
+def correct(logits: Float[Tensor, "B K h w"], batch: Questions, rng: np.random.Generator) -> Prompts:
+    """The batch's clicks, and for half of the questions one more in the middle of the largest error."""
+    positions, signs = batch.positions.clone(), batch.signs.clone()
+    last = positions.shape[2] - 1
+    for b, k in np.ndindex(*signs.shape[:2]):
+        weights, target = batch.weights[b, k, THING], batch.targets[b, k, THING]
+        if weights.max() == 0 or rng.random() < 0.5:
+            continue
+        click = largest_error((logits[b, k] > 0).numpy(), (target > 0.5).numpy(), (weights > 0).numpy())
+        if click is not None:
+            positions[b, k, last] = torch.tensor([click[0], click[1]]) * STRIDE + (STRIDE - 1) / 2
+            signs[b, k, last] = click[2]
+    return Prompts(positions, signs)
+
+
+def largest_error(found: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> tuple[int, int, int] | None:
+    """(x, y, sign) of the cell deepest inside what is missing (1) or too much (-1); None: too small to click."""
+    best, depth = None, 1.5
+    for wrong, sign in ((wanted & ~found & known, 1), (found & ~wanted & known, -1)):
+        deep = distance_transform_edt(np.pad(wrong, 1))[1:-1, 1:-1]
+        if deep.max() > depth:
+            row, column = np.unravel_index(deep.argmax(), deep.shape)
+            best, depth = (int(column), int(row), sign), float(deep.max())
+    return best
