@@ -106,6 +106,35 @@ class SparseMotion:
 
 
 @dataclass(frozen=True)
+class ThingsAt:
+    """What K questions about a picture are about: nested answers on a coarse grid that covers the picture.
+
+    `logits` above 0 belong to the part, the thing, the group; `scores` 0..1 are how well each answer
+    probably fits, and `is_thing` 0..1 how surely there is a thing at all, not mere ground.
+    """
+
+    logits: Float[Tensor, "K 3 h w"]
+    scores: Float[Tensor, "K 3"]
+    is_thing: Float[Tensor, "K"]
+
+
+@runtime_checkable
+class LookedAt(Protocol):
+    """A picture that has been looked at, ready to be asked about its things."""
+
+    def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
+        """K questions of up to P points (pixels of the picture); sign 1: on the thing, -1: beside it, 0: none."""
+        ...
+
+
+@runtime_checkable
+class SenseOfThings(Protocol):
+    """Looks at a picture (0..1) once."""
+
+    def __call__(self, picture: Float[Tensor, "3 H W"]) -> LookedAt: ...
+
+
+@dataclass(frozen=True)
 class FlowField:
     """Dense motion from frame 0 to every later frame; `valid` False means nothing is known there."""
 

@@ -30,7 +30,7 @@ from mofa.densify.readings import ReadingSettings, scene_motion
 from mofa.densify.segments import Array, Cells, Mask, PartSettings, lab, make_cells
 from mofa.tensors.flow import sample
 from mofa.tensors.neighbourhood import window_around
-from mofa.types import FlowField, Progress, SparseMotion, silent
+from mofa.types import FlowField, Progress, SenseOfThings, SparseMotion, silent
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def densify(
     region: Float[Tensor, "1 H W"] | None = None,
     progress: Progress = silent,
     settings: EdgeAwareSettings = EdgeAwareSettings(),
+    sense: SenseOfThings | None = None,
 ) -> FlowField:
     """Dense motion of every pixel from N hints, for S steps at once.
 
@@ -84,7 +85,8 @@ def densify(
         colour = lab(image)
         cells = make_cells(colour, settings.parts)
         progress("densify", 1, 3)
-        told = listen(cells, positions, motion, (height, width))
+        look = None if sense is None else sense(image)
+        told = listen(cells, positions, motion, (height, width), settings.layers, look)
         ground = ground_hints(told, settings.layers)
         if len(ground) == 0 and is_scene(cells, told, settings.layers, settings.parts):
             labels = inside[0].long() - 1

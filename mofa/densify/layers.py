@@ -7,6 +7,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from mofa.densify.kriging import leave_one_out
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
+from mofa.densify.things import thing_logits, thing_under
+from mofa.types import LookedAt
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Told:
-    """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid."""
+    """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid.
+
+    `logits` [N, h, w] tell of every cell whether it belongs to the thing under each hint, where somebody knows.
+    """
 
     positions: Array
     motion: Array
     places: Indices
     cost: Array
     size: tuple[int, int]
+    logits: Array | None = None
 
     @property
     def unit(self) -> float:
@@ -61,12 +67,29 @@ class Told:
         return 0.5 * float(np.hypot(*self.size))
 
 
-def listen(cells: Cells, positions: Array, motion: Array, size: tuple[int, int]) -> Told:
+def listen(
+    cells: Cells,
+    positions: Array,
+    motion: Array,
+    size: tuple[int, int],
+    settings: LayerSettings,
+    look: LookedAt | None = None,
+) -> Told:
     """The hints on the grid of cells, and the ways from each to every cell."""
     grid = np.array(cells.word.shape)
     row, column = np.floor((positions[:, ::-1] + 0.5) * grid / size).astype(np.int64).clip(0, grid - 1).T
     places = row * grid[1] + column
-    return Told(positions, motion, places, travel_cost(cells, places), size)
+    cost = travel_cost(cells, places)
+    if look is None:
+        return Told(positions, motion, places, cost, size)
+    logits = thing_logits(look, positions, _anchors(motion, settings), cells.word.shape)
+    return Told(positions, motion, places, cost, size, logits)
+
+
+def _anchors(motion: Array, settings: LayerSettings) -> Mask:
+    """[N]: the hints that hold their place while others move."""
+    furthest = np.linalg.norm(motion, axis=2).max(axis=0)
+    return furthest <= min(settings.still_px, settings.still_share * furthest.max())
 
 
 def is_scene(cells: Cells, told: Told, settings: LayerSettings, parts: PartSettings) -> bool:
@@ -91,10 +114,8 @@ def find_layers(
     Each group of hints that move alike moves the thing it sits on. The ground follows its hints; without
     any it stands still, and so does the thing that a hint which does not move sits on.
     """
-    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
-    anchor = furthest <= min(settings.still_px, settings.still_share * furthest.max())
-    still = np.flatnonzero(anchor) if len(ground) == 0 else ground[:0]
-    others = np.setdiff1d(np.arange(len(furthest)), np.concatenate([ground, still]))
+    still = np.flatnonzero(_anchors(told.motion, settings)) if len(ground) == 0 else ground[:0]
+    others = np.setdiff1d(np.arange(len(told.positions)), np.concatenate([ground, still]))
     return things(cells, told, ground, alike(others, told.motion, settings.alike), still, parts)
 
 
@@ -142,16 +163,23 @@ def things(
     cells: Cells, told: Told, ground: Indices, groups: list[Indices], still: Indices, parts: PartSettings
 ) -> list[Layer]:
     """Each group of hints moves the thing it sits on; where things overlap, the nearest hint decides."""
-    grown = [
-        grow_thing(cells.word, told.cost[g].min(axis=0), told.places[g], told.places[still], parts)
-        for g in groups
-    ]
+    grown = [_thing(cells, told, g, still, parts) for g in groups]
     groups, grown = _joined(groups, grown, told.places)
-    cost = [np.where(t, told.cost[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
+    far = told.cost if told.logits is None else -told.logits.clip(max=0)
+    cost = [np.where(t, far[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
     # A finite cost that any way on the grid undercuts: what no thing reaches is ground.
     anywhere = np.full((1, *cells.word.shape), 1e9)
     return list(
         _owned([ground, *groups], np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0))
+    )
+
+
+def _thing(cells: Cells, told: Told, hints: Indices, still: Indices, parts: PartSettings) -> Mask:
+    """The cells of what some hints that move alike sit on; things that hold a still hint count less."""
+    if told.logits is not None:
+        return thing_under(told.logits[hints], told.places[hints])
+    return grow_thing(
+        cells.word, told.cost[hints].min(axis=0), told.places[hints], told.places[still], parts
     )
 
 
@@ -175,9 +203,7 @@ def _owned(groups: list[Indices], owner: Indices) -> list[Layer]:
 def _is_one_thing(cells: Cells, told: Told, moving: Indices, parts: PartSettings) -> bool:
     """Whether one thing explains the moving hints: small, it fills their hull and holds no other hint."""
     still = np.setdiff1d(np.arange(len(told.places)), moving)
-    thing = grow_thing(
-        cells.word, told.cost[moving].min(axis=0), told.places[moving], told.places[still], parts
-    )
+    thing = _thing(cells, told, moving, still, parts)
     height, width = thing.shape
     y, x = np.indices(thing.shape)
     centre_x = (x + 0.5) * told.size[1] / width - 0.5

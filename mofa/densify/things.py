@@ -1,0 +1,57 @@
+"""What a learned sense of things knows about the hints of a picture, on its grid of cells.
+
+The network answers on a grid of its own; here its answers meet the cells, and become what `layers` asks for:
+the thing under a hint, and how near every cell is to it.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import binary_fill_holes, label
+from torch import Tensor
+
+from mofa.densify.segments import Array, Indices, Mask
+from mofa.types import LookedAt
+
+LEVEL = 1
+"""Of part, thing and group a drag moves the thing."""
+SURE = 0.5
+"""Smallest logit within a thing, and largest outside: what is filled or cut off is not in doubt."""
+
+
+def thing_logits(look: LookedAt, positions: Array, anchors: Mask, grid: tuple[int, int]) -> Array:
+    """[N, h, w]: logits of every cell to belong to the thing under each of N hints (positions in pixels).
+
+    A hint that moves is asked with every anchor as a point beside its thing. Each answer is one piece: what
+    is not connected to its hint does not belong, and holes do.
+    """
+    fixed = np.flatnonzero(anchors)
+    clicks = [np.concatenate([[n], fixed[:0] if anchors[n] else fixed]) for n in range(len(positions))]
+    points = torch.zeros(len(positions), 1 + len(fixed), 2)
+    signs = torch.zeros(len(positions), 1 + len(fixed))
+    for n, own in enumerate(clicks):
+        points[n, : len(own)] = torch.from_numpy(positions[own]).float()
+        signs[n, : len(own)] = torch.tensor([1.0] + [-1.0] * (len(own) - 1))
+    answers = on_grid(look.ask(points, signs).logits[:, LEVEL], grid)
+    return answers.double().numpy()
+
+
+def on_grid(logits: Tensor, grid: tuple[int, int]) -> Tensor:
+    """[N, h, w]: answers brought to another grid over the same picture."""
+    return F.interpolate(logits[None], grid, mode="bilinear", align_corners=False)[0]
+
+
+def thing_under(logits: Array, places: Indices) -> Mask:
+    """The cells of the thing under some hints, each with its own logits [n, h, w] and place on the grid.
+
+    Of each answer the piece that its hint sits on counts, with its holes filled.
+    """
+    return np.any([_piece(one > 0, place) for one, place in zip(logits, places, strict=True)], axis=0)
+
+
+def _piece(thing: Mask, place: int) -> Mask:
+    row, column = np.unravel_index(place, thing.shape)
+    thing = thing.copy()
+    thing[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+    pieces, _ = label(thing, np.ones((3, 3)))
+    return binary_fill_holes(pieces == pieces[row, column])
