@@ -51,7 +51,7 @@ class Layer:
 class Told:
     """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid.
 
-    `logits` [N, h, w] tell of every cell whether it belongs to the thing under each hint, where somebody knows.
+    `logits` [N, h, w] tell of every cell whether it belongs to the thing under each hint, if known.
     """
 
     positions: Array
@@ -178,9 +178,7 @@ def _thing(cells: Cells, told: Told, hints: Indices, still: Indices, parts: Part
     """The cells of what some hints that move alike sit on; things that hold a still hint count less."""
     if told.logits is not None:
         return thing_under(told.logits[hints], told.places[hints])
-    return grow_thing(
-        cells.word, told.cost[hints].min(axis=0), told.places[hints], told.places[still], parts
-    )
+    return grow_thing(cells.word, told.cost[hints].min(axis=0), told.places[hints], told.places[still], parts)
 
 
 def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[list[Indices], list[Mask]]:

@@ -182,7 +182,7 @@ class Head(nn.Module):
             return x[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
 
         before = before.flatten(0, 1).clamp(-6, 6) / 3
-        where = _places(prompts, seen.middle.shape[-2:], 2 * STRIDE)
+        where = _places(prompts, (seen.middle.shape[-2], seen.middle.shape[-1]), 2 * STRIDE)
         x = torch.cat(
             [
                 _upsample(coarse, seen.middle),
@@ -193,7 +193,8 @@ class Head(nn.Module):
             ],
             dim=1,
         )
-        gain, shift = self.tune(torch.cat([clicked16, clicked8], -1)).flatten(0, 1)[..., None, None].chunk(2, 1)
+        tuned = self.tune(torch.cat([clicked16, clicked8], -1)).flatten(0, 1)
+        gain, shift = tuned[..., None, None].chunk(2, 1)
         x = self.read(x) * (1 + gain) + shift
         for step in (self.near, self.wide, self.wider, self.settle):
             x = x + step(x)
@@ -258,7 +259,7 @@ def _cosine(x: Float[Tensor, "B C h w"], vectors: Float[Tensor, "B N C"]) -> Flo
 
 
 def _places(prompts: Prompts, grid: tuple[int, int], stride: int) -> Float[Tensor, "BK 5 h w"]:
-    """Offset (x, y) and distance from the clicks' middle, in half diagonals; nearness to clicks on and beside."""
+    """Offset (x, y) and distance from the clicks' middle, in half diagonals; nearness to either kind."""
     height, width = grid
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     here = (torch.stack([x, y]).to(prompts.positions) + 0.5) * stride - 0.5
@@ -304,5 +305,7 @@ def start_from_imagenet(encoder: Encoder, published: dict[str, Tensor]) -> None:
     put(encoder.stem, "_conv_stem", "_bn0")
     layout = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
     for index, block in enumerate(encoder.blocks):
-        for module, (convolution, norm) in zip(block, layout[-len(block) :], strict=True):
+        modules = list(block.children())
+        for module, (convolution, norm) in zip(modules, layout[-len(modules) :], strict=True):
+            assert isinstance(module, _Convolution)
             put(module, f"_blocks.{index}.{convolution}", f"_blocks.{index}.{norm}")

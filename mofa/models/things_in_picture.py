@@ -47,6 +47,4 @@ class ThingsSense:
         small = F.interpolate(
             picture.detach().float().cpu()[None], size, mode="bilinear", antialias=True, align_corners=False
         )
-        return ThingsInPicture(
-            self.net, self.net.embed(small * 2 - 1), (size[1] / width, size[0] / height)
-        )
+        return ThingsInPicture(self.net, self.net.embed(small * 2 - 1), (size[1] / width, size[0] / height))

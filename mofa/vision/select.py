@@ -9,7 +9,7 @@ back to the edges of the picture itself.
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
 from scipy import ndimage, sparse
 from torch import Tensor
 
@@ -32,26 +32,35 @@ def grow_region(picture: Float[Tensor, "3 H W"], x: float, y: float) -> Float[Te
     Raises InputError for a click outside the picture.
     """
     height, width = picture.shape[1:]
+    check_inside(x, y, height, width)
+    full = to_colours(picture)
+    small = cv2.resize(full, shrunk(width, height, WORKING_SIDE), interpolation=cv2.INTER_AREA)
+
+    click = pixel_of(x, y, (height, width), small.shape[:2])
+    thing = one_piece(_separated(small, *_ball(small, click), click), click)
+    region = at_full_size(full, thing, pixel_of(x, y, (height, width), (height, width)))
+    return torch.from_numpy(region).to(picture)[None]
+
+
+def check_inside(x: float, y: float, height: int, width: int) -> None:
+    """Raises InputError for a click outside the picture."""
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         raise InputError(
             f"the selected point {x:g},{y:g} lies outside the picture, which is {width} x {height} pixels: "
             "click inside it."
         )
+
+
+def to_colours(picture: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture (0..1) as bytes."""
     colours = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    full = np.ascontiguousarray(colours)
-    small = cv2.resize(full, shrunk(width, height, WORKING_SIDE), interpolation=cv2.INTER_AREA)
-
-    click = _pixel(x, y, full, small)
-    thing = _one_piece(_separated(small, *_ball(small, click), click), click)
-    region = _feathered(_one_piece(_refined(full, thing), _pixel(x, y, full, full)))
-    return torch.from_numpy(region).to(picture)[None]
+    return np.ascontiguousarray(colours)
 
 
-def _pixel(x: float, y: float, full: UInt8[np.ndarray, "H W 3"], grid: UInt8[np.ndarray, "h w 3"]) -> Pixel:
-    """The pixel of `grid`, which shows what `full` shows, that holds the point (x, y) of `full`."""
-    row = int((y + 0.5) * grid.shape[0] / full.shape[0])
-    column = int((x + 0.5) * grid.shape[1] / full.shape[1])
-    return min(row, grid.shape[0] - 1), min(column, grid.shape[1] - 1)
+def pixel_of(x: float, y: float, size: tuple[int, ...], grid: tuple[int, ...]) -> Pixel:
+    """The pixel of a grid over a picture of `size` (height, width) that holds the picture's point (x, y)."""
+    row, column = (int((at + 0.5) * g / s) for at, s, g in zip((y, x), size, grid, strict=True))
+    return min(row, grid[0] - 1), min(column, grid[1] - 1)
 
 
 def _ball(
@@ -103,21 +112,33 @@ def _separated(
     """GrabCut from the ball: its inner part and the click are the thing, what is far is not."""
     filled = ndimage.binary_fill_holes(ball)
     depth = ndimage.distance_transform_edt(np.pad(filled, 1))[1:-1, 1:-1]
-    labels = np.full(ball.shape, cv2.GC_PR_BGD, np.uint8)
-    labels[distance > FAR] = cv2.GC_BGD
-    labels[filled] = cv2.GC_PR_FGD
-    labels[depth > 0.5 * depth.max()] = cv2.GC_FGD
-    labels[click] = cv2.GC_FGD
-    if np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).sum() == 0:
-        return filled
+    certain = np.where(depth > 0.5 * depth.max(), 1, np.where((distance > FAR) & ~filled, -1, 0))
+    certain[click] = 1
+    return grab_cut(picture, filled, certain)
+
+
+def grab_cut(
+    picture: UInt8[np.ndarray, "H W 3"], thing: Bool[np.ndarray, "h w"], certain: Int[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The thing with its outline where its colours end; 1 in `certain` stays in it, -1 stays out.
+
+    The picture is brought to the thing's size. Where nothing lies outside the thing is given back.
+    """
+    labels = np.select(
+        [certain > 0, certain < 0, thing], [cv2.GC_FGD, cv2.GC_BGD, cv2.GC_PR_FGD], cv2.GC_PR_BGD
+    ).astype(np.uint8)
+    outside = np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD))
+    if outside.all() or not outside.any():
+        return thing
     cv2.setRNGSeed(0)  # its colour clusters start at random; the same click must find the same thing
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    small = cv2.resize(picture, thing.shape[::-1], interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     cv2.grabCut(bgr, labels, (0, 0, 0, 0), *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     return ndimage.binary_opening(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)))
 
 
-def _one_piece(thing: Bool[np.ndarray, "h w"], click: Pixel) -> Bool[np.ndarray, "h w"]:
+def one_piece(thing: Bool[np.ndarray, "h w"], click: Pixel) -> Bool[np.ndarray, "h w"]:
     """The connected part at the click, with holes below a twentieth of it filled."""
     row, column = click
     thing = thing.copy()
@@ -128,6 +149,14 @@ def _one_piece(thing: Bool[np.ndarray, "h w"], click: Pixel) -> Bool[np.ndarray,
     fillable = np.bincount(holes.ravel()) < max(16, 0.05 * piece.sum())
     fillable[0] = False
     return piece | fillable[holes]
+
+
+def at_full_size(
+    full: UInt8[np.ndarray, "H W 3"], thing: Bool[np.ndarray, "h w"], click: Pixel | None = None
+) -> Float32[np.ndarray, "H W"]:
+    """The thing at full size, soft by one pixel; of its pieces, where a click is given, the one at it."""
+    refined = _refined(full, thing)
+    return _feathered(refined if click is None else one_piece(refined, click))
 
 
 def _refined(full: UInt8[np.ndarray, "H W 3"], thing: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "H W"]:

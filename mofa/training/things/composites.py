@@ -88,7 +88,7 @@ def compose(
     cutouts: Sequence[CutOut], grounds: Sequence[Float[Tensor, "3 H W"]], size: int, rng: np.random.Generator
 ) -> Labelled:
     """One composite, `size` pixels wide and high."""
-    picture = _ground(grounds[rng.integers(len(grounds))], size, rng)
+    picture = _ground(grounds[int(rng.integers(len(grounds)))], size, rng)
     light, cast = rng.uniform(0.8, 1.15), picture.mean((1, 2), keepdim=True)
     margin = -0.05 if rng.random() < 0.3 else 0.12
     count = int(rng.choice([1, 2, 3, 4, 5], p=[0.3, 0.25, 0.19, 0.14, 0.12]))
@@ -101,7 +101,8 @@ def compose(
             which, long = before[0], before[1] * rng.uniform(0.8, 1.2)
         else:
             largest = 1.2 if count == 1 else 0.9 if count == 2 else 0.6
-            which, long = int(rng.integers(len(cutouts))), size * np.exp(rng.uniform(np.log(0.13), np.log(largest)))
+            which = int(rng.integers(len(cutouts)))
+            long = size * np.exp(rng.uniform(np.log(0.13), np.log(largest)))
         centre = rng.uniform(size * margin, size * (1 - margin), 2)
         if before is not None and rng.random() < 0.5:
             angle = rng.uniform(0, 2 * np.pi)

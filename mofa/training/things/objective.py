@@ -17,7 +17,6 @@ from torch import Tensor
 from mofa.models.things import STRIDE, Answers, Prompts, ThingsNet
 from mofa.training.things.pictures import THING, Questions
 
-
 FIRST = 0.35
 """Share of the batches that train the first pass: the second starts from what the first one gives."""
 
@@ -99,7 +98,7 @@ def correct(logits: Float[Tensor, "B K h w"], batch: Questions, rng: np.random.G
 
 
 def largest_error(found: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> tuple[int, int, int] | None:
-    """(x, y, sign) of the cell deepest inside what is missing (1) or too much (-1); None: too small to click."""
+    """(x, y, sign) of the cell deepest in what is missing (1) or too much (-1); None: too small to click."""
     best, depth = None, 1.5
     for wrong, sign in ((wanted & ~found & known, 1), (found & ~wanted & known, -1)):
         deep = distance_transform_edt(np.pad(wrong, 1))[1:-1, 1:-1]

@@ -133,7 +133,7 @@ def ask(labelled: Labelled, rng: np.random.Generator, count: int, clicks: int) -
     things = np.flatnonzero(inside.any((1, 2)))
     for k in range(count):
         ground = len(things) == 0 or rng.random() < 1 / 7
-        where = ~inside.any(0) if ground else inside[rng.choice(things)]
+        where: np.ndarray = ~np.any(inside, axis=0) if ground else inside[rng.choice(things)]
         place = _somewhere(where, rng)
         if place is None:
             place = (0, 0)
@@ -155,7 +155,7 @@ def ask(labelled: Labelled, rng: np.random.Generator, count: int, clicks: int) -
 def _levels(
     cells: Float[Tensor, "M h w"], inside: np.ndarray, labelled: Labelled, place: tuple[int, int]
 ) -> dict[int, Float[Tensor, "h w"]]:
-    """What the click at a cell may mean, as far as the masks know: the smallest part and thing, and the group."""
+    """What the click at a cell may mean, as far as the masks know: smallest part and thing, and the group."""
     here = np.flatnonzero(inside[:, place[0], place[1]])
     by_size = here[np.argsort(inside[here].sum((1, 2)))]
     parts = [m for m in by_size if labelled.is_part[m]]
@@ -178,11 +178,11 @@ def _group(
         for m, family in enumerate(labelled.family)
         if family == labelled.family[wholes[0]] and not labelled.is_part[m]
     ]
-    union = inside[list(group)].any(0)
+    union = np.asarray(inside[list(group)].any(0))
     for _ in alike:
         near = binary_dilation(union, iterations=TOUCHING)
         group |= {m for m in alike if (inside[m] & near).any()}
-        union = inside[list(group)].any(0)
+        union = np.asarray(inside[list(group)].any(0))
     return cells[list(group)].sum(0).clamp(max=1)
 
 

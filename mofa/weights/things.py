@@ -1,0 +1,27 @@
+"""The weights of the network that tells things apart, which come with the package."""
+
+import functools
+from pathlib import Path
+
+from safetensors.torch import load
+
+from mofa.errors import WeightsError
+from mofa.models.things import ThingsNet
+from mofa.weights.convert import sha256_of
+
+FILE = Path(__file__).parent.parent / "assets" / "things.safetensors"
+SHA256 = "0"
+
+
+@functools.cache
+def load_things() -> ThingsNet:
+    """The network, in float32 on the CPU, made once.
+
+    Raises WeightsError: the file is missing or not the one that the package came with.
+    """
+    if not FILE.is_file() or sha256_of(FILE) != SHA256:
+        raise WeightsError(f"{FILE} is missing or damaged: install mofa again.")
+    net = ThingsNet()
+    tensors = {name: value.float() for name, value in load(FILE.read_bytes()).items()}
+    net.load_state_dict(tensors, strict=True)
+    return net.eval().requires_grad_(False)
