@@ -123,7 +123,7 @@ class LookedAt(Protocol):
     """A picture that has been looked at, ready to be asked about its things."""
 
     def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
-        """K questions of up to P points (pixels of the picture); sign 1: on the thing, -1: beside it, 0: none."""
+        """K questions of up to P points, in pixels; sign 1: on the thing, -1: beside it, 0: none."""
         ...
 
 

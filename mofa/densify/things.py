@@ -46,7 +46,7 @@ def thing_under(logits: Array, places: Indices) -> Mask:
 
     Of each answer the piece that its hint sits on counts, with its holes filled.
     """
-    return np.any([_piece(one > 0, place) for one, place in zip(logits, places, strict=True)], axis=0)
+    return np.any([_piece(one > 0, int(place)) for one, place in zip(logits, places, strict=True)], axis=0)
 
 
 def _piece(thing: Mask, place: int) -> Mask:

@@ -52,7 +52,7 @@ def outlines_at(picture: Float[Tensor, "3 H W"], look: LookedAt, x: float, y: fl
     """
     height, width = picture.shape[1:]
     check_inside(x, y, height, width)
-    answer = look.ask(torch.tensor([[[x, y]]]), torch.ones(1, 1))
+    answer = look.ask(torch.tensor([[[x, y]]]).float(), torch.ones(1, 1))
     columns, rows = shrunk(width, height, OUTLINE_SIDE)
     fine = F.interpolate(answer.logits, (rows, columns), mode="bilinear", align_corners=False)[0]
     click = pixel_of(x, y, (height, width), (rows, columns))
@@ -82,7 +82,7 @@ def select_thing(
     height, width = picture.shape[1:]
     for x, y in (*points, *beside):
         check_inside(x, y, height, width)
-    clicks = torch.tensor([*points, *beside])
+    clicks = torch.tensor([*points, *beside]).float()
     signs = torch.tensor([1.0] * len(points) + [-1.0] * len(beside))
     logits, split = _answer(look, clicks, signs, LEVELS.index(level), ASIDE * max(height, width))
     full = to_colours(picture)
@@ -92,8 +92,9 @@ def select_thing(
     on = [pixel_of(x, y, (height, width), rough.shape) for x, y in points]
     off = [pixel_of(x, y, (height, width), rough.shape) for x, y in beside]
     thing = _sharpened(full, rough, on, off)
-    pieces = np.any([one_piece(thing, click) for click in on], axis=0)
-    return Selection(torch.from_numpy(at_full_size(full, pieces)).to(picture)[None], split)
+    if level != "group":  # what only touches at a point may part when its outline is sharpened
+        thing = np.any([one_piece(thing, click) for click in on], axis=0)
+    return Selection(torch.from_numpy(at_full_size(full, thing)).to(picture)[None], split)
 
 
 def _answer(

@@ -41,14 +41,15 @@ class Questions:
 
     `targets` and `weights` [K, 3, S/4, S/4] are the shares of every cell that belong to part, thing and
     group, and how much each counts; `is_thing` [K, 2] says whether there is a thing and how much that counts.
+    A batch of them has a leading axis.
     """
 
-    picture: Float[Tensor, "3 S S"]
-    positions: Float[Tensor, "K P 2"]
-    signs: Float[Tensor, "K P"]
-    targets: Float[Tensor, "K 3 h w"]
-    weights: Float[Tensor, "K 3 h w"]
-    is_thing: Float[Tensor, "K 2"]
+    picture: Float[Tensor, "*B 3 S S"]
+    positions: Float[Tensor, "*B K P 2"]
+    signs: Float[Tensor, "*B K P"]
+    targets: Float[Tensor, "*B K 3 h w"]
+    weights: Float[Tensor, "*B K 3 h w"]
+    is_thing: Float[Tensor, "*B K 2"]
 
 
 def read_labelled(masks: Path, photos: Sequence[Path], side: int = 512) -> list[Labelled]:
@@ -158,8 +159,8 @@ def _levels(
     """What the click at a cell may mean, as far as the masks know: smallest part and thing, and the group."""
     here = np.flatnonzero(inside[:, place[0], place[1]])
     by_size = here[np.argsort(inside[here].sum((1, 2)))]
-    parts = [m for m in by_size if labelled.is_part[m]]
-    wholes = [m for m in by_size if not labelled.is_part[m]]
+    parts = [int(m) for m in by_size if labelled.is_part[m]]
+    wholes = [int(m) for m in by_size if not labelled.is_part[m]]
     found = {}
     if wholes:
         found[THING], found[GROUP] = cells[wholes[0]], _group(cells, inside, labelled, wholes)

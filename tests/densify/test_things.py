@@ -1,0 +1,94 @@
+"""What a drag moves where somebody knows the things of a picture."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mofa.densify.edge_aware import densify
+from mofa.types import SparseMotion, ThingsAt
+
+HEIGHT, WIDTH = 72, 96
+
+
+@dataclass
+class Oracle:
+    """Knows the things of one picture, and remembers what it was asked."""
+
+    things: list[Bool[Tensor, "H W"]]
+    asked: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def __call__(self, picture: Float[Tensor, "3 H W"]) -> "Oracle":
+        return self
+
+    def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
+        self.asked.append((points, signs))
+        answers = torch.full((len(points), 3, HEIGHT, WIDTH), -4.0)
+        for answer, (x, y) in zip(answers, points[:, 0].round().long().tolist(), strict=True):
+            for thing in self.things:
+                if thing[y, x]:
+                    answer[:, thing] = 4.0
+        return ThingsAt(answers, torch.ones(len(points), 3), torch.ones(len(points)))
+
+
+def box(left: int, top: int, right: int, bottom: int) -> Bool[Tensor, "H W"]:
+    inside = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    inside[top:bottom, left:right] = True
+    return inside
+
+
+def spotted(thing: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
+    """A thing of two colours, one of which the ground has too: its colours cannot tell it."""
+    picture = torch.full((3, HEIGHT, WIDTH), 0.9)
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    picture[:, thing & ((x // 8 + y // 8) % 2 == 0)] = 0.1
+    return picture
+
+
+def drags(*moves: tuple[float, float, float, float]) -> SparseMotion:
+    told = torch.tensor(moves).float()
+    known = torch.ones(1, len(told), dtype=torch.bool)
+    return SparseMotion(told[:, :2], told[None, :, 2:], known, HEIGHT, WIDTH)
+
+
+def test_one_drag_moves_the_whole_thing_and_nothing_else() -> None:
+    thing = box(20, 16, 68, 56)
+    flow = densify(spotted(thing), drags((30, 30, 9, -4)), sense=Oracle([thing])).pixels[0]
+    moved = (flow - torch.tensor([9.0, -4.0])[:, None, None]).norm(dim=0) < 0.5
+    assert moved[thing].float().mean() > 0.97
+    assert moved[~thing].float().mean() < 0.03
+
+
+def test_what_is_apart_from_the_hint_stays_even_if_it_looks_the_same() -> None:
+    near, far = box(8, 20, 40, 50), box(60, 20, 90, 50)
+    flow = densify(spotted(near | far), drags((20, 30, 6, 0)), sense=Oracle([near | far])).pixels[0]
+    assert flow[:, far].abs().max() == 0
+    assert (flow[0, near] - 6).abs().mean() < 0.3
+
+
+def test_anchors_are_told_as_points_beside_the_thing() -> None:
+    thing = box(20, 16, 68, 56)
+    oracle = Oracle([thing])
+    densify(spotted(thing), drags((30, 30, 9, 0), (80, 40, 0, 0)), sense=oracle)
+    points, signs = oracle.asked[0]
+    assert signs[0].tolist() == [1, -1]
+    assert points[0, 1].tolist() == [80, 40]
+    assert signs[1].tolist() == [1, 0]
+
+
+def test_two_drags_on_one_thing_bend_it_as_one() -> None:
+    thing = box(10, 16, 86, 56)
+    flow = densify(spotted(thing), drags((16, 36, 0, 6), (80, 36, 0, -6)), sense=Oracle([thing])).pixels[0]
+    assert flow[1, 36, 48].abs() < 1
+    assert flow[:, ~thing].norm(dim=0).mean() < 0.3
+
+
+def test_where_a_region_is_painted_nobody_is_asked() -> None:
+    region = box(10, 10, 40, 40)[None].float()
+
+    def never(picture: Float[Tensor, "3 H W"]) -> Oracle:
+        pytest.fail("the region says what moves")
+
+    densify(spotted(region[0] > 0), drags((20, 20, 5, 5)), region, sense=never)

@@ -1,0 +1,87 @@
+"""The network that tells things apart: what must hold before it has learned anything."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mofa.models.things import LEVELS, Prompts, ThingsNet, start_from_imagenet
+from mofa.models.things_in_picture import ThingsSense
+
+
+@pytest.fixture(scope="module")
+def net() -> ThingsNet:
+    torch.manual_seed(0)
+    return ThingsNet().eval().requires_grad_(False)
+
+
+def one_question(points: list[tuple[float, float]], signs: list[float]) -> Prompts:
+    return Prompts(torch.tensor([[points]]).float(), torch.tensor([[signs]]).float())
+
+
+def test_order_and_empty_places_of_clicks_do_not_matter(net: ThingsNet) -> None:
+    seen = net.embed(torch.rand(1, 3, 64, 96))
+    plain = net.answer(seen, one_question([(20, 30), (70, 40)], [1, -1]))
+    shuffled = net.answer(seen, one_question([(5, 5), (70, 40), (20, 30)], [0, -1, 1]))
+    torch.testing.assert_close(plain.logits, shuffled.logits)
+    torch.testing.assert_close(plain.scores, shuffled.scores)
+
+
+def test_a_click_beside_the_thing_and_one_on_it_are_told_apart(net: ThingsNet) -> None:
+    seen = net.embed(torch.rand(1, 3, 64, 96))
+    on = net.answer(seen, one_question([(20, 30), (70, 40)], [1, 1]))
+    beside = net.answer(seen, one_question([(20, 30), (70, 40)], [1, -1]))
+    assert (on.logits - beside.logits).abs().max() > 1e-4
+
+
+def test_answers_to_questions_do_not_depend_on_each_other(net: ThingsNet) -> None:
+    seen = net.embed(torch.rand(1, 3, 64, 64))
+    both = net.answer(seen, Prompts(torch.tensor([[[[9.0, 9.0]], [[40.0, 50.0]]]]), torch.ones(1, 2, 1)))
+    alone = net.answer(seen, one_question([(40, 50)], [1]))
+    torch.testing.assert_close(both.logits[:, 1:], alone.logits)
+
+
+def test_a_picture_of_any_shape_is_asked_in_its_own_pixels(net: ThingsNet) -> None:
+    picture = torch.rand(3, 75, 130)
+    mirrored = ThingsSense(net, side=96)(picture.flip(-1)).ask(
+        torch.tensor([[[109.0, 30]]]), torch.ones(1, 1)
+    )
+    look = ThingsSense(net, side=96)(picture)
+    answer = look.ask(torch.tensor([[[20.0, 30]]]), torch.ones(1, 1))
+    assert answer.logits.shape == mirrored.logits.shape == (1, len(LEVELS), 16, 24)
+    assert look.scale == (96 / 130, 64 / 75)
+    assert 0 <= answer.is_thing.item() <= 1
+    assert answer.scores.min() >= 0
+
+
+def test_imagenet_weights_give_what_convolution_and_batch_norm_give() -> None:
+    torch.manual_seed(1)
+    net = ThingsNet()
+    names = {"_conv_stem": "_bn0"}
+    for n in range(15):
+        names |= {f"_blocks.{n}._expand_conv": f"_blocks.{n}._bn0"} if n else {}
+        names |= {f"_blocks.{n}._depthwise_conv": f"_blocks.{n}._bn1"}
+        names |= {f"_blocks.{n}._project_conv": f"_blocks.{n}._bn2"}
+    modules = [net.encoder.stem, *(layer for block in net.encoder.blocks for layer in block.children())]
+    published, norms = {}, []
+    for module, (convolution, norm) in zip(modules, names.items(), strict=True):
+        weight = torch.randn_like(module.conv.weight) * 0.1
+        bn = nn.BatchNorm2d(len(weight), eps=1e-3).eval()
+        bn.load_state_dict(
+            {
+                "weight": torch.rand(len(weight)) + 0.5,
+                "bias": torch.randn(len(weight)) * 0.1,
+                "running_mean": torch.randn(len(weight)) * 0.1,
+                "running_var": torch.rand(len(weight)) + 0.5,
+                "num_batches_tracked": torch.tensor(1),
+            }
+        )
+        published[f"{convolution}.weight"] = weight
+        published |= {f"{norm}.{key}": value for key, value in bn.state_dict().items()}
+        norms.append(bn)
+    start_from_imagenet(net.encoder, published)
+    picture = torch.randn(1, 3, 32, 32)
+    expected = F.relu6(
+        norms[0](F.conv2d(F.pad(picture, (0, 1, 0, 1)), published["_conv_stem.weight"], stride=2))
+    )
+    torch.testing.assert_close(net.encoder.stem(picture), expected, rtol=1e-4, atol=1e-4)
