@@ -18,7 +18,7 @@ def sense_of_things() -> SenseOfThings:
 
 
 def sense_or_note() -> tuple[SenseOfThings | None, str | None]:
-    """The sense of things, or a sentence on why there is none: then colours alone say what belongs together."""
+    """The sense of things, or a sentence on why there is none; colours alone have to do then."""
     try:
         return sense_of_things(), None
     except WeightsError as error:

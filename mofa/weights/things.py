@@ -1,4 +1,4 @@
-"""The weights of the network that tells things apart, which come with the package: see docs/things.md for what they are."""
+"""The weights of the network that tells things apart; they come with the package (docs/things.md)."""
 
 import functools
 from pathlib import Path
