@@ -10,7 +10,7 @@ Conventions, valid everywhere:
 - Absence is a mask, never a value: `valid` and `known` say where something is known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -141,48 +141,69 @@ class FlowField:
     pixels: Float[Tensor, "S 2 H W"]
     valid: Bool[Tensor, "S 1 H W"]
 
+    def over(self, steps: Sequence[int], /) -> "FlowField":
+        """These steps alone; a run of them shares the memory."""
+        return FlowField(_chosen(self.pixels, steps), _chosen(self.valid, steps))
+
+
+@runtime_checkable
+class DenseMotion(Protocol):
+    """Motion of every pixel against the scene, worked out for the steps that are asked for and not kept.
+
+    A FlowField is one that is at hand already. Step s leads from frame 0 to frame s + 1. The same steps come
+    out alike however often, and together with whichever others, they are asked for.
+    """
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps, in their order."""
+        ...
+
 
 @dataclass(frozen=True)
 class MotionBranch:
-    """One adapter's share of the motion.
+    """One adapter's share of the motion, against the scene: the camera is not in it.
 
-    `sketch` is the landmark line drawing (landmark adapter only), `region` where the branch rules,
-    0..1, and `strength` multiplies the adapter's residuals. `face` holds a driven face's 68 points per frame,
-    in working pixels and relative to the scene: the camera is not in them, as it is in flow and sketch.
+    `region` is where the branch rules, 0..1, and `strength` multiplies the adapter's residuals. `face` holds
+    a driven face's 68 points per frame, in working pixels (landmark adapter only).
     """
 
     adapter: AdapterName
-    flow: FlowField
+    motion: DenseMotion
     region: Float[Tensor, "1 H W"]
-    sketch: Float[Tensor, "T 3 H W"] | None = None
     strength: float = 1.0
     face: Float[Tensor, "T 68 2"] | None = None
 
 
 @dataclass(frozen=True)
 class MotionPlan:
-    """Everything a renderer needs to know about the motion.
+    """What moves, stored small; a renderer derives from it what it needs, when it needs it.
 
-    The branches' flows contain the camera. `camera` repeats it alone: per step, the affine map
-    (2 x 3) that takes a still point of frame 0 to its place in that frame. It tells a renderer what
-    stands still in the world, and hence what moves in front of it.
+    `camera` is, per step, the affine map (2 x 3) that takes a still point of frame 0 to its place in that
+    frame; branches, faces and tracks move in front of it, relative to the scene. `tensors.motion` puts both
+    together. `tracks` are the points that were drawn or tracked, one set per control, in working pixels.
     """
 
     branches: tuple[MotionBranch, ...]
     camera: Float[Tensor, "S 2 3"]
     num_frames: int
+    tracks: tuple[TrackSet, ...] = ()
 
 
 @dataclass(frozen=True)
 class MotionFeatures:
     """The picture's feature pyramid warped to every frame: 4 levels [T, C, h, w], H/8 .. H/64.
 
-    Computed once per clip: nothing in it depends on the noise level or on guidance. `sketch` holds
-    the landmark drawing's embedding at H/8, or None.
+    Nothing in it depends on the noise level or on guidance. `sketch` holds the landmark drawing's
+    embedding at H/8, or None.
     """
 
     levels: tuple[Float[Tensor, "T _ _ _"], ...]
     sketch: Float[Tensor, "T _ _ _"] | None = None
+
+    def over(self, frames: Sequence[int], /) -> "MotionFeatures":
+        """Those of these frames alone; a run of them shares the memory."""
+        sketch = None if self.sketch is None else _chosen(self.sketch, frames)
+        return MotionFeatures(tuple(_chosen(level, frames) for level in self.levels), sketch)
 
 
 @dataclass(frozen=True)
@@ -209,3 +230,9 @@ class Clip:
     frames: UInt8[Tensor, "T 3 H W"]
     fps: float
     audio: Waveform | None = None
+
+
+def _chosen(values: Tensor, indices: Sequence[int]) -> Tensor:
+    """The values at some indices of the first axis: a view where they are a run."""
+    run = range(indices[0], indices[0] + len(indices)) if len(indices) else range(0)
+    return values[run.start : run.stop] if tuple(indices) == tuple(run) else values[list(indices)]

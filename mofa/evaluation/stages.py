@@ -134,7 +134,7 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
         Stage("step, UNet", backbone.predict, told),
         *(Stage(f"step, {name}", model.adapters[name].adapter, (*told, features[name])) for name in ADAPTERS),
         Stage("step, whole", hybrid_step(model, features, (batch,), picture), (x, sigma)),
-        Stage(f"decode {len(decoded)} frames", backbone.decode, (decoded,)),
+        Stage(f"decode {len(decoded)} frames", lambda latents: list(backbone.decode(latents)), (decoded,)),
     )
 
 
@@ -145,13 +145,16 @@ def hybrid_step(
     picture: Float[Tensor, "3 H W"],
 ) -> WindowDenoiser:
     """One whole step, (x, sigma) -> clean, with both adapters in half of the picture's strength each."""
-    region = torch.full_like(picture[:1], 0.5).to(batches[0].image_latent)
-    num_frames = batches[0].image_latent.shape[1]
+    latent = batches[0].image_latent
+    region = torch.full_like(picture[:1], 0.5)
+    num_frames = latent.shape[1]
+    frames = tuple(range(num_frames))
     return WindowDenoiser(
         backbone=model.backbone,
         batches=batches,
         branches=tuple(
-            AdapterBranch(model.adapters[name].adapter, features[name], region) for name in features
+            AdapterBranch(model.adapters[name].adapter, features[name], region).over(frames, latent)
+            for name in features
         ),
         scales=guidance_scales(num_frames).to(picture.device).view(-1, 1, 1, 1),
     )

@@ -7,6 +7,9 @@ ends on a ring around the face.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -170,13 +173,6 @@ def relaxed(values: Float[Tensor, "C H W"], fixed: Bool[Tensor, "H W"]) -> Float
     return values
 
 
-def head_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
-    """`face_flow` of the head alone, without its expression."""
-    head = head_maps(points)
-    pixels = from_inside(head_share(points, head, height, width) * affine_flow(head, height, width))
-    return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))
-
-
 def from_inside(flow: Float[Tensor, "S 2 H W"]) -> Float[Tensor, "S 2 H W"]:
     """The flow held at the picture's border where it would draw in what lies beyond; inside it stretches.
 
@@ -188,21 +184,69 @@ def from_inside(flow: Float[Tensor, "S 2 H W"]) -> Float[Tensor, "S 2 H W"]:
     return flow.minimum(BORDER_STRETCH * grid).maximum(-BORDER_STRETCH * (last - grid))
 
 
-def face_flow(points: Float[Tensor, "T 68 2"], height: int, width: int) -> FlowField:
-    """The dense motion of a face and what it carries along, from frame 0 to every later frame."""
-    head = head_maps(points)
-    resting = expressions(points, head)
-    share = head_share(points, head, height, width)
-    rows, columns = expression_window(points[0], height, width)
-    face = points[0] - points.new_tensor([columns.start, rows.start])
-    grid = pixel_grid(height, width, points)
-    pixels = points.new_empty(len(head), 2, height, width)
-    # A few steps at a time: together they are quick, all of a long clip would take too much memory.
-    for steps in torch.arange(len(head)).split(AT_ONCE):
+@dataclass(frozen=True)
+class HeadMotion:
+    """`FaceMotion` of the head alone, without its expression."""
+
+    points: Float[Tensor, "T 68 2"]
+    height: int
+    width: int
+
+    @cached_property
+    def maps(self) -> Float[Tensor, "S 2 3"]:
+        """`head_maps` of the points."""
+        return head_maps(self.points)
+
+    @cached_property
+    def share(self) -> Float[Tensor, "1 H W"]:
+        """`head_share` of the points."""
+        return head_share(self.points, self.maps, self.height, self.width)
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps."""
+        rigid = affine_flow(self.maps[list(steps)], self.height, self.width)
+        return _known_everywhere(from_inside(self.share * rigid))
+
+
+@dataclass(frozen=True)
+class FaceMotion:
+    """The dense motion of a face and what it carries along, in a picture of height x width."""
+
+    points: Float[Tensor, "T 68 2"]
+    height: int
+    width: int
+
+    @cached_property
+    def head(self) -> HeadMotion:
+        """The head's part of it."""
+        return HeadMotion(self.points, self.height, self.width)
+
+    @cached_property
+    def resting(self) -> Float[Tensor, "T 68 2"]:
+        """The face where it was in frame 0."""
+        return expressions(self.points, self.head.maps)
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps."""
+        # A few steps at a time: together they are quick, all of a long clip would take too much memory.
+        runs = [steps[start : start + AT_ONCE] for start in range(0, len(steps), AT_ONCE)]
+        return _known_everywhere(torch.cat([self._bent(run) for run in runs]))
+
+    def _bent(self, steps: Sequence[int]) -> Float[Tensor, "S 2 H W"]:
+        face = self.points[0]
+        rows, columns = expression_window(face, self.height, self.width)
+        origin = face.new_tensor([columns.start, rows.start])
+        grid = pixel_grid(self.height, self.width, face)
         bent = grid.repeat(len(steps), 1, 1, 1)
-        change = resting[1:][steps] - points[0]
+        change = self.resting[1:][list(steps)] - face
         bent[:, :, rows, columns] += spread_from_lines(
-            face, change, rows.stop - rows.start, columns.stop - columns.start
+            face - origin, change, rows.stop - rows.start, columns.stop - columns.start
         )
-        pixels[steps] = from_inside(share * (apply_affine(head[steps], bent) - grid))
-    return FlowField(pixels, torch.ones(len(head), 1, 1, 1, dtype=torch.bool).expand(-1, -1, height, width))
+        moved = apply_affine(self.head.maps[list(steps)], bent) - grid
+        return from_inside(self.head.share * moved)
+
+
+def _known_everywhere(pixels: Float[Tensor, "S 2 H W"]) -> FlowField:
+    return FlowField(
+        pixels, torch.ones_like(pixels[:1, :1], dtype=torch.bool).expand(len(pixels), -1, -1, -1)
+    )

@@ -4,6 +4,7 @@ Blattmann et al. 2023, arXiv 2311.15127. The networks are diffusers' and transfo
 an adapter's residuals enter the UNet.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -107,18 +108,18 @@ class Backbone:
     @torch.no_grad()
     def decode(
         self, latents: Float[Tensor, "T 4 h w"], chunk_size: int = 8, progress: Progress = silent
-    ) -> Float[Tensor, "T 3 H W"]:
-        """Latents to frames, about -1..1, float32.
+    ) -> Iterator[Float[Tensor, "t 3 H W"]]:
+        """Latents to frames, about -1..1, float32, chunk by chunk.
 
         Frames are decoded `chunk_size` at a time: the decoder smooths over the frames of a chunk and
         knows nothing of the others, so the size changes the frames a little.
         """
         unscaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
-        frames = []
+        done = 0
         for chunk in unscaled.split(chunk_size):
-            frames.append(self.vae.decode(chunk, num_frames=len(chunk)).sample.float())
-            progress("decode", sum(map(len, frames)), len(latents))
-        return torch.cat(frames)
+            yield self.vae.decode(chunk, num_frames=len(chunk)).sample.float()
+            done += len(chunk)
+            progress("decode", done, len(latents))
 
 
 def skip_multiplicities(unet: UNetSpatioTemporalConditionModel) -> list[int]:

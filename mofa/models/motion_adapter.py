@@ -5,7 +5,7 @@ the warped features added to its hidden states on the way. Runs once per denoisi
 the released checkpoints', which hold this half and `motion_encoder`'s in one file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -34,11 +34,11 @@ class Residuals:
         """These residuals times one number."""
         return Residuals(tuple(skip * strength for skip in self.skips), self.mid * strength)
 
-    def within(self, region: Float[Tensor, "1 H W"]) -> "Residuals":
-        """These residuals times a region (0..1, any size), read at the nearest pixel of every level."""
+    def within(self, regions: Mapping[tuple[int, int], Float[Tensor, "1 1 h w"]]) -> "Residuals":
+        """These residuals times a region, which is given at the height and width of every level."""
 
         def cut(x: Tensor) -> Tensor:
-            return x * F.interpolate(region[None].to(x), x.shape[-2:], mode="nearest")
+            return x * regions[x.shape[-2], x.shape[-1]].to(x)
 
         return Residuals(tuple(cut(skip) for skip in self.skips), cut(self.mid))
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from mofa.errors import InputError
 from mofa.media.image import load_source
 from mofa.pipeline.engine import Engine, build_engine, default_renderer
@@ -62,7 +64,9 @@ def animate(
     planned, engine = _planned(request, inputs, progress, engine)
     seconds = dict(planned.seconds)
     with _timed("render", seconds):
-        frames = engine.render(planned.source, planned.motion.plan, planned.settings, progress)
+        frames = torch.stack(
+            list(engine.render(planned.source, planned.motion.plan, planned.settings, progress))
+        )
     clip = Clip(frames, planned.settings.fps, planned.sound)
     return AnimationResult(planned.source, planned.motion, clip, planned.settings, planned.sound, seconds)
 

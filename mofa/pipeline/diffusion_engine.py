@@ -1,5 +1,7 @@
 """The diffusion renderer's networks as the parts of an engine."""
 
+from collections.abc import Iterator
+
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import DiffusionModel, render_diffusion
 from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
-from mofa.types import FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
+from mofa.types import DenseMotion, FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
 from mofa.vision.dis import dis_flow
 
 
@@ -23,10 +25,10 @@ def diffusion_engine(model: DiffusionModel, placement: Placement, callback: Step
 
     def render(
         source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress
-    ) -> UInt8[Tensor, "T 3 H W"]:
+    ) -> Iterator[UInt8[Tensor, "3 H W"]]:
         settings = request.diffusion
         try:
-            return render_diffusion(
+            yield from render_diffusion(
                 source, plan, model, settings, placement, request.seed, progress, callback
             )
         except Exception as error:
@@ -66,7 +68,7 @@ def _face_spreader(model: DiffusionModel, densify: Densifier) -> FaceSpreader:
 
     def spread(
         image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
-    ) -> FlowField:
+    ) -> DenseMotion:
         return densify(image, face_hints(points, *image.shape[1:]), None, progress)
 
     return spread

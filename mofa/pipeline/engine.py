@@ -1,5 +1,6 @@
 """The only place that looks parts up: builds them once and passes them down."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -20,11 +21,11 @@ from mofa.vision.dis import dis_flow
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Turns a planned motion into frames; frame 0 is the source."""
+    """Turns a planned motion into frames, which it yields one by one; frame 0 is the source."""
 
     def __call__(
         self, source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress, /
-    ) -> UInt8[Tensor, "T 3 H W"]: ...
+    ) -> Iterator[UInt8[Tensor, "3 H W"]]: ...
 
 
 @dataclass(frozen=True)
@@ -78,5 +79,5 @@ def flow_estimator(request: AnimationRequest) -> FlowEstimator:
 
 def _warp(
     source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress
-) -> UInt8[Tensor, "T 3 H W"]:
+) -> Iterator[UInt8[Tensor, "3 H W"]]:
     return render_warp(source, plan, WarpSettings(loop=request.loop), progress)

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -20,7 +19,8 @@ from mofa.media.flow_files import write_flo, write_flow
 from mofa.media.image import save_png, to_bytes
 from mofa.pipeline.animate import AnimationResult
 from mofa.pipeline.request import AnimationRequest, TrackControl
-from mofa.types import FlowField, MotionPlan, Progress, silent
+from mofa.tensors.motion import whole_flow
+from mofa.types import FlowField, Progress, silent
 
 
 def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str, Path]:
@@ -92,28 +92,16 @@ def overlay_picture(result: AnimationResult) -> UInt8[Tensor, "3 H W"]:
     controls = dict.fromkeys(c for c in result.settings.controls if isinstance(c, TrackControl))
     drawn = [
         (track, control.colour)
-        for control, tracks in zip(controls, result.motion.tracks, strict=True)
+        for control, tracks in zip(controls, result.motion.plan.tracks, strict=True)
         for track in tracks.points
     ]
     tracks, colours = [track for track, _ in drawn], [colour for _, colour in drawn]
     return draw_overlay(to_bytes(result.source.pixels), tracks, list(result.motion.regions), colours)
 
 
-def whole_flow(plan: MotionPlan) -> FlowField:
-    """The branches' motions as one, each where its region says."""
-    if len(plan.branches) == 1:
-        return plan.branches[0].flow
-    pixels = torch.zeros_like(plan.branches[0].flow.pixels)
-    valid = torch.zeros_like(plan.branches[0].flow.valid)
-    for branch in plan.branches:
-        rules = branch.flow.valid & (branch.region > 0)
-        pixels += torch.where(rules, branch.region * branch.flow.pixels, 0)
-        valid |= rules
-    return FlowField(pixels, valid)
-
-
 def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
-    flow = whole_flow(result.motion.plan)
+    plan = result.motion.plan
+    flow = whole_flow(plan, range(plan.num_frames - 1))
     match name.split():
         case ["flow"]:
             save_png(path, flow_picture(flow))

@@ -1,8 +1,9 @@
 """Controls and a picture become a motion plan.
 
 Tracks that share a region are densified together, those of another by themselves, so that hints never
-leak across its border. control.merge says who wins where, and the camera is added last: a track is
-drawn relative to the scene.
+leak across its border. control.merge says who wins where. Everything is told relative to the scene, as a
+track is drawn; the camera stays apart. Nothing dense is made here: what moves is stored as what it is made
+from, and worked out for the steps that somebody asks for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +16,13 @@ from torch import Tensor
 
 from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
-from mofa.control.merge import Layer, merge
+from mofa.control.merge import Share, merge
 from mofa.control.reference import WORKING_SIDE, FlowEstimator, reference_flow
 from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack
 from mofa.control.tracks import curve, hints_from_tracks, retime
 from mofa.errors import InputError
-from mofa.faces.motion import face_flow, face_region
-from mofa.faces.sketch import draw_sketch
+from mofa.faces.motion import FaceMotion, face_region
 from mofa.pipeline.faces import DrivenFace, driven_faces
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.original import Original
@@ -36,10 +36,10 @@ from mofa.pipeline.request import (
     ResolvedRequest,
     TrackControl,
 )
-from mofa.tensors.flow import add_camera, apply_affine
 from mofa.tensors.geometry import to_working
+from mofa.tensors.motion import Moved, Scaled, points_as_seen
 from mofa.types import (
-    FlowField,
+    DenseMotion,
     MotionBranch,
     MotionPlan,
     Progress,
@@ -67,7 +67,7 @@ class Densifier(Protocol):
         hints: SparseMotion,
         region: Float[Tensor, "1 H W"] | None = None,
         progress: Progress = silent,
-    ) -> FlowField: ...
+    ) -> DenseMotion: ...
 
 
 @runtime_checkable
@@ -76,29 +76,29 @@ class FaceSpreader(Protocol):
 
     def __call__(
         self, image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
-    ) -> FlowField: ...
+    ) -> DenseMotion: ...
 
 
 def mesh_flow(
     image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
-) -> FlowField:
+) -> DenseMotion:
     """The face's own lines say how it bends, and what the head carries along: `faces.motion`."""
-    return face_flow(points, *image.shape[1:])
+    return FaceMotion(points, *image.shape[1:])
 
 
 @dataclass(frozen=True)
 class PlannedMotion:
-    """The plan, and what a person drew or drove of it (for overlays), in working pixels.
-
-    `faces` are the driven faces' points per frame, camera included; `notes` sentences that the person who
-    asked should read.
-    """
+    """The plan, and what goes with it for people: what was painted, and sentences that they should read."""
 
     plan: MotionPlan
-    tracks: tuple[TrackSet, ...]
     regions: tuple[Float[Tensor, "1 H W"], ...]
-    faces: tuple[Float[Tensor, "T 68 2"], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def faces(self) -> tuple[Float[Tensor, "T 68 2"], ...]:
+        """The driven faces' points per frame in working pixels, as the camera shows them."""
+        faces = [branch.face for branch in self.plan.branches if branch.face is not None]
+        return tuple(points_as_seen(points, self.plan.camera) for points in faces)
 
 
 def plan_motion(
@@ -110,7 +110,7 @@ def plan_motion(
     progress: Progress = silent,
     spread_face: FaceSpreader = mesh_flow,
 ) -> PlannedMotion:
-    """The motion that a resolved request asks for: dense, camera included.
+    """The motion that a resolved request asks for.
 
     Faces rule where they are, everything else shares the rest. A looping clip is planned one frame further,
     to the moment at which it begins again. Raises InputError when a control does not fit the picture.
@@ -119,30 +119,35 @@ def plan_motion(
     regions = working_regions(request, inputs, source)
     driven = driven_faces(request, inputs, num_frames, request.fps)
 
-    flow, tracks = drawn_motion(
-        request, regions, inputs, source, num_frames, densify, estimate_flow, progress
+    tracks = {
+        control: control_tracks(control, inputs, source, num_frames)
+        for control in request.controls
+        if isinstance(control, TrackControl)
+    }
+    motion = drawn_motion(
+        request, tracks, regions, inputs, source, num_frames, densify, estimate_flow, progress
     )
-    flow, camera = with_cameras(flow, request, regions, source, num_frames)
+    motion = with_local_cameras(motion, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
     shares = face_shares(request, driven, faces, regions, source)
     branches = [
-        face_branch(points, share, camera, source, spread_face, progress)
+        MotionBranch("landmark", spread_face(source.pixels, points, progress), share, face=points)
         for points, share in zip(faces, shares, strict=True)
     ]
     if len(driven) < len(request.controls):
         rest = (1 - sum(shares, source.pixels.new_zeros(1, *source.pixels.shape[1:]))).clamp(0, 1)
-        branches.insert(0, MotionBranch("trajectory", flow, region=rest))
+        branches.insert(0, MotionBranch("trajectory", motion, rest))
+    camera = scene_camera(request, source, num_frames)
     return PlannedMotion(
-        plan=MotionPlan(tuple(branches), camera, num_frames),
-        tracks=tracks,
+        plan=MotionPlan(tuple(branches), camera, num_frames, tuple(tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
-        faces=tuple(seen_by_camera(points, camera) for points in faces),
         notes=tuple(note for face in driven for note in face.notes),
     )
 
 
 def drawn_motion(
     request: AnimationRequest,
+    tracks: Mapping[TrackControl, TrackSet],
     regions: Regions,
     inputs: Inputs,
     source: SourceImage,
@@ -150,27 +155,22 @@ def drawn_motion(
     densify: Densifier,
     estimate_flow: FlowEstimator,
     progress: Progress,
-) -> tuple[FlowField, tuple[TrackSet, ...]]:
-    """The motion of tracks and reference videos, and the tracks."""
+) -> DenseMotion:
+    """The motion of tracks and reference videos."""
     height, width = source.pixels.shape[1:]
-    tracks = {
-        control: control_tracks(control, inputs, source, num_frames)
-        for control in request.controls
-        if isinstance(control, TrackControl)
-    }
-    layers = [
-        Layer(densify(source.pixels, hints, regions[region], progress), regions[region])
+    shares = [
+        Share(densify(source.pixels, hints, regions[region], progress), regions[region])
         for region, hints in hints_by_region(request, tracks, regions, height, width)
     ]
-    layers += [
-        Layer(
+    shares += [
+        Share(
             reference_motion(control, inputs, num_frames, height, width, estimate_flow, progress),
             regions[region_of(control, request)],
         )
         for control in request.controls
         if isinstance(control, ReferenceControl)
     ]
-    return merge(layers, num_frames - 1, height, width), tuple(tracks.values())
+    return merge(shares, height, width)
 
 
 # --- faces ---
@@ -199,30 +199,6 @@ def face_shares(
     if len(driven) == len(request.controls) and region_of(driven[0].control, request) is None:
         shares[0] = shares[0] + free
     return shares
-
-
-def face_branch(
-    points: Float[Tensor, "T 68 2"],
-    share: Float[Tensor, "1 H W"],
-    camera: Float[Tensor, "S 2 3"],
-    source: SourceImage,
-    spread_face: FaceSpreader,
-    progress: Progress,
-) -> MotionBranch:
-    """A face's motion for the landmark adapter and the warp renderer, camera included."""
-    height, width = source.pixels.shape[1:]
-    flow = spread_face(source.pixels, points, progress)
-    if not torch.equal(camera, torch.eye(2, 3).to(camera).expand_as(camera)):
-        flow = FlowField(add_camera(flow.pixels, camera), flow.valid)
-    sketch = draw_sketch(seen_by_camera(points, camera), height, width)
-    return MotionBranch("landmark", flow, region=share, sketch=sketch, face=points)
-
-
-def seen_by_camera(
-    points: Float[Tensor, "T 68 2"], camera: Float[Tensor, "S 2 3"]
-) -> Float[Tensor, "T 68 2"]:
-    """Points that move in the scene, as the moving camera shows them."""
-    return torch.cat([points[:1], apply_affine(camera, points[1:].mT).mT])
 
 
 def face_hints(points: Float[Tensor, "T 68 2"], height: int, width: int) -> SparseMotion:
@@ -330,35 +306,39 @@ def reference_motion(
     width: int,
     estimate_flow: FlowEstimator,
     progress: Progress,
-) -> FlowField:
+) -> DenseMotion:
     """A video's motion on the working picture, timed and scaled as the control says."""
     video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
     fraction = fraction_of_the_way(control.timing, num_frames)
     flow = reference_flow(video.frames, fraction, height, width, estimate_flow, progress)
-    return FlowField(flow.pixels.mul_(control.strength), flow.valid)
+    return Scaled(flow, control.strength)
 
 
-def with_cameras(
-    flow: FlowField, request: AnimationRequest, regions: Regions, source: SourceImage, num_frames: int
-) -> tuple[FlowField, Float[Tensor, "S 2 3"]]:
-    """The flow with all cameras added, and the camera alone.
-
-    A camera with a region moves what is in the region and counts as motion within the scene.
-    """
+def with_local_cameras(
+    motion: DenseMotion, request: AnimationRequest, regions: Regions, source: SourceImage, num_frames: int
+) -> DenseMotion:
+    """The motion with cameras that have a region: each moves what is in it, as motion within the scene."""
     height, width = source.pixels.shape[1:]
-    cameras = [torch.eye(2, 3).expand(num_frames - 1, 2, 3)]
     for control in request.controls:
-        if not isinstance(control, CameraControl):
-            continue
-        fraction = control.strength * fraction_of_the_way(control.timing, num_frames)
-        move = to_working_camera(control.move, source.crop)
-        matrices = camera_matrices(move, fraction, width, height)
-        if control.region is None:
-            cameras.append(matrices)
-        else:
-            moved = FlowField(add_camera(flow.pixels, matrices), torch.ones_like(flow.valid))
-            flow = merge([Layer(flow), Layer(moved, regions[control.region])], num_frames - 1, height, width)
-    camera = compose(cameras)
-    if len(cameras) == 1:
-        return flow, camera
-    return FlowField(add_camera(flow.pixels, camera), torch.ones_like(flow.valid)), camera
+        if isinstance(control, CameraControl) and control.region is not None:
+            moved = Moved(motion, camera_of(control, source, num_frames))
+            motion = merge([Share(motion), Share(moved, regions[control.region])], height, width)
+    return motion
+
+
+def scene_camera(request: AnimationRequest, source: SourceImage, num_frames: int) -> Float[Tensor, "S 2 3"]:
+    """All cameras that move the whole scene, as one."""
+    moves = [
+        camera_of(control, source, num_frames)
+        for control in request.controls
+        if isinstance(control, CameraControl) and control.region is None
+    ]
+    return compose([torch.eye(2, 3).expand(num_frames - 1, 2, 3), *moves])
+
+
+def camera_of(control: CameraControl, source: SourceImage, num_frames: int) -> Float[Tensor, "S 2 3"]:
+    """A camera's affine map per step, on the working picture."""
+    height, width = source.pixels.shape[1:]
+    fraction = control.strength * fraction_of_the_way(control.timing, num_frames)
+    move = to_working_camera(control.move, source.crop)
+    return camera_matrices(move, fraction, width, height)

@@ -4,20 +4,46 @@
 level cannot change for one window of frames; what it returns is called at every step: (x, sigma) -> clean.
 """
 
-from dataclasses import dataclass, replace
-from functools import reduce
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from operator import add
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.sampling.schedule import guidance_scales, preconditioning, timestep_from_sigma
-from mofa.tensors.windows import Window, take
+from mofa.tensors.windows import Window
 from mofa.types import BackboneCondition, MotionFeatures
+
+LEVELS = 8, 16, 32, 64
+"""How much smaller than the picture the levels are at which an adapter corrects the backbone."""
+
+RegionLevels = Mapping[tuple[int, int], Float[Tensor, "1 1 h w"]]
+"""A region, 0..1 times its strength, by the height and width of the levels that it is needed at."""
+
+
+@runtime_checkable
+class ClipFeatures(Protocol):
+    """A clip's motion features, for any of its frames: MotionFeatures, or what encodes them when asked."""
+
+    def over(self, frames: Sequence[int], /) -> MotionFeatures:
+        """The features of these frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class WindowBranch:
+    """An adapter, the features of one window's frames, and where they act how strongly."""
+
+    adapter: MotionAdapter
+    features: MotionFeatures
+    regions: RegionLevels
 
 
 @dataclass(frozen=True)
@@ -28,7 +54,7 @@ class AdapterBranch:
     """
 
     adapter: MotionAdapter
-    features: MotionFeatures
+    features: ClipFeatures
     region: Float[Tensor, "1 H W"]
     strength: float = 1.0
 
@@ -36,6 +62,19 @@ class AdapterBranch:
     def acts(self) -> bool:
         """False where the branch can change nothing, so that its adapter need not run."""
         return self.strength != 0 and bool(self.region.any())
+
+    @cached_property
+    def regions(self) -> RegionLevels:
+        """The region at every level, resized once."""
+        height, width = self.region.shape[-2:]
+        sizes = [(height // level, width // level) for level in LEVELS]
+        whole = self.strength * self.region[None].float()
+        return {size: F.interpolate(whole, size, mode="nearest") for size in sizes}
+
+    def over(self, frames: Window, like: Tensor) -> WindowBranch:
+        """The branch for these frames, its regions with the dtype and device of `like`."""
+        regions = {size: region.to(like) for size, region in self.regions.items()}
+        return WindowBranch(self.adapter, self.features.over(frames), regions)
 
 
 @dataclass(frozen=True)
@@ -70,13 +109,13 @@ class Batch:
 class WindowDenoiser:
     """(x, sigma) -> clean for one window; everything but x and sigma is fixed. Made by `Denoiser.over`.
 
-    `batches` hold the unconditional half first, or the conditional one alone; `branches` have the
-    features of these frames, their strength within their region, and at least some effect.
+    `batches` hold the unconditional half first, or the conditional one alone; `branches` have at least some
+    effect.
     """
 
     backbone: Backbone
     batches: tuple[Batch, ...]
-    branches: tuple[AdapterBranch, ...]
+    branches: tuple[WindowBranch, ...]
     scales: Float[Tensor, "T 1 1 1"]
 
     def __call__(self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T 4 h w"]:
@@ -95,7 +134,7 @@ class WindowDenoiser:
         sample = torch.cat([noisy, batch.image_latent], dim=2)
         told = (sample, timestep, batch.image_embedding, batch.time_ids)
         corrections = [
-            branch.adapter(*told, branch.features).within(branch.region) for branch in self.branches
+            branch.adapter(*told, branch.features).within(branch.regions) for branch in self.branches
         ]
         return self.backbone.predict(*told, reduce(add, corrections) if corrections else None)
 
@@ -120,7 +159,7 @@ class Denoiser:
         return WindowDenoiser(
             backbone=self.backbone,
             batches=_batches(self.condition, self.guidance, len(frames)),
-            branches=tuple(_over(branch, frames, latent) for branch in self.branches if branch.acts),
+            branches=tuple(branch.over(frames, latent) for branch in self.branches if branch.acts),
             scales=scales.to(latent.device).view(-1, 1, 1, 1),
         )
 
@@ -135,15 +174,3 @@ def _batches(condition: BackboneCondition, guidance: Guidance, num_frames: int) 
     latent = latent[:, None].expand(-1, num_frames, -1, -1, -1)
     parts = (value.split(guidance.halves_at_once) for value in (embedding, latent, time_ids))
     return tuple(Batch(*part) for part in zip(*parts, strict=True))
-
-
-def _over(branch: AdapterBranch, frames: Window, like: Tensor) -> AdapterBranch:
-    """The branch for these frames alone, its strength worked into its region."""
-    features = branch.features
-    sketch = None if features.sketch is None else take(features.sketch, frames)
-    return replace(
-        branch,
-        features=MotionFeatures(tuple(take(level, frames) for level in features.levels), sketch),
-        region=branch.region.to(like) * branch.strength,
-        strength=1.0,
-    )

@@ -1,6 +1,7 @@
 """From noise to latents: Euler steps down the schedule, windows blended at every step."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -74,17 +75,19 @@ def sample(
 
     `windows` cover the clip (`mofa.tensors.windows`); a single one is the plain pass. All windows
     of a step start from the same latents and an Euler step is linear in the clean estimate, so blending
-    the estimates is blending the latents that each window would have stepped to. `progress` hears of
-    every window of every step; it and `callback` may raise Cancelled, which leaves the loop at once.
+    the estimates is blending the latents that each window would have stepped to. A single window is
+    prepared once; of several only one at a time is, anew in every step, so that memory does not grow with
+    the clip. `progress` hears of every window of every step; it and `callback` may raise Cancelled, which
+    leaves the loop at once.
     """
-    passes = [(window, denoiser.over(window)) for window in windows]
-    total = schedule.steps * len(passes)
+    over = lru_cache(maxsize=1)(denoiser.over)
+    total = schedule.steps * len(windows)
     x = noise * schedule.initial_scale
     for step, (sigma, sigma_next) in enumerate(pairwise(schedule.sigmas)):
         estimates = []
-        for window, denoise in passes:
-            estimates.append(denoise(take(x, window), sigma))
-            progress("sample", step * len(passes) + len(estimates), total)
+        for window in windows:
+            estimates.append(over(window)(take(x, window), sigma))
+            progress("sample", step * len(windows) + len(estimates), total)
         clean = blend(estimates, windows, len(x))
         x = euler_step(x, clean, sigma, sigma_next)
         callback(step, x, clean)

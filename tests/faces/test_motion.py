@@ -4,18 +4,23 @@ import torch
 
 from mofa.faces.blendshapes import displacement
 from mofa.faces.motion import (
+    FaceMotion,
+    HeadMotion,
     expressions,
-    face_flow,
     face_region,
-    head_flow,
     head_maps,
     spread_from_lines,
 )
 from mofa.faces.points import move_points
 from mofa.tensors.flow import sample
 from mofa.tensors.splat import splat
+from mofa.types import DenseMotion
 
 SIZE = 200
+
+
+def flow_of(motion: DenseMotion) -> torch.Tensor:
+    return motion.over(range(len(motion.points) - 1)).pixels
 
 
 def clip_of(*faces: torch.Tensor) -> torch.Tensor:
@@ -23,11 +28,11 @@ def clip_of(*faces: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_face_at_rest_moves_nothing(face_points):
-    assert face_flow(face_points.expand(3, -1, -1), SIZE, SIZE).pixels.abs().max() < 1e-3
+    assert flow_of(FaceMotion(face_points.expand(3, -1, -1), SIZE, SIZE)).abs().max() < 1e-3
 
 
 def test_the_head_moves_as_one_and_takes_less_along_farther_away(face_points):
-    flow = head_flow(clip_of(face_points, face_points + torch.tensor([4.0, 2.0])), SIZE, SIZE).pixels[0]
+    flow = flow_of(HeadMotion(clip_of(face_points, face_points + torch.tensor([4.0, 2.0])), SIZE, SIZE))[0]
     assert torch.allclose(flow[:, 100, 100], torch.tensor([4.0, 2.0]), atol=1e-3)
     far = flow[:, 198, 2].norm()
     assert far < 0.5 * flow[:, 100, 100].norm()
@@ -36,14 +41,14 @@ def test_the_head_moves_as_one_and_takes_less_along_farther_away(face_points):
 def test_nothing_tears_however_far_the_head_moves(face_points):
     for travel in (10.0, 60.0):
         moved = clip_of(face_points, face_points + torch.tensor([travel, 0.0]))
-        flow = head_flow(moved, SIZE, SIZE).pixels[0]
+        flow = flow_of(HeadMotion(moved, SIZE, SIZE))[0]
         assert flow.diff(dim=1).abs().max() < 1.2
         assert flow.diff(dim=2).abs().max() < 1.2
 
 
 def test_nothing_comes_in_from_beyond_the_border(face_points):
     moved = clip_of(face_points, face_points + torch.tensor([30.0, -25.0]))
-    flow = head_flow(moved, SIZE, SIZE).pixels[0]
+    flow = flow_of(HeadMotion(moved, SIZE, SIZE))[0]
     assert not flow[0, :, 0].clamp(min=0).any()
     assert not flow[1, -1].clamp(max=0).any()
 
@@ -59,7 +64,7 @@ def test_points_go_where_they_are_told(face_points):
     spoken = (
         face_points + displacement("mouthSmileLeft", face_points) + displacement("browInnerUp", face_points)
     )
-    flow = face_flow(clip_of(face_points, spoken), SIZE, SIZE).pixels
+    flow = flow_of(FaceMotion(clip_of(face_points, spoken), SIZE, SIZE))
     told = sample(flow, face_points.T[None])[0].T
     assert (told - (spoken - face_points)).norm(dim=1).max() < 1.0
 
@@ -74,7 +79,7 @@ def test_an_expression_ends_at_the_ring(face_points):
 
 def test_an_expression_does_not_fold_the_skin(face_points):
     spoken = face_points + 0.4 * displacement("jawOpen", face_points)
-    flow = face_flow(clip_of(face_points, spoken), SIZE, SIZE).pixels
+    flow = flow_of(FaceMotion(clip_of(face_points, spoken), SIZE, SIZE))
     _, weight = splat(torch.ones(1, 1, SIZE, SIZE), flow)
     assert weight[0, 0, 20:180, 20:180].max() < 4
 

@@ -16,6 +16,7 @@ from mofa.media.encode import write_clip
 from mofa.media.image import to_bytes
 from mofa.pipeline.animate import plan
 from mofa.pipeline.outputs import output_files, write_outputs
+from mofa.tensors.motion import whole_flow
 
 SIZE = 96, 64  # width, height
 
@@ -76,14 +77,14 @@ def test_the_brushed_thing_moves_and_nothing_outside_does(scene_folder):
 def test_a_track_is_drawn_relative_to_the_scene(scene_folder):
     brushed = TRACK | {"region": {"mask": str(scene_folder / "mask.png")}}
     planned = plan(request(scene_folder, [brushed, {"kind": "camera", "move": "pan right 10 px"}]))
-    flow = planned.motion.plan.branches[0].flow
+    flow = whole_flow(planned.motion.plan, [3])
     assert flow.pixels[-1, :, 32, 36].tolist() == pytest.approx([6.0, 0.0], abs=0.1)
     assert flow.pixels[-1, :, 5, 5].tolist() == pytest.approx([-10.0, 0.0], abs=1e-4)
 
 
 def test_strength_easing_and_frames_say_how_far_and_when(scene_folder):
     control = TRACK | {"strength": 0.5, "start": 1, "end": 3, "there_and_back": True}
-    flow = plan(request(scene_folder, [control])).motion.plan.branches[0].flow
+    flow = plan(request(scene_folder, [control])).motion.plan.branches[0].motion.over(range(4))
     assert flow.pixels[:, 0, 32, 36].tolist() == pytest.approx([0, 8, 0, 0], abs=0.1)
 
 
@@ -93,8 +94,9 @@ def test_percent_means_the_same_at_any_size(scene_folder):
         "points": "40%,50% 60%,50%",
         "region": {"mask": str(scene_folder / "mask.png")},
     }
-    small = plan(request(scene_folder, [control])).motion.plan.branches[0].flow.pixels
-    large = plan(request(scene_folder, [control], size="192x128")).motion.plan.branches[0].flow.pixels
+    small = plan(request(scene_folder, [control])).motion.plan
+    large = plan(request(scene_folder, [control], size="192x128")).motion.plan
+    small, large = (whole_flow(one, [3]).pixels for one in (small, large))
     assert float(large[-1, 0].max()) == pytest.approx(2 * float(small[-1, 0].max()), rel=0.02)
 
 
@@ -108,7 +110,7 @@ def test_a_reference_video_drives_the_picture(scene_folder, tmp_path):
     driven = animate(request(scene_folder, [{"kind": "camera", "move": "pan left 8 px"}], size="192x128"))
     write_clip(driven.clip, tmp_path / "drive.mp4")
     flow = plan(request(scene_folder, [{"kind": "reference", "video": str(tmp_path / "drive.mp4")}]))
-    inner = flow.motion.plan.branches[0].flow.pixels[-1, 0, 16:48, 24:72]
+    inner = flow.motion.plan.branches[0].motion.over([3]).pixels[-1, 0, 16:48, 24:72]
     assert float(inner.median()) == pytest.approx(8.0, abs=0.5)
 
 

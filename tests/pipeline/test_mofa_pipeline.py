@@ -39,10 +39,9 @@ def branch(adapter: str, region: torch.Tensor | None = None, frames: int = FRAME
     generator = torch.Generator().manual_seed(2)
     flow = 4 * torch.randn(frames - 1, 2, 64, 64, generator=generator)
     valid = torch.ones(frames - 1, 1, 64, 64, dtype=torch.bool)
-    sketch = torch.rand(frames, 3, 64, 64, generator=generator) if adapter == "landmark" else None
-    return MotionBranch(
-        adapter, FlowField(flow, valid), torch.ones(1, 64, 64) if region is None else region, sketch
-    )
+    face = 64 * torch.rand(frames, 68, 2, generator=generator) if adapter == "landmark" else None
+    whole = torch.ones(1, 64, 64)
+    return MotionBranch(adapter, FlowField(flow, valid), whole if region is None else region, face=face)
 
 
 def render(model, picture, branches, settings=SETTINGS, frames=FRAMES, seed=3, **more):
@@ -50,7 +49,7 @@ def render(model, picture, branches, settings=SETTINGS, frames=FRAMES, seed=3, *
     camera = torch.eye(2, 3).expand(frames - 1, 2, 3)
     plan = MotionPlan(tuple(branches), camera, frames)
     placement = more.pop("placement", Placement(CPU))
-    return render_diffusion(source, plan, model, settings, placement, seed, **more)
+    return torch.stack(list(render_diffusion(source, plan, model, settings, placement, seed, **more)))
 
 
 left = torch.zeros(1, 64, 64)
@@ -86,7 +85,7 @@ def test_step_independent_work_is_done_once(model, picture, monkeypatch):
             "forward",
             lambda self, *a, name=name, forward=forward: calls.append(name) or forward(self, *a),
         )
-    render(model, picture, HYBRID, replace(SETTINGS, steps=25, window=3, stride=2))
+    render(model, picture, HYBRID, replace(SETTINGS, steps=25))
     assert sorted(calls) == ["landmark", "trajectory"]
 
 

@@ -5,6 +5,7 @@ m + (x - m) * d^2 / (d^2 + s^2), and dx / ds = (x - clean) / s carries a point x
 m + (x - m) * sqrt(d^2 / (d^2 + s0^2)) at level 0.
 """
 
+import weakref
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -104,11 +105,34 @@ def test_blending_estimates_is_averaging_the_latents_the_windows_step_to() -> No
     torch.testing.assert_close(sampled(4, layout, leaning), x, rtol=1e-5, atol=1e-4)
 
 
-def test_each_window_is_prepared_once_and_read_once_per_step() -> None:
-    denoiser = Gaussian()
-    sampled(6, windows(9, 4, 2), denoiser)
-    assert denoiser.prepared == 4
-    assert denoiser.calls == 6 * 4
+def test_each_window_is_read_once_per_step_and_a_lone_one_prepared_once() -> None:
+    several, lone = Gaussian(), Gaussian()
+    sampled(6, windows(9, 4, 2), several)
+    assert several.calls == 6 * 4
+    sampled(6, windows(9, 25, 12), lone)
+    assert (lone.prepared, lone.calls) == (1, 6)
+
+
+def test_of_several_windows_no_more_than_two_are_prepared_at_a_time() -> None:
+    """So that memory does not grow with the clip: what a window needs goes when the next one is ready."""
+    alive = weakref.WeakSet()
+
+    class Counting(Gaussian):
+        most = 0
+
+        def over(self, frames: Window, /) -> Estimate:
+            estimate = super().over(frames)
+
+            def denoise(x: Tensor, sigma: Tensor, /) -> Tensor:
+                return estimate(x, sigma)
+
+            alive.add(denoise)
+            self.most = max(self.most, len(alive))
+            return denoise
+
+    denoiser = Counting()
+    sampled(2, windows(9, 3, 1), denoiser)
+    assert denoiser.most <= 2
 
 
 def test_progress_and_callback_hear_of_every_pass_and_step() -> None:

@@ -27,9 +27,10 @@ from mofa.pipeline.face_inputs import length_of
 from mofa.pipeline.faces import driven_faces
 from mofa.pipeline.inputs import read_inputs
 from mofa.pipeline.needs import adapters_for
-from mofa.pipeline.outputs import flow_picture, whole_flow, write_outputs
+from mofa.pipeline.outputs import flow_picture, write_outputs
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
+from mofa.tensors.motion import whole_flow
 from mofa.types import Progress
 from mofa.vision.select import grow_region
 
@@ -104,7 +105,8 @@ def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Prev
     assert result.clip is not None
     made = Preview(folder / CLIP, folder / "flow.png", result.summary())
     write_clip(result.clip, made.clip, progress, overwrite=True)
-    save_png(made.flow, flow_picture(whole_flow(result.motion.plan)))
+    plan = result.motion.plan
+    save_png(made.flow, flow_picture(whole_flow(plan, range(plan.num_frames - 1))))
     return made
 
 

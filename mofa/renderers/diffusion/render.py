@@ -1,13 +1,15 @@
 """The diffusion renderer: a motion plan drives Stable Video Diffusion through the adapters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mofa.errors import InputError
+from mofa.faces.sketch import draw_sketch
 from mofa.media.image import resample, to_bytes
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
@@ -19,12 +21,14 @@ from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.sampler import StepCallback, ignore, sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.tensors.geometry import cut_window, fit_crop
+from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.tensors.noise import SOURCE_PICTURE, frame_noise
 from mofa.tensors.windows import windows
 from mofa.types import (
     AdapterName,
     BackboneCondition,
     CropBox,
+    DenseMotion,
     MotionBranch,
     MotionFeatures,
     MotionPlan,
@@ -33,10 +37,13 @@ from mofa.types import (
     silent,
 )
 
+PYRAMID = 8
+"""How much smaller than the picture the finest level of the feature pyramid is."""
+
 
 @dataclass(frozen=True)
 class AdapterHalves:
-    """One adapter: the half that runs once per clip and the half that runs once per step."""
+    """One adapter: the half that knows no noise level and the half that runs at every step."""
 
     encoder: MotionEncoder
     adapter: MotionAdapter
@@ -68,12 +75,12 @@ def render_diffusion(
     seed: int,
     progress: Progress = silent,
     callback: StepCallback = ignore,
-) -> UInt8[Tensor, "T 3 H W"]:
-    """The frames of the clip, at the source's size.
+) -> Iterator[UInt8[Tensor, "3 H W"]]:
+    """The frames of the clip one by one, at the source's size.
 
-    The motion is encoded once; then noise, keyed by seed and frame, becomes latents step by step and
-    latents become frames. `callback` hears of every step. Raises InputError for a plan with a branch
-    whose adapter the model has not.
+    The motion is encoded window by window; noise, keyed by seed and frame, becomes latents step by step and
+    latents become frames, a chunk at a time. `callback` hears of every step. Raises InputError for a plan
+    with a branch whose adapter the model has not.
     """
     height, width = source.pixels.shape[1:]
     window = window_of_64(height, width, settings)
@@ -81,18 +88,19 @@ def render_diffusion(
 
     condition = encode_picture(picture, model, settings, placement, seed)
     branches = [
-        encode_motion(branch, picture, window, model, settings, placement) for branch in plan.branches
+        adapter_branch(branch, plan, picture, window, model, settings, placement) for branch in plan.branches
     ]
+    encoders = [model.adapters[branch.adapter].encoder for branch in plan.branches]
     guidance = Guidance(settings.guidance_lowest, settings.guidance_highest, settings.halves_at_once)
     denoiser = Denoiser(model.backbone, condition, tuple(branches), guidance)
     noise = frame_noise(seed, range(plan.num_frames), condition.image_latent.shape[1:], like=picture)
     schedule = Schedule(karras_sigmas(settings.steps).to(placement.device))
     passes = windows(plan.num_frames, settings.window, settings.stride)
-    with placement.using(model.backbone.unet, *(branch.adapter for branch in branches)):
+    with placement.using(model.backbone.unet, *(branch.adapter for branch in branches), *encoders):
         latents = sample(denoiser, noise, schedule, passes, progress, callback)
     with placement.using(model.backbone.vae):
-        frames = model.backbone.decode(latents, settings.decode_chunk, progress)
-    return asked_size(frames.cpu(), window, height, width)
+        for chunk in model.backbone.decode(latents, settings.decode_chunk, progress):
+            yield from asked_size(chunk.cpu(), window, height, width)
 
 
 def encode_picture(
@@ -115,35 +123,74 @@ def encode_picture(
         )
 
 
-def encode_motion(
+@dataclass(frozen=True)
+class BranchFeatures:
+    """A branch's picture features, warped to the frames that are asked for, in the adapter's precision.
+
+    `picture` is that of the networks' window, `flow` the motion as the camera shows it, at every eighth
+    pixel, which are the only ones that the feature pyramid reads. `face` are the points of a driven face as
+    the camera shows them, on the working picture of `size` (height, width).
+    """
+
+    encoder: MotionEncoder
+    picture: Float[Tensor, "3 H W"]
+    flow: Float[Tensor, "S 2 h w"]
+    face: Float[Tensor, "T 68 2"] | None
+    window: CropBox
+    size: tuple[int, int]
+
+    def over(self, frames: Sequence[int], /) -> MotionFeatures:
+        """The features of these frames, the source frame first."""
+        like = self.picture.to(next(self.encoder.parameters()).dtype)
+        steps = [frame - 1 for frame in frames[1:]]
+        flow = F.interpolate(self.flow[steps], self.picture.shape[1:], mode="nearest").to(self.picture)
+        sketch = None
+        if self.face is not None:
+            sketch = cut_window(draw_sketch(self.face[list(frames)], *self.size), self.window).to(like)
+        return self.encoder(like[None] * 2 - 1, flow, sketch)
+
+
+def adapter_branch(
     branch: MotionBranch,
+    plan: MotionPlan,
     picture: Float[Tensor, "3 H W"],
     window: CropBox,
     model: DiffusionModel,
     settings: DiffusionSettings,
     placement: Placement,
 ) -> AdapterBranch:
-    """A branch's picture features, warped to every frame once, in the adapter's precision."""
+    """A branch as its adapter takes it; features are encoded when a window of frames needs them."""
     if branch.adapter not in model.adapters:
         raise InputError(
             f"this motion needs the {branch.adapter} adapter, and the pipeline was built without it: "
             f"give it one of {', '.join(model.adapters)}, or load the other adapter too."
         )
     halves = model.adapters[branch.adapter]
-    dtype = next(halves.encoder.parameters()).dtype
-    # Unknown motion is no motion for the adapters: they have no mask of their own.
-    known = branch.flow.pixels * branch.flow.valid
-    flow = cut_window(known, window).to(placement.device)
-    sketch = None if branch.sketch is None else cut_window(branch.sketch, window).to(placement.device, dtype)
-    with placement.using(halves.encoder):
-        features: MotionFeatures = halves.encoder((picture[None] * 2 - 1).to(dtype), flow, sketch)
+    face = None if branch.face is None else points_as_seen(branch.face, plan.camera)
+    flow = pyramid_flow(branch.motion, plan, window)
+    size = branch.region.shape[-2], branch.region.shape[-1]
     strengths = {"trajectory": settings.trajectory_strength, "landmark": settings.landmark_strength}
     return AdapterBranch(
         adapter=halves.adapter,
-        features=features,
+        features=BranchFeatures(halves.encoder, picture, flow.to(picture), face, window, size),
         region=cut_window(branch.region, window).to(placement.device),
         strength=branch.strength * strengths[branch.adapter],
     )
+
+
+def pyramid_flow(motion: DenseMotion, plan: MotionPlan, window: CropBox) -> Float[Tensor, "S 2 h w"]:
+    """What the feature pyramid reads of a motion: the nearest pixels of its finest level, H/8 x W/8.
+
+    Unknown motion is no motion for the adapters: they have no mask of their own.
+    """
+    seen = as_seen(motion, plan.camera)
+    read = []
+    for step in range(plan.num_frames - 1):
+        flow = seen.over([step])
+        known = cut_window(flow.pixels * flow.valid, window)
+        read.append(known[..., ::PYRAMID, ::PYRAMID].clone())
+    height, width = window.working_height // PYRAMID, window.working_width // PYRAMID
+    return torch.cat(read) if read else torch.zeros(0, 2, height, width)
 
 
 def window_of_64(height: int, width: int, settings: DiffusionSettings) -> CropBox:

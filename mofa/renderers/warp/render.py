@@ -14,25 +14,27 @@ continues mirrored.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mofa.faces.motion import expressions, head_flow, head_maps
+from mofa.faces.motion import HeadMotion, expressions, head_maps
 from mofa.media.image import to_bytes
 from mofa.renderers.warp.layers import RAMP, Layer, LayerSettings, length, neighbour_jump, take_apart
 from mofa.renderers.warp.portrait import with_expression
-from mofa.tensors.flow import add_camera, apply_affine, compose_affine, invert_affine, remove_camera, sample
+from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, sample
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
+from mofa.tensors.motion import camera_rests
 from mofa.tensors.neighbourhood import local_maximum, window_around
 from mofa.tensors.splat import splat
-from mofa.types import FlowField, MotionBranch, MotionPlan, Progress, SourceImage, silent
+from mofa.types import DenseMotion, MotionPlan, Progress, SourceImage, silent
 
 STILL = 0.01
-"""Pixels: less motion than this against the scene is none (rounding of the camera's inverse)."""
+"""Pixels: less motion than this against the scene is none; nobody sees it, and resampling would blur."""
 NEWTON_STEPS = 3
 
 
@@ -55,58 +57,100 @@ class Motion:
     camera: Float[Tensor, "2 3"]
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What the warp renderer moves, seen through a window of the picture (rows and columns of it).
+
+    Driven faces' heads move as they do; their expressions are left to `portrait`.
+    """
+
+    parts: tuple[tuple[DenseMotion, Float[Tensor, "1 H W"]], ...]
+    camera: Float[Tensor, "S 2 3"]
+    num_frames: int
+    window: tuple[slice, slice]
+
+    def at(self, frame: int) -> Motion:
+        """The motion of a frame: branches share it by their regions, where they are valid."""
+        rows, columns = self.window
+        displacement = self.camera.new_zeros(2, rows.stop - rows.start, columns.stop - columns.start)
+        if frame == 0:
+            return Motion(displacement, torch.eye(2, 3).to(self.camera))
+        for motion, region in self.parts:
+            flow = motion.over([frame - 1])
+            ruled = region[:, rows, columns] * flow.valid[0, :, rows, columns]
+            displacement += ruled * flow.pixels[0, :, rows, columns].where(ruled > 0, 0)
+        return Motion(displacement.where(length(displacement) > STILL, 0), self.camera[frame - 1])
+
+    @cached_property
+    def at_end(self) -> Motion:
+        """The last motion: in a loop that of the moment at which the clip begins again."""
+        return self.at(self.num_frames - 1)
+
+    def says_anything(self) -> Bool[Tensor, "H W"]:
+        """Where the plan knows any motion, in the window: everywhere that a moving camera looks."""
+        rows, columns = self.window
+        said = torch.zeros(rows.stop - rows.start, columns.stop - columns.start, dtype=torch.bool)
+        if not camera_rests(self.camera):
+            return ~said
+        for motion, region in self.parts:
+            for step in range(self.num_frames - 1):
+                valid = motion.over([step]).valid[0, 0, rows, columns]
+                said |= valid & (region[0, rows, columns] > 0)
+        return said
+
+
 def render_warp(
     source: SourceImage, plan: MotionPlan, settings: WarpSettings, progress: Progress = silent
-) -> UInt8[Tensor, "T 3 H W"]:
-    """The frames of the clip; frame 0 is the source, and where nothing moves every frame is the source.
+) -> Iterator[UInt8[Tensor, "3 H W"]]:
+    """The frames of the clip, one by one; frame 0 is the source, and where nothing moves every frame is.
 
-    T is the plan's number of frames, one less with `settings.loop`.
+    There are as many as the plan has frames, one less with `settings.loop`.
     """
     num_frames = plan.num_frames - settings.loop
-    rows, columns = window_of_motion(plan)
-    picture, plan = source.pixels[:, rows, columns], cut_plan(plan, rows, columns)
-    faces = [resting_face(branch.face) for branch in plan.branches if branch.face is not None]
-    plan = without_expressions(plan)
+    scene = scene_of(plan)
+    rows, columns = scene.window
+    picture = source.pixels[:, rows, columns]
+    origin = picture.new_tensor([columns.start, rows.start])
+    faces = [resting_face(branch.face) - origin for branch in plan.branches if branch.face is not None]
     back, front = take_apart(
         picture,
         lambda: (
             motion.displacement
             for frame in range(num_frames)
-            for _, motion in motions_of_frame(plan, settings, frame)
+            for _, motion in motions_of_frame(scene, settings, frame)
         ),
-        movable(plan),
+        scene.says_anything(),
         settings.layers,
     )
-    frames = to_bytes(source.pixels).repeat(num_frames, 1, 1, 1)
+    still = to_bytes(source.pixels)
     for frame in range(num_frames):
         photo = picture
         for face in faces:
             photo = with_expression(photo, face[0], face[frame], read)
         worn_back, worn_front = wearing(back, picture, photo), front and wearing(front, picture, photo)
         mixed = torch.zeros_like(picture)
-        for share, motion in motions_of_frame(plan, settings, frame):
+        for share, motion in motions_of_frame(scene, settings, frame):
             mixed += share * render_frame(photo, worn_back, worn_front, motion)
-        frames[frame, :, rows, columns] = to_bytes(mixed)
+        drawn = still.clone()
+        drawn[:, rows, columns] = to_bytes(mixed)
+        yield drawn
         progress("render", frame + 1, num_frames)
-    return frames
+
+
+def scene_of(plan: MotionPlan) -> Scene:
+    """The plan as the warp renderer takes it, through the window in which anything moves."""
+    height, width = plan.branches[0].region.shape[1:]
+    parts = tuple(
+        (branch.motion if branch.face is None else HeadMotion(branch.face, height, width), branch.region)
+        for branch in plan.branches
+    )
+    whole = Scene(parts, plan.camera, plan.num_frames, (slice(0, height), slice(0, width)))
+    return replace(whole, window=window_of_motion(whole))
 
 
 def resting_face(face: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 68 2"]:
     """A driven face's expressions, its head resting where the photo has it."""
     return expressions(face, head_maps(face))
-
-
-def without_expressions(plan: MotionPlan) -> MotionPlan:
-    """The plan with driven faces' heads moving as they do, their expressions left to `portrait`."""
-    height, width = plan.branches[0].region.shape[1:]
-
-    def smooth(branch: MotionBranch) -> MotionBranch:
-        if branch.face is None:
-            return branch
-        head = head_flow(branch.face, height, width)
-        return replace(branch, flow=FlowField(add_camera(head.pixels, plan.camera), head.valid))
-
-    return replace(plan, branches=tuple(smooth(branch) for branch in plan.branches))
 
 
 def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "3 H W"]) -> Layer:
@@ -116,89 +160,44 @@ def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "
     return replace(layer, pixels=torch.where((before != after).any(0), after, layer.pixels))
 
 
-def window_of_motion(plan: MotionPlan) -> tuple[slice, slice]:
+def window_of_motion(scene: Scene) -> tuple[slice, slice]:
     """Rows and columns outside which no frame differs from the photo, with surroundings to fill holes from.
 
     The whole picture where the camera moves, and where nothing does.
     """
-    height, width = plan.branches[0].region.shape[1:]
-    camera_rests = torch.equal(plan.camera, torch.eye(2, 3).to(plan.camera).expand_as(plan.camera))
-    peak = plan.camera.new_zeros(height, width)
-    for branch in plan.branches:
-        ruled = branch.region[0] > 0
-        for pixels, valid in zip(branch.flow.pixels, branch.flow.valid, strict=True):
-            peak = torch.maximum(peak, (pixels * valid).abs().amax(0) * ruled)
-    if not camera_rests or not (peak > STILL).any():
-        return slice(0, height), slice(0, width)
+    rows, columns = scene.window
+    if not camera_rests(scene.camera):
+        return rows, columns
+    peak = scene.camera.new_zeros(rows.stop, columns.stop)
+    for frame in range(1, scene.num_frames):
+        peak = torch.maximum(peak, scene.at(frame).displacement.abs().amax(0))
+    if not (peak > STILL).any():
+        return rows, columns
     # A loop's dissolve moves things by up to two displacements.
     reach = 2 * int(peak.max().ceil()) + RAMP
     return window_around(peak > STILL, share=0.25, least=64, beyond=reach)
 
 
-def cut_plan(plan: MotionPlan, rows: slice, columns: slice) -> MotionPlan:
-    """The plan as far as it concerns a window; displacements need no change where the camera rests."""
-    origin = plan.camera.new_tensor([columns.start, rows.start])
-    branches = [
-        replace(
-            branch,
-            flow=FlowField(
-                branch.flow.pixels[:, :, rows, columns],
-                branch.flow.valid[:, :, rows, columns],
-            ),
-            region=branch.region[:, rows, columns],
-            face=None if branch.face is None else branch.face - origin,
-            sketch=None,
-        )
-        for branch in plan.branches
-    ]
-    return replace(plan, branches=tuple(branches))
-
-
-def motions_of_frame(plan: MotionPlan, settings: WarpSettings, frame: int) -> Iterator[tuple[float, Motion]]:
+def motions_of_frame(scene: Scene, settings: WarpSettings, frame: int) -> Iterator[tuple[float, Motion]]:
     """What a frame is mixed from: one motion, or for a loop this round's and the next round's.
 
     With period T the frame at t is (1 - w) warp(motion_t) + w warp(motion_t - motion_T), w = t / T smoothed:
     the frame at T would be the source again. Where motion_T is none, both are the same and one is drawn.
     """
-    here = motion_at(plan, frame)
-    if not settings.loop:
+    here = scene.at(frame)
+    if not settings.loop or is_still(scene.at_end):
         yield 1.0, here
         return
-    period = plan.num_frames - 1
-    whole = motion_at(plan, period)
-    if is_still(whole):
-        yield 1.0, here
-        return
-    t = frame / period
+    t = frame / (scene.num_frames - 1)
     share = t * t * (3 - 2 * t)
     before = Motion(
-        here.displacement - whole.displacement,
-        compose_affine(here.camera[None], invert_affine(whole.camera[None]))[0],
+        here.displacement - scene.at_end.displacement,
+        compose_affine(here.camera[None], invert_affine(scene.at_end.camera[None]))[0],
     )
     if share < 1:
         yield 1 - share, here
     if share > 0:
         yield share, before
-
-
-def movable(plan: MotionPlan) -> Bool[Tensor, "H W"]:
-    """Where the plan says anything at all."""
-    ruled = [branch.flow.valid.any(0) & (branch.region > 0) for branch in plan.branches]
-    return torch.cat(ruled).any(0)
-
-
-def motion_at(plan: MotionPlan, frame: int) -> Motion:
-    """The motion of a frame against the scene: branches share it by their regions, where they are valid."""
-    height, width = plan.branches[0].flow.pixels.shape[-2:]
-    displacement = plan.camera.new_zeros(2, height, width)
-    if frame == 0:
-        return Motion(displacement, torch.eye(2, 3).to(plan.camera))
-    camera = plan.camera[frame - 1]
-    for branch in plan.branches:
-        own = remove_camera(branch.flow.pixels[frame - 1 : frame], camera[None])[0]
-        ruled = branch.region * branch.flow.valid[frame - 1]
-        displacement = displacement + ruled * own.where(ruled > 0, 0)
-    return Motion(displacement.where(length(displacement) > STILL, 0), camera)
 
 
 def is_still(motion: Motion) -> bool:
