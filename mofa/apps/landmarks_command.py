@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mofa.apps.parser import Parser
     from mofa.types import Clip, LandmarkClip, Progress
 
 LANDMARKS = (".npz", ".npy", ".json", ".csv")
 LARGEST_SIDE = 4096
 """Pixels of the sketch's or overlay's side: what H.264 players decode."""
+OF_A_FACE = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute")
+OF_A_CLIP = ("fps", "frames")
+"""What retargeting takes of a scene's control and of the scene itself."""
 
 
 def add_parser(commands: Any) -> None:
@@ -35,12 +39,7 @@ def add_parser(commands: Any) -> None:
     retarget = actions.add_parser("retarget", help="let a photo's face make another's motion")
     retarget.add_argument("driver", type=Path, metavar="FILE", help="landmarks, blendshapes, video or sound")
     retarget.add_argument("photo", type=Path, metavar="PHOTO", help="whose face is to make the motion")
-    retarget.add_argument("--landmarks", metavar="POINTS", help="the photo's 68 points by hand (JSON)")
-    for feature in ("pose", "mouth", "eyes", "brows"):
-        retarget.add_argument(f"--{feature}", type=float, metavar="S", help="how much of it is taken (1)")
-    retarget.add_argument("--absolute", action="store_true", default=None, help="take over very expressions")
-    retarget.add_argument("--fps", type=float, help="frames per second (the driver's; 25 for speech)")
-    retarget.add_argument("--frames", type=int, metavar="N", help="number of frames (as long as the driver)")
+    retarget.fill_with = _fill_retarget
     draw = actions.add_parser("draw", help="draw landmarks on black, a photo or a video")
     draw.add_argument("input", type=Path, metavar="FILE", help="landmarks (.npz, .json)")
     draw.add_argument("--over", type=Path, metavar="PHOTO|VIDEO", help="draw on it; on black when not given")
@@ -55,6 +54,12 @@ def add_parser(commands: Any) -> None:
         action.add_argument("--overwrite", action="store_true", help="replace a file that exists")
         action.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
+
+
+def _fill_retarget(parser: "Parser") -> None:
+    from mofa.apps.scene_options import CLIP, DETAILS, add_options
+
+    add_options(parser, [option for option in (*DETAILS, *CLIP) if option.field in (*OF_A_FACE, *OF_A_CLIP)])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -115,10 +120,9 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
     is_file = arguments.driver.suffix.lower() in LANDMARKS
     source = "file" if is_file else "speech" if media_of(arguments.driver) == "sound" else "video"
     control = {"kind": "landmarks", source: str(arguments.driver), "face": arguments.face}
-    names = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute")
-    control |= {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    control |= {name: value for name in OF_A_FACE if (value := getattr(arguments, name)) is not None}
     data = {"picture": str(arguments.photo), "controls": [control]}
-    data |= {name: value for name in ("fps", "frames") if (value := getattr(arguments, name)) is not None}
+    data |= {name: value for name in OF_A_CLIP if (value := getattr(arguments, name)) is not None}
     request = AnimationRequest.from_data(data, "command line")
     inputs = read_inputs(request, progress)
     num_frames, fps = length_of(request, inputs.drives)

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from mofa.apps.cli import controls_in_order
+from mofa.apps.parser import Parser
+from mofa.apps.scene_options import BEGINS, CLIP, DETAILS, add_scene_options, controls_in_order
 from mofa.errors import InputError
+from mofa.pipeline.request import AnimationRequest
 
 
 def test_a_mask_belongs_to_the_track_before_it():
@@ -42,3 +44,20 @@ def test_help_answers_without_torch():
     code = "import sys; from mofa.apps.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'numpy', 'pydantic', 'rich'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
+
+
+def test_options_say_what_the_fields_of_a_scene_say():
+    parser = Parser()
+    add_scene_options(parser)
+    words = " ".join(parser.format_help().split())
+    for option in (*BEGINS, *DETAILS, *CLIP):
+        told = " ".join((option.info.description or "").split()).removesuffix(".")
+        assert told in words.replace("- ", "-"), option.flag
+
+
+def test_every_field_of_every_control_has_its_option():
+    reached = {option.field for option in (*BEGINS, *DETAILS)} | {"kind", "region", "colour"}
+    for model in dict.fromkeys(option.model for option in BEGINS):
+        assert set(model.model_fields) <= reached, model
+    clip = {option.field for option in CLIP} | {"picture", "diffusion", "region", "controls", "outputs"}
+    assert set(AnimationRequest.model_fields) <= clip

@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 from typing import Any, get_args, get_type_hints
 
-from mofa.apps.cli import field_docstrings
+from mofa.apps.scene_options import setting_fields
 from mofa.apps.studio.texts import FIELD_HELP_ZH
 from mofa.pipeline.needs import all_slots
 from mofa.pipeline.request import AnimationRequest
@@ -37,7 +37,7 @@ def _field(name: str) -> dict[str, Any]:
         "name": name,
         "kind": "choice" if choices else kinds.get(annotation, "text"),
         "choices": choices,
-        "help": _help(name, field_docstrings(DiffusionSettings)[name] + "."),
+        "help": _help(name, setting_fields()[name]["description"]),
         "everyday": name in EVERYDAY,
     }
 

@@ -1,0 +1,49 @@
+"""The command line's parser: says in one sentence what is wrong, and makes options when they are needed."""
+
+import argparse
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import NoReturn
+
+from mofa.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an option in one sentence, as everything else does.
+
+    `fill_with` is called with the parser before it first parses: a command whose options come from models,
+    which take a while to import, gets them only when it is asked for.
+    """
+
+    fill_with: Callable[["Parser"], None] | None = None
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As usual, with all options there."""
+        self.fill()
+        return super().parse_known_args(args, namespace)
+
+    def fill(self) -> None:
+        """Adds the options that were put off."""
+        fill, self.fill_with = self.fill_with, None
+        if fill is not None:
+            fill(self)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError, with the option that was probably meant."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        near = get_close_matches(unknown, self.known_options(), n=1)
+        raise InputError(
+            f'{message}: did you mean "{near[0]}"?' if near else f"{message}: see {self.prog} --help."
+        )
+
+    def known_options(self) -> list[str]:
+        """Every option of this command and those below it."""
+        self.fill()
+        options: list[str] = []
+        for action in self._actions:
+            options += action.option_strings
+            if isinstance(action.choices, dict):
+                options += [
+                    option for command in action.choices.values() for option in command.known_options()
+                ]
+        return options
