@@ -14,7 +14,7 @@ from mofa.media.image import load_source
 from mofa.pipeline.engine import Engine, build_engine, default_renderer
 from mofa.pipeline.face_inputs import length_of, sound_of
 from mofa.pipeline.inputs import Inputs, read_inputs
-from mofa.pipeline.plan import PlannedMotion, plan_motion
+from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
@@ -91,10 +91,19 @@ def _planned(
         original = inputs.original
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
         source = load_source(original.pixels, crop)
+        drawn = place_drawn(settings, inputs, source)
+    # Whatever is wrong with the request has been told by now: networks may take minutes to load.
     engine = engine or build_engine(settings)
     with _timed("plan", seconds):
         motion = plan_motion(
-            settings, inputs, source, engine.densify, engine.estimate_flow, progress, engine.spread_face
+            settings,
+            inputs,
+            source,
+            drawn,
+            engine.densify,
+            engine.estimate_flow,
+            progress,
+            engine.spread_face,
         )
     sound = sound_of(inputs.drives, settings.frames, settings.fps)
     return AnimationResult(source, motion, None, settings, sound, seconds), engine

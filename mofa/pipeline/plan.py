@@ -101,10 +101,37 @@ class PlannedMotion:
         return tuple(points_as_seen(points, self.plan.camera) for points in faces)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn, on the working picture: all that can be said about a request without a network.
+
+    `hints` are those of each region, in the order that merging goes by; `camera` moves the whole scene.
+    """
+
+    regions: Regions
+    tracks: Mapping[TrackControl, TrackSet]
+    hints: tuple[tuple[Region | None, SparseMotion], ...]
+    camera: Float[Tensor, "S 2 3"]
+
+
+def place_drawn(request: ResolvedRequest, inputs: Inputs, source: SourceImage) -> Drawn:
+    """Puts what was drawn in its place. Raises InputError when a control does not fit the picture."""
+    num_frames = request.frames + request.loop
+    regions = working_regions(request, inputs, source)
+    tracks = {
+        control: control_tracks(control, inputs, source, num_frames)
+        for control in request.controls
+        if isinstance(control, TrackControl)
+    }
+    hints = hints_by_region(request, tracks, regions, *source.pixels.shape[1:])
+    return Drawn(regions, tracks, tuple(hints), scene_camera(request, source, num_frames))
+
+
 def plan_motion(
     request: ResolvedRequest,
     inputs: Inputs,
     source: SourceImage,
+    drawn: Drawn,
     densify: Densifier,
     estimate_flow: FlowEstimator,
     progress: Progress = silent,
@@ -113,20 +140,12 @@ def plan_motion(
     """The motion that a resolved request asks for.
 
     Faces rule where they are, everything else shares the rest. A looping clip is planned one frame further,
-    to the moment at which it begins again. Raises InputError when a control does not fit the picture.
+    to the moment at which it begins again. Raises InputError when a face cannot be driven as asked.
     """
-    num_frames = request.frames + request.loop
-    regions = working_regions(request, inputs, source)
+    num_frames, regions = request.frames + request.loop, drawn.regions
     driven = driven_faces(request, inputs, num_frames, request.fps)
 
-    tracks = {
-        control: control_tracks(control, inputs, source, num_frames)
-        for control in request.controls
-        if isinstance(control, TrackControl)
-    }
-    motion = drawn_motion(
-        request, tracks, regions, inputs, source, num_frames, densify, estimate_flow, progress
-    )
+    motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
     motion = with_local_cameras(motion, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
     shares = face_shares(request, driven, faces, regions, source)
@@ -137,9 +156,8 @@ def plan_motion(
     if len(driven) < len(request.controls):
         rest = (1 - sum(shares, source.pixels.new_zeros(1, *source.pixels.shape[1:]))).clamp(0, 1)
         branches.insert(0, MotionBranch("trajectory", motion, rest))
-    camera = scene_camera(request, source, num_frames)
     return PlannedMotion(
-        plan=MotionPlan(tuple(branches), camera, num_frames, tuple(tracks.values())),
+        plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
         notes=tuple(note for face in driven for note in face.notes),
     )
@@ -147,8 +165,7 @@ def plan_motion(
 
 def drawn_motion(
     request: AnimationRequest,
-    tracks: Mapping[TrackControl, TrackSet],
-    regions: Regions,
+    drawn: Drawn,
     inputs: Inputs,
     source: SourceImage,
     num_frames: int,
@@ -159,13 +176,13 @@ def drawn_motion(
     """The motion of tracks and reference videos."""
     height, width = source.pixels.shape[1:]
     shares = [
-        Share(densify(source.pixels, hints, regions[region], progress), regions[region])
-        for region, hints in hints_by_region(request, tracks, regions, height, width)
+        Share(densify(source.pixels, hints, drawn.regions[region], progress), drawn.regions[region])
+        for region, hints in drawn.hints
     ]
     shares += [
         Share(
             reference_motion(control, inputs, num_frames, height, width, estimate_flow, progress),
-            regions[region_of(control, request)],
+            drawn.regions[region_of(control, request)],
         )
         for control in request.controls
         if isinstance(control, ReferenceControl)

@@ -33,6 +33,12 @@ def folder(tmp_path: Path, picture: torch.Tensor) -> Path:
     pixels = (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     Image.fromarray(np.full((8, 12), 255, np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(np.full((12, 8), 255, np.uint8)).save(tmp_path / "tall.png")
+    corner = np.zeros((8, 12), np.uint8)
+    corner[6:, 10:] = 255
+    Image.fromarray(corner).save(tmp_path / "corner.png")
+    hidden = '[{"points": [[1, 2], [3, 4]], "sampled": true, "visible": [false, true]}]'
+    (tmp_path / "hidden.json").write_text(hidden)
     (tmp_path / "broken.json").write_text('{"tracks": [[1')
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
     (tmp_path / "broken.wav").write_bytes(b"RIFF....")
@@ -64,6 +70,10 @@ WRONG = {
     "at least two": {"kind": "reference", "video": "still.gif"},
     "broken.wav": {"kind": "landmarks", "speech": "broken.wav"},
     "absent.npz": {"kind": "landmarks", "file": "absent.npz"},
+    "another aspect": GOOD | {"region": {"mask": "tall.png"}},
+    "starts inside its region": GOOD | {"region": {"mask": "corner.png"}},
+    "leaves nothing to move": GOOD | {"start": 24},
+    "visible in the first frame": {"kind": "track", "file": "hidden.json"},
 }
 
 
