@@ -1,0 +1,1 @@
+"""What is measured, as pure functions over tensors: each docstring is the definition, with its source."""
