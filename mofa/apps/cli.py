@@ -11,7 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mofa.apps import animate_command, bench_command, landmarks_command, models_command, studio_command
+from mofa.apps import (
+    animate_command,
+    bench_command,
+    eval_command,
+    landmarks_command,
+    models_command,
+    studio_command,
+)
 from mofa.apps.log import start_logging
 from mofa.apps.parser import Parser
 from mofa.errors import MofaError
@@ -77,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     landmarks_command.add_parser(commands)
     models_command.add_parser(commands)
     bench_command.add_parser(commands)
+    eval_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")
     schema.set_defaults(run=_run_schema)
     return parser

@@ -33,7 +33,10 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
         return Interval(mean, mean, mean, len(numbers))
     rng = np.random.default_rng(seed)
     means = np.concatenate(
-        [numbers[rng.integers(len(numbers), size=(500, len(numbers)))].mean(1) for _ in range(RESAMPLES // 500)]
+        [
+            numbers[rng.integers(len(numbers), size=(500, len(numbers)))].mean(1)
+            for _ in range(RESAMPLES // 500)
+        ]
     )
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, (tail, 1 - tail))

@@ -14,7 +14,7 @@ from mofa.faces.points import fit_similarity
 from mofa.media.image import to_bytes
 from mofa.training.synthetic import SceneSettings, SyntheticScene, SyntheticScenes
 from mofa.types import TrackSet
-from mofa.vision.track_points import find_corners
+from mofa.vision.track_points import find_corners, follow_surface
 
 FPS = 8.0
 PER_OBJECT, ANCHORS, OTHERS = 2, 4, 60
@@ -69,7 +69,8 @@ def as_question(name: str, made: SyntheticScene, seed: int) -> Scene:
     tracks = made.tracks(points)
     index = made.object_index[0][points[:, 1], points[:, 0]]
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
-    told = chosen_hints(index, tracks, order)
+    readable = follow_surface(frames, points.float()).visible.all(dim=1)
+    told = chosen_hints(index, tracks.visible.all(dim=1) & readable, order)
     others = order[~torch.isin(order, told)][:OTHERS]
     return Scene(
         name=name,
@@ -93,9 +94,10 @@ def trackable(picture: UInt8[Tensor, "3 H W"], made: SyntheticScene) -> Int[Tens
     return corners[inner[corners[:, 1], corners[:, 0]]]
 
 
-def chosen_hints(index: Int[Tensor, "N"], tracks: TrackSet, order: Int[Tensor, "N"]) -> Int[Tensor, "K"]:
-    """The first of each surface that stay visible to the end, the ground's last."""
-    whole = tracks.visible.all(dim=1)
+def chosen_hints(
+    index: Int[Tensor, "N"], whole: Bool[Tensor, "N"], order: Int[Tensor, "N"]
+) -> Int[Tensor, "K"]:
+    """The first of each surface that stay visible, and readable in the true clip, to the end; the ground's last."""
     told = []
     for number in [*range(1, int(index.max()) + 1 if len(index) else 1), 0]:
         own = order[(whole & (index == number))[order]]

@@ -59,7 +59,9 @@ def first_frame_psnr(picture: UInt8[Tensor, "3 H W"], frames: UInt8[Tensor, "T 3
 def loop_seam(frames: UInt8[Tensor, "T 3 H W"]) -> float | None:
     """How much larger the step from the last frame to the first is than the median step within the clip,
     as mean absolute difference: about 1 when the loop closes. None for a clip in which nothing changes."""
-    steps = [float((a.float() - b.float()).abs().mean()) for a, b in zip(frames[:-1], frames[1:], strict=True)]
+    steps = [
+        float((a.float() - b.float()).abs().mean()) for a, b in zip(frames[:-1], frames[1:], strict=True)
+    ]
     usual = float(torch.tensor(steps).median())
     seam = float((frames[-1].float() - frames[0].float()).abs().mean())
     return seam / usual if usual > 0 else None
@@ -99,7 +101,9 @@ def frame_consistency(features: Float[Tensor, "T D"]) -> float:
     return float(F.cosine_similarity(features[:-1].double(), features[1:].double(), dim=1).mean())
 
 
-def motion_iou(frames: UInt8[Tensor, "T 3 H W"], region: Bool[Tensor, "H W"], threshold: float = 10.0) -> float | None:
+def motion_iou(
+    frames: UInt8[Tensor, "T 3 H W"], region: Bool[Tensor, "H W"], threshold: float = 10.0
+) -> float | None:
     """IoU of a painted region and of where pixels changed by more than `threshold` levels at any time.
 
     The spatial IoU of Physics-IQ (arXiv 2501.09038), asked of one clip: did exactly the painted part move?
