@@ -26,8 +26,8 @@ def suite_names() -> list[str]:
 
 
 def find_suite(name: str, data: Path | None = None, **changed: Any) -> Suite:
-    """The suite of that name, or that of a suite file (.yaml). `data` is the folder of a suite that needs one,
-    `changed` replaces settings of the file.
+    """The suite of that name, or that of a suite file (.yaml). `data` is the folder of a suite that needs
+    one, `changed` replaces settings of the file.
 
     Raises InputError: no such suite, or its file is not right.
     """
@@ -41,8 +41,8 @@ def find_suite(name: str, data: Path | None = None, **changed: Any) -> Suite:
     else:
         known = suite_names()
         raise InputError(
-            f'there is no suite "{name}": did you mean "{nearest(name, known)}"? There are {", ".join(known)}, '
-            "and any suite file (.yaml)."
+            f'there is no suite "{name}": did you mean "{nearest(name, known)}"? There are '
+            f"{', '.join(known)}, and any suite file (.yaml)."
         )
     return built(text, name, data, changed)
 

@@ -237,7 +237,8 @@ MEASURES: tuple[Measure, ...] = (
         "Mean distance of the hinted trajectories over all frames (MotionCtrl).",
         _of_hints(motion.object_motion_control)),
     Measure("md_vid", "MD-Vid (CTD)", "px", LOW, "tracker",
-        "The same without frame 0 (MotionPro; Time-to-Move calls it CTD).", _of_hints(motion.motion_distance)),
+        "The same without frame 0 (MotionPro; Time-to-Move calls it CTD).",
+        _of_hints(motion.motion_distance)),
     Measure("bg_obj_ctd", "BG-Obj CTD", "px", HIGH, "tracker",
         "Mean distance between the thing's displacement and the background's (Time-to-Move): small when the "
         "background came along.", _background),
@@ -276,7 +277,8 @@ MEASURES: tuple[Measure, ...] = (
         lambda trial: pixels.first_frame_psnr(trial.scene.picture, trial.frames)),
     Measure("psnr", "PSNR", "dB", HIGH, "", "Against the true clip, frames after the first.",
         _against_reference(pixels.psnr)),
-    Measure("ssim", "SSIM", "", HIGH, "", "Against the true clip, frames after the first (Wang et al., 2004).",
+    Measure("ssim", "SSIM", "", HIGH, "",
+        "Against the true clip, frames after the first (Wang et al., 2004).",
         _against_reference(pixels.ssim)),
 )  # fmt: skip
 

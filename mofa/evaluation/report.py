@@ -201,7 +201,8 @@ def view(title: str, video: bytes, scene: SceneResult, tracked: bool) -> str:
         ways += "".join(way(points, "tracked") for points in scene.tracked)
     data = base64.b64encode(video).decode()
     return (
-        f'<div class="view"><video muted loop autoplay playsinline src="data:video/mp4;base64,{data}"></video>'
+        f'<div class="view"><video muted loop autoplay playsinline src="data:video/mp4;base64,{data}">'
+        "</video>"
         f'<svg viewBox="-0.5 -0.5 {width} {height}">{ways}</svg><span>{title}</span></div>'
     )
 

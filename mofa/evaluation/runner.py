@@ -1,6 +1,7 @@
 """Runs a suite: every scene once, in as many processes as asked, and again only what is not there yet.
 
-A scene that cannot be judged costs its own row and nothing else: it is named, with the sentence that says why.
+A scene that cannot be judged costs its own row and nothing else: it is named, with the sentence that says
+why.
 """
 
 import json
@@ -92,8 +93,9 @@ def run_suite(
 def described(instruments: Instruments) -> dict[str, str]:
     """What clips were read with, and under which terms."""
     tracker = instruments.tracker
+    mean, high = tracker.error_px
     return {
-        tracker.name: f"tracker, reads {tracker.error_px:g} px, {tracker.terms}",
+        tracker.name: f"tracker, {mean:g} px off on average and {high:g} px in 95 %, {tracker.terms}",
         instruments.flow_name: "optical flow",
     }
 

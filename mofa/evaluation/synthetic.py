@@ -9,6 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from mofa.errors import InputError
+from mofa.evaluation.measures.motion import displacement
 from mofa.evaluation.scene import Scene
 from mofa.faces.points import fit_similarity
 from mofa.media.image import to_bytes
@@ -22,6 +23,12 @@ PER_OBJECT, ANCHORS, OTHERS = 2, 4, 60
 MARGIN = 8.0
 """Pixels from an outline that points keep, for a tracker's window sees both sides of it."""
 CORNERS = 400
+LEAST_MOTION = 3.0
+"""Pixels that at least one hint moves: other draws are taken again."""
+MOST_ATTEMPTS = 50
+READABLE = 0.04
+"""Pixels of uncertainty up to which a point of the true clip is asked about: what nobody can read in the
+truth says nothing about a clip."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,12 @@ class SyntheticSuite:
         if name not in self.names():
             raise InputError(f"the synthetic suite has no scene {name}: it has {self.names()[0]} and so on.")
         index = int(name.removeprefix("scene-"))
-        made = SyntheticScenes(self._settings, self.seed)[index]
-        return as_question(name, made, self.seed + index)
+        for attempt in range(MOST_ATTEMPTS):
+            made = SyntheticScenes(self._settings, self.seed)[index + attempt * self.scenes]
+            scene = as_question(name, made, self.seed + index)
+            if asks_for_motion(scene):
+                return scene
+        raise InputError(f"no scene like {name} moves: give the suite larger pictures, or more frames.")
 
     @property
     def _settings(self) -> SceneSettings:
@@ -62,6 +73,12 @@ class SyntheticSuite:
         )
 
 
+def asks_for_motion(scene: Scene) -> bool:
+    """Whether any hint on an object goes anywhere."""
+    moving = displacement(scene.hints)[~scene.rests[: len(scene.hints.points)]]
+    return len(moving) > 0 and float(moving.norm(dim=-1).max()) > LEAST_MOTION
+
+
 def as_question(name: str, made: SyntheticScene, seed: int) -> Scene:
     """Hints on what moves and on the ground, the true motion of other points, and the true clip."""
     frames = to_bytes(made.frames)
@@ -69,9 +86,10 @@ def as_question(name: str, made: SyntheticScene, seed: int) -> Scene:
     tracks = made.tracks(points)
     index = made.object_index[0][points[:, 1], points[:, 0]]
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
-    readable = follow_surface(frames, points.float()).visible.all(dim=1)
+    readable = follow_surface(frames, points.float(), uncertain_px=READABLE).visible.all(dim=1)
     told = chosen_hints(index, tracks.visible.all(dim=1) & readable, order)
-    others = order[~torch.isin(order, told)][:OTHERS]
+    rest = order[~torch.isin(order, told)]
+    others = rest[(readable | ~tracks.visible.all(dim=1))[rest]][:OTHERS]
     return Scene(
         name=name,
         picture=frames[0],
@@ -97,7 +115,7 @@ def trackable(picture: UInt8[Tensor, "3 H W"], made: SyntheticScene) -> Int[Tens
 def chosen_hints(
     index: Int[Tensor, "N"], whole: Bool[Tensor, "N"], order: Int[Tensor, "N"]
 ) -> Int[Tensor, "K"]:
-    """The first of each surface that stay visible, and readable in the true clip, to the end; the ground's last."""
+    """The first of each surface that stay visible and readable in the true clip; the ground's last."""
     told = []
     for number in [*range(1, int(index.max()) + 1 if len(index) else 1), 0]:
         own = order[(whole & (index == number))[order]]

@@ -14,13 +14,17 @@ from mofa.vision.track_points import follow_surface
 class Tracker(Protocol):
     """Follows points of frame 0 through a clip.
 
-    `name` heads the columns of its numbers, `terms` are those of its weights, and `error_px` is how well it
-    reads textured clips whose motion is known: nothing smaller is a finding.
+    `name` heads the columns of its numbers and `terms` are those of its weights. `error_px` is how well it
+    reads textured clips whose motion is known, as a scene's mean and as its 95th percentile: nothing smaller
+    is a finding.
     """
 
-    name: str
-    terms: str
-    error_px: float
+    @property
+    def name(self) -> str: ...
+    @property
+    def terms(self) -> str: ...
+    @property
+    def error_px(self) -> tuple[float, float]: ...
 
     def follow(self, frames: UInt8[Tensor, "T 3 H W"], starts: Float[Tensor, "N 2"]) -> TrackSet:
         """Where each point is in each frame, and where it was still seen."""
@@ -34,7 +38,7 @@ class LucasKanade:
 
     name: str = "lk"
     terms: str = "no weights"
-    error_px: float = 0.2
+    error_px: tuple[float, float] = (0.2, 0.4)
 
     def follow(self, frames: UInt8[Tensor, "T 3 H W"], starts: Float[Tensor, "N 2"]) -> TrackSet:
         """See `mofa.vision.track_points`."""

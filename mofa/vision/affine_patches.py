@@ -22,13 +22,19 @@ DAMPING = 1e-3
 
 @dataclass(frozen=True)
 class Patches:
-    """Patches round N points of a picture: where their pixels are relative to the point, and their brightness,
-    mean 0 and deviation 1, with the steepest descent directions [N, 6, P] and the inverse curvature."""
+    """Patches round N points of a picture: where their pixels are relative to the point, and their
+    brightness, mean 0 and deviation 1, with the directions of steepest descent and the inverse curvature."""
 
     offsets: Float[Tensor, "2 P"]
     values: Float[Tensor, "N P"]
     descent: Float[Tensor, "N 6 P"]
     inverse: Float[Tensor, "N 6 6"]
+
+    def uncertainty(self, alike: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+        """Standard deviation in pixels of a place found with that correlation: what is left over, as noise,
+        through the curvature (Förstner and Gülch, 1987). Large on flat ground and along straight edges."""
+        spread = self.inverse[:, 2, 2] + self.inverse[:, 5, 5]
+        return (2 * (1 - alike).clamp(min=0) * spread).sqrt()
 
 
 def cut_patches(picture: Float[Tensor, "H W"], points: Float[Tensor, "N 2"]) -> Patches:
@@ -82,7 +88,7 @@ def _normalised(values: Float[Tensor, "N P"]) -> tuple[Float[Tensor, "N P"], Flo
 
 
 def _undone(maps: Float[Tensor, "N 2 3"], step: Float[Tensor, "N 2 3"]) -> Float[Tensor, "N 2 3"]:
-    """`maps` after the inverse of the small map identity + step; steps that would fold a patch are shortened."""
+    """`maps` after the inverse of the small map identity + step; steps that would fold a patch are cut."""
     longest = step[:, :, :2].abs().amax((1, 2), keepdim=True)
     step = step * (0.3 / longest.clamp(min=0.3))
     linear = torch.linalg.inv(torch.eye(2) + step[:, :, :2])

@@ -81,16 +81,20 @@ def motion_distance(asked: TrackSet, tracked: TrackSet) -> float | None:
 
 
 def background_distance(thing: TrackSet, background: TrackSet) -> float | None:
-    """BG-Obj CTD: mean over background points and frames after the first of |displacement of the thing minus
-    displacement of the background point|; large when the background did not come along.
+    """BG-Obj CTD: the mean over background points, then over the frames after the first, of |displacement of
+    the thing minus displacement of the background point|; large when the background did not come along.
 
-    Time-to-Move (arXiv 2511.08633). The thing's displacement is the mean of its tracked points.
+    Time-to-Move (arXiv 2511.08633). The thing's displacement is the mean of its points that are seen.
     """
     if len(thing.points) == 0:
         return None
-    own = displacement(thing).mean(dim=0)
+    seen = thing.visible.to(thing.points)[:, :, None]
+    own = (displacement(thing) * seen).sum(0) / seen.sum(0).clamp(min=1)
     apart = (displacement(background) - own).norm(dim=-1)
-    return _mean(apart[:, 1:][background.visible[:, 1:]])
+    known = background.visible & thing.visible.any(dim=0)
+    known[:, 0] = False
+    frames = [value for value in Distances(apart, known).per_frame if value is not None]
+    return sum(frames) / len(frames) if frames else None
 
 
 def displacement(tracks: TrackSet) -> Float[Tensor, "N T 2"]:
@@ -181,7 +185,7 @@ def drag_scores(
 
 
 def leak_outside(flow: Float[Tensor, "S 2 H W"], region: Bool[Tensor, "H W"]) -> float | None:
-    """95th percentile, in pixels, of what moves outside a brush at the end; None when it covers everything."""
+    """95th percentile in pixels of what moves outside a brush at the end; None when it covers everything."""
     outside = flow[-1].norm(dim=0)[~region]
     return float(outside.quantile(0.95)) if len(outside) else None
 

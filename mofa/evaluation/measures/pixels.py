@@ -1,6 +1,7 @@
 """How a clip looks, and whether it holds still where it should: measures of pixels alone."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -59,9 +60,7 @@ def first_frame_psnr(picture: UInt8[Tensor, "3 H W"], frames: UInt8[Tensor, "T 3
 def loop_seam(frames: UInt8[Tensor, "T 3 H W"]) -> float | None:
     """How much larger the step from the last frame to the first is than the median step within the clip,
     as mean absolute difference: about 1 when the loop closes. None for a clip in which nothing changes."""
-    steps = [
-        float((a.float() - b.float()).abs().mean()) for a, b in zip(frames[:-1], frames[1:], strict=True)
-    ]
+    steps = [float((a.float() - b.float()).abs().mean()) for a, b in pairwise(frames)]
     usual = float(torch.tensor(steps).median())
     seam = float((frames[-1].float() - frames[0].float()).abs().mean())
     return seam / usual if usual > 0 else None
@@ -79,7 +78,7 @@ def flicker(frames: UInt8[Tensor, "T 3 H W"], steps: FlowField) -> float | None:
         seen = steps.valid[step, 0]
         if not seen.any():
             continue
-        places = pixel_grid(*flow.shape[1:], flow) + flow
+        places = pixel_grid(flow.shape[1], flow.shape[2], flow) + flow
         brought = sample(frames[step + 1][None].float(), places[None])[0]
         error = (brought - frames[step].float()).square().mean(dim=0)[seen].mean()
         errors.append(math.sqrt(float(error)))
@@ -88,7 +87,7 @@ def flicker(frames: UInt8[Tensor, "T 3 H W"], steps: FlowField) -> float | None:
 
 def step_flow(frames: UInt8[Tensor, "T 3 H W"], estimate: FlowEstimator) -> FlowField:
     """Flow from every frame to the one after it, valid where the flow back agrees."""
-    pairs = list(zip(frames[:-1], frames[1:], strict=True))
+    pairs = list(pairwise(frames))
     flows = [estimate(before, after) for before, after in pairs]
     back = [estimate(after, before) for before, after in pairs]
     valid = [consistent(forward, backward) for forward, backward in zip(flows, back, strict=True)]
