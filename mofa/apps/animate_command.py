@@ -72,14 +72,14 @@ def _run_animate(options: argparse.Namespace) -> int:
 
 def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
     from mofa.apps.progress import progress_bars
-    from mofa.pipeline.animate import animate, plan
+    from mofa.pipeline.animate import plan, prepare
     from mofa.pipeline.outputs import check_outputs, write_outputs
 
     check_outputs(request, options.overwrite)
     with progress_bars(quiet=options.quiet) as progress:
-        make = plan if options.preview else animate
+        make = plan if options.preview else prepare
         result = make(request, progress=progress)
-        files = write_outputs(result, options.overwrite, progress)
+        files = write_outputs(result, options.overwrite)
     if options.json:
         print(
             json.dumps(

@@ -90,17 +90,39 @@ def draw_overlay(
     return torch.from_numpy(canvas).permute(2, 0, 1).contiguous().to(picture.device)
 
 
+SHEET_FRAMES = 12
+"""Frames on a contact sheet, at most."""
+
+
+def sheet_numbers(count: int, most: int = SHEET_FRAMES) -> list[int]:
+    """The frames of a clip of `count` that a contact sheet shows: spread evenly, first and last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
 def contact_sheet(
-    frames: UInt8[Tensor, "T 3 H W"], columns: int | None = None, max_width: int = 1800, most: int = 12
+    frames: UInt8[Tensor, "T 3 H W"],
+    columns: int | None = None,
+    max_width: int = 1800,
+    most: int = SHEET_FRAMES,
 ) -> UInt8[Tensor, "3 h w"]:
-    """At most `most` evenly chosen frames, first and last included, side by side with their numbers.
+    """A clip at a glance: the frames of `sheet_numbers` side by side."""
+    numbers = sheet_numbers(len(frames), most)
+    return numbered_sheet(frames[numbers], numbers, columns, max_width)
+
+
+def numbered_sheet(
+    frames: UInt8[Tensor, "n 3 H W"],
+    numbers: Sequence[int],
+    columns: int | None = None,
+    max_width: int = 1800,
+) -> UInt8[Tensor, "3 h w"]:
+    """Some frames side by side with their numbers.
 
     Frames shrink until the sheet is no wider than `max_width`; they never grow.
     """
-    count, _, height, width = frames.shape
-    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-    columns = min(len(chosen), columns or (4 if width >= height else 6))
-    rows, gap = ceil(len(chosen) / columns), 4
+    _, _, height, width = frames.shape
+    columns = min(len(numbers), columns or (4 if width >= height else 6))
+    rows, gap = ceil(len(numbers) / columns), 4
     scale = min(1.0, (max_width - gap * (columns + 1)) / (columns * width))
     tile_width, tile_height = max(1, int(width * scale)), max(1, int(height * scale))
 
@@ -108,13 +130,13 @@ def contact_sheet(
     sheet = Image.new("RGB", sheet_size, (32, 32, 32))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(max(10, tile_height // 14))
-    for place, index in enumerate(chosen):
+    for place, (frame, number) in enumerate(zip(frames, numbers, strict=True)):
         left = gap + place % columns * (tile_width + gap)
         top = gap + place // columns * (tile_height + gap)
-        tile = Image.fromarray(frames[int(index)].permute(1, 2, 0).contiguous().cpu().numpy())
+        tile = Image.fromarray(frame.permute(1, 2, 0).contiguous().cpu().numpy())
         sheet.paste(tile.resize((tile_width, tile_height), Image.Resampling.LANCZOS), (left, top))
         label = (left + tile_height // 40 + 2, top + tile_height // 40)
-        pen.text(label, str(index), "white", font, stroke_width=max(1, tile_height // 120), stroke_fill=_INK)
+        pen.text(label, str(number), "white", font, stroke_width=max(1, tile_height // 120), stroke_fill=_INK)
     return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).contiguous()
 
 

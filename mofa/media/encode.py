@@ -1,10 +1,11 @@
-"""Moving pictures out: MP4, GIF, animated WebP or a folder of PNG frames."""
+"""Moving pictures out, frame by frame as they come: MP4, GIF, animated WebP or a folder of PNG frames."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
-from itertools import accumulate
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
@@ -21,73 +22,95 @@ from mofa.types import Clip, Progress, Waveform, silent
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
+AddFrame = Callable[[UInt8[Tensor, "3 H W"]], None]
+"""Takes a clip's next frame; all have the size of the first."""
+
 
 def write_clip(clip: Clip, path: Path, progress: Progress = silent, overwrite: bool = False) -> None:
-    """Writes the clip in the form that the suffix of `path` names; the same clip gives the same bytes.
-
-    - `.mp4`: H.264, yuv420p, BT.709, limited range, faststart, AAC sound. An odd width or height grows by
-      one pixel, the border repeated, because 4:2:0 needs even sizes.
-    - `.gif`: one palette for the whole clip and ordered dithering, which does not flicker; loops; no sound.
-    - `.webp`: animated, lossy at quality 90; loops; no sound.
-    - none: a folder of `frame_0000.png` ...; no sound.
-
-    Sound beyond the last frame is cut off. Nothing half-made stays behind (see `media.files`).
+    """Writes a clip that is there as a whole: see `frame_writer`. Nothing half-made stays behind.
 
     Raises InputError: another suffix, no frames or no positive rate; OutputError: it cannot be written.
     """
     check_clip_name(path)
-    if len(clip.frames) == 0:
-        raise InputError("A clip without frames cannot be written; ask for at least one frame.")
-    if not 0 < clip.fps <= 1000:
-        raise InputError(f"A clip cannot run at {clip.fps} frames per second; give a rate from 0 to 1000.")
-    suffix = path.suffix.lower()
-    if not suffix:
-        with replacing_folder(path, overwrite) as folder:
-            _write_frames(clip, folder, progress)
-    else:
-        with replacing(path, overwrite) as hidden:
-            try:
-                _WRITERS[suffix](clip, hidden, progress)
-            except av.FFmpegError as error:  # a full disk, say, which `replacing` knows how to explain
-                raise OSError(error.errno, error.strerror) from error
+    with replacing_clip(path, overwrite) as hidden, frame_writer(hidden, clip.fps, clip.audio) as add:
+        for index, frame in enumerate(clip.frames):
+            add(frame)
+            progress("writing", index + 1, len(clip.frames))
+
+
+def replacing_clip(path: Path, overwrite: bool) -> AbstractContextManager[Path]:
+    """`replacing` for a clip's file, `replacing_folder` for a folder of frames (see `media.files`)."""
+    return replacing(path, overwrite) if path.suffix else replacing_folder(path, overwrite)
+
+
+@contextmanager
+def frame_writer(path: Path, fps: float, audio: Waveform | None = None) -> Iterator[AddFrame]:
+    """Yields what takes frames; they are a clip at `path` itself when the block has ended.
+
+    The suffix names the form; the same frames give the same bytes, and none of them is kept:
+
+    - `.mp4`: H.264, yuv420p, BT.709, limited range, faststart, AAC sound. An odd width or height grows by
+      one pixel, the border repeated, because 4:2:0 needs even sizes.
+    - `.gif`: one palette for the whole clip and ordered dithering, which does not flicker; loops; no sound.
+      Until the palette is known, which is at the end, frames wait in a hidden file beside `path`.
+    - `.webp`: animated, lossy at quality 90; loops; no sound.
+    - none: a folder, which exists, of `frame_0000.png` ...; no sound.
+
+    Sound beyond the last frame is cut off. Raises InputError: another suffix, no frames or no positive rate;
+    OSError: it cannot be written.
+    """
+    check_clip_name(path)
+    if not 0 < fps <= 1000:
+        raise InputError(f"A clip cannot run at {fps} frames per second; give a rate from 0 to 1000.")
+    added = count()
+    try:
+        with _WRITERS[path.suffix.lower()](path, _rate(fps), audio) as write:
+
+            def add(frame: UInt8[Tensor, "3 H W"]) -> None:
+                write(frame)
+                next(added)
+
+            yield add
+            if next(added) == 0:
+                raise InputError("A clip without frames cannot be written; ask for at least one frame.")
+    except av.FFmpegError as error:  # a full disk, say, which `replacing` knows how to explain
+        raise OSError(error.errno, error.strerror) from error
 
 
 def check_clip_name(path: Path) -> None:
-    """Raises InputError when the suffix of `path` names no form that `write_clip` knows."""
-    if path.suffix and path.suffix.lower() not in _WRITERS:
-        known = ", ".join(_WRITERS)
+    """Raises InputError when the suffix of `path` names no form that `frame_writer` knows."""
+    if path.suffix.lower() not in _WRITERS:
+        known = ", ".join(filter(None, _WRITERS))
         raise InputError(
             f"{path} ends in {path.suffix}; use {known}, or no suffix for a folder of PNG frames."
         )
 
 
-def _coded_frames(clip: Clip) -> Iterator[av.VideoFrame]:
-    """The frames as libav takes them, one at a time, at their times."""
-    for index, frame in enumerate(clip.frames):
-        pixels = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
-        coded = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        coded.pts, coded.time_base = index, 1 / _rate(clip)
-        yield coded
+def _coded(frame: UInt8[Tensor, "3 H W"], index: int, rate: Fraction) -> av.VideoFrame:
+    """A frame as libav takes it, at its time."""
+    pixels = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
+    coded = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    coded.pts, coded.time_base = index, 1 / rate
+    return coded
 
 
-def _rate(clip: Clip) -> Fraction:
+def _rate(fps: float) -> Fraction:
     """29.97 and its like as the fraction they stand for."""
-    return Fraction(clip.fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(1001)
 
 
-def _write_frames(clip: Clip, folder: Path, progress: Progress) -> None:
-    for index, frame in enumerate(clip.frames):
-        save_png(folder / f"frame_{index:04d}.png", frame)
-        progress("writing", index + 1, len(clip.frames))
+@contextmanager
+def _frames(folder: Path, rate: Fraction, audio: Waveform | None) -> Iterator[AddFrame]:
+    indices = count()
+    yield lambda frame: save_png(folder / f"frame_{next(indices):04d}.png", frame)
 
 
-def _write_mp4(clip: Clip, path: Path, progress: Progress) -> None:
-    rate = _rate(clip)
-    even = replace(clip, frames=_even(clip.frames))
+@contextmanager
+def _mp4(path: Path, rate: Fraction, audio: Waveform | None) -> Iterator[AddFrame]:
+    indices = count()
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=rate)
-        _, _, stream.height, stream.width = even.frames.shape
         stream.pix_fmt = "yuv420p"
         # x264 repeats itself bit for bit only with the same number of threads, and only without the
         # vector code for macroblock trees: that reads memory nobody wrote (core 165, small pictures).
@@ -97,23 +120,28 @@ def _write_mp4(clip: Clip, path: Path, progress: Progress) -> None:
         coder = stream.codec_context
         coder.color_primaries, coder.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         coder.colorspace, coder.color_range = Colorspace.ITU709, ColorRange.MPEG
-        sound = _add_sound(container, clip.audio) if clip.audio is not None else None
-        for index, frame in enumerate(_coded_frames(even)):
-            container.mux(stream.encode(_in_video_colours(frame)))
-            progress("writing", index + 1, len(clip.frames))
+        sound = _add_sound(container, audio) if audio is not None else None
+
+        def add(frame: UInt8[Tensor, "3 H W"]) -> None:
+            even, index = _even(frame), next(indices)
+            if index == 0:
+                stream.height, stream.width = even.shape[1:]
+            container.mux(stream.encode(_in_video_colours(_coded(even, index, rate))))
+
+        yield add
         container.mux(stream.encode(None))
-        if sound is not None and clip.audio is not None:
-            _mux_sound(container, sound, clip.audio, seconds=len(clip.frames) / rate)
+        if sound is not None and audio is not None:
+            _mux_sound(container, sound, audio, seconds=next(indices) / rate)
 
 
-def _even(frames: UInt8[Tensor, "T 3 H W"]) -> UInt8[Tensor, "T 3 h w"]:
+def _even(frame: UInt8[Tensor, "3 H W"]) -> UInt8[Tensor, "3 h w"]:
     """Even sizes: an odd border is repeated once."""
-    height, width = frames.shape[-2:]
+    height, width = frame.shape[-2:]
     if width % 2:
-        frames = torch.cat((frames, frames[..., -1:]), dim=-1)
+        frame = torch.cat((frame, frame[..., -1:]), dim=-1)
     if height % 2:
-        frames = torch.cat((frames, frames[..., -1:, :]), dim=-2)
-    return frames
+        frame = torch.cat((frame, frame[..., -1:, :]), dim=-2)
+    return frame
 
 
 def _in_video_colours(frame: av.VideoFrame) -> av.VideoFrame:
@@ -150,42 +178,85 @@ def _mux_sound(
     container.mux(stream.encode(None))
 
 
-def _write_gif(clip: Clip, path: Path, progress: Progress) -> None:
-    _, _, height, width = clip.frames.shape
-    with av.open(str(path), "w", format="gif", options={"loop": "0", "fflags": "+bitexact"}) as container:
-        stream = container.add_stream("gif", rate=_rate(clip))
-        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
-        for index, frame in enumerate(_in_palette(clip, _palette(clip))):
-            container.mux(stream.encode(frame))
-            progress("writing", index + 1, len(clip.frames))
+@contextmanager
+def _gif(path: Path, rate: Fraction, audio: Waveform | None) -> Iterator[AddFrame]:
+    with TemporaryDirectory(prefix=".mofa-", dir=path.parent) as folder:
+        waiting, palette = Path(folder) / "frames.nut", _Palette(rate)
+        with _lossless(waiting, rate) as keep:
+
+            def add(frame: UInt8[Tensor, "3 H W"]) -> None:
+                keep(frame)
+                palette.see(frame)
+
+            yield add
+        options = {"loop": "0", "fflags": "+bitexact"}
+        with (
+            av.open(str(waiting)) as kept,
+            av.open(str(path), "w", format="gif", options=options) as container,
+        ):
+            stream = container.add_stream("gif", rate=rate)
+            stream.width, stream.height, stream.pix_fmt = palette.width, palette.height, "pal8"
+            frames = (frame.reformat(format="rgb24") for frame in kept.decode(video=0))
+            for frame in _in_palette(frames, palette):
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+
+@contextmanager
+def _lossless(path: Path, rate: Fraction) -> Iterator[AddFrame]:
+    """Frames on the disk as they are, in a form that is quick to write and to read again (FFV1)."""
+    indices = count()
+    with av.open(str(path), "w", format="nut") as container:
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.pix_fmt = "bgr0"
+
+        def add(frame: UInt8[Tensor, "3 H W"]) -> None:
+            coded = _coded(frame, next(indices), rate)
+            if coded.pts == 0:
+                stream.width, stream.height = coded.width, coded.height
+            container.mux(stream.encode(coded.reformat(format="bgr0")))
+
+        yield add
         container.mux(stream.encode(None))
 
 
-def _palette(clip: Clip) -> av.VideoFrame:
-    """The 256 colours that suit all frames together best (median cut), as a 16 x 16 picture."""
-    graph = av.filter.Graph()
-    source = _picture_source(graph, clip)
-    generate = graph.add("palettegen", "reserve_transparent=0")
-    sink = graph.add("buffersink")
-    source.link_to(generate)
-    generate.link_to(sink)
-    graph.configure()
-    for frame in _coded_frames(clip):
-        source.push(frame)
-    source.push(None)
-    return _picture(sink)
+class _Palette:
+    """The 256 colours that suit all frames together best (median cut), found as they are seen."""
+
+    def __init__(self, rate: Fraction) -> None:
+        self.rate, self.width, self.height = rate, 0, 0
+        self._indices, self._graph = count(), av.filter.Graph()
+
+    def see(self, frame: UInt8[Tensor, "3 H W"]) -> None:
+        """Counts a frame's colours."""
+        index = next(self._indices)
+        if index == 0:
+            _, self.height, self.width = frame.shape
+            self._source = _picture_source(self._graph, self)
+            generate = self._graph.add("palettegen", "reserve_transparent=0")
+            self._sink = self._graph.add("buffersink")
+            self._source.link_to(generate)
+            generate.link_to(self._sink)
+            self._graph.configure()
+        self._source.push(_coded(frame, index, self.rate))
+
+    def picture(self) -> av.VideoFrame:
+        """The colours as a 16 x 16 picture; no more frames can be seen."""
+        self._source.push(None)
+        return _picture(self._sink)
 
 
-def _in_palette(clip: Clip, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
+def _in_palette(frames: Iterator[av.VideoFrame], palette: _Palette) -> Iterator[av.VideoFrame]:
     """The frames in the palette's colours.
 
     Ordered (Bayer) dithering depends on the place alone, so what stands still in the clip stands still
     in the GIF; error diffusion would let it boil.
     """
     graph = av.filter.Graph()
-    source = _picture_source(graph, clip)
+    source = _picture_source(graph, palette)
+    found = palette.picture()
     colours = graph.add_buffer(
-        width=palette.width, height=palette.height, format=palette.format, time_base=1 / _rate(clip)
+        width=found.width, height=found.height, format=found.format, time_base=1 / palette.rate
     )
     use = graph.add("paletteuse", "dither=bayer:bayer_scale=3")
     sink = graph.add("buffersink")
@@ -193,18 +264,20 @@ def _in_palette(clip: Clip, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
     colours.link_to(use, 0, 1)
     use.link_to(sink)
     graph.configure()
-    palette.pts, palette.time_base = 0, 1 / _rate(clip)
-    colours.push(palette)
+    found.pts, found.time_base = 0, 1 / palette.rate
+    colours.push(found)
     colours.push(None)
-    for frame in (*_coded_frames(clip), None):
+    for index, frame in enumerate(frames):
+        frame.pts, frame.time_base = index, 1 / palette.rate
         source.push(frame)
         yield from _ready(sink)
+    source.push(None)
+    yield from _ready(sink)
 
 
-def _picture_source(graph: av.filter.Graph, clip: Clip) -> av.filter.context.FilterContext:
-    _, _, height, width = clip.frames.shape
+def _picture_source(graph: av.filter.Graph, palette: _Palette) -> av.filter.context.FilterContext:
     return graph.add_buffer(
-        width=width, height=height, format=VideoFormat("rgb24"), time_base=1 / _rate(clip)
+        width=palette.width, height=palette.height, format=VideoFormat("rgb24"), time_base=1 / palette.rate
     )
 
 
@@ -224,28 +297,32 @@ def _ready(sink: av.filter.context.FilterContext) -> Iterator[av.VideoFrame]:
             return
 
 
-def _write_webp(clip: Clip, path: Path, progress: Progress) -> None:
-    _, _, height, width = clip.frames.shape
-    milliseconds = Fraction(1, 1000)
+@contextmanager
+def _webp(path: Path, rate: Fraction, audio: Waveform | None) -> Iterator[AddFrame]:
+    indices, milliseconds = count(), Fraction(1, 1000)
     with av.open(str(path), "w", format="webp", options={"loop": "0", "fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libwebp_anim", rate=_rate(clip))
-        stream.width, stream.height, stream.pix_fmt = width, height, "bgra"
+        stream = container.add_stream("libwebp_anim", rate=rate)
+        stream.pix_fmt = "bgra"
         stream.options = {"quality": "90", "compression_level": "2"}
         stream.codec_context.time_base = milliseconds
-        ends = accumulate([1 / _rate(clip)] * len(clip.frames))
-        start = 0
-        for index, (frame, end) in enumerate(zip(_coded_frames(clip), ends, strict=True)):
-            frame = frame.reformat(format="bgra")
-            frame.pts, frame.time_base = start, milliseconds
+
+        def add(frame: UInt8[Tensor, "3 H W"]) -> None:
+            index = next(indices)
+            coded = _coded(frame, index, rate).reformat(format="bgra")
+            if index == 0:
+                stream.width, stream.height = coded.width, coded.height
             # Rounding the ends, not the durations, keeps the clip's length.
-            frame.duration, start = round(end * 1000) - start, round(end * 1000)
-            container.mux(stream.encode(frame))
-            progress("writing", index + 1, len(clip.frames))
+            start, end = (round(1000 * edge / rate) for edge in (index, index + 1))
+            coded.pts, coded.time_base, coded.duration = start, milliseconds, end - start
+            container.mux(stream.encode(coded))
+
+        yield add
         container.mux(stream.encode(None))
 
 
-_WRITERS: dict[str, Callable[[Clip, Path, Progress], None]] = {
-    ".mp4": _write_mp4,
-    ".gif": _write_gif,
-    ".webp": _write_webp,
+_WRITERS: dict[str, Callable[[Path, Fraction, Waveform | None], AbstractContextManager[AddFrame]]] = {
+    ".mp4": _mp4,
+    ".gif": _gif,
+    ".webp": _webp,
+    "": _frames,
 }

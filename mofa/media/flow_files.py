@@ -3,7 +3,8 @@
 import io
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ FLOW_GRID = 64
 _FLO_MAGIC = 202021.25
 _FLO_UNKNOWN, _FLO_UNKNOWN_LIMIT = 1e10, 1e9
 _FLO_HEADER = struct.Struct("<fii")
+AddFlow = Callable[[FlowField], None]
+"""Takes the next step of a flow, as a field of one step."""
 _LARGEST_ARRAY = 16 * 2**30  # bytes; a larger one was not written for a clip
 
 
@@ -40,15 +43,34 @@ def write_flo(path: Path, flow: Float[Tensor, "2 H W"], valid: Bool[Tensor, "1 H
 
 
 def write_flow(path: Path, flow: FlowField) -> None:
-    """Writes all steps at `path` itself, as NumPy reads them: `numpy.load(path)["flow"]`.
+    """Writes all steps of a flow that is there as a whole: see `flow_writer`."""
+    steps, _, height, width = flow.pixels.shape
+    with flow_writer(path, steps, height, width) as add:
+        for step in range(steps):
+            add(flow.over([step]))
 
-    `flow` is float32 [S, 2, H, W] in px rounded to 1 / FLOW_GRID, `valid` bool [S, 1, H, W]. The same
-    flow gives the same bytes.
+
+@contextmanager
+def flow_writer(path: Path, steps: int, height: int, width: int) -> Iterator[AddFlow]:
+    """Yields what takes one step after another; the file is at `path` itself when the block has ended.
+
+    NumPy reads it: `numpy.load(path)["flow"]` is float32 [S, 2, H, W] in px rounded to 1 / FLOW_GRID, "valid"
+    bool [S, 1, H, W]. The same flow gives the same bytes. No step is kept, and of `valid` only what differs
+    from the step before.
     """
+    masks: list[Bool[Tensor, "1 1 H W"]] = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        steps = (torch.round(step.float() * FLOW_GRID) / FLOW_GRID for step in flow.pixels)
-        _write_member(archive, "flow", tuple(flow.pixels.shape), np.dtype("<f4"), steps)
-        _write_member(archive, "valid", tuple(flow.valid.shape), np.dtype(bool), iter(flow.valid))
+        with _member(archive, "flow", (steps, 2, height, width), np.dtype("<f4")) as write:
+
+            def add(flow: FlowField) -> None:
+                write(torch.round(flow.pixels.float() * FLOW_GRID) / FLOW_GRID)
+                same = masks and torch.equal(masks[-1], flow.valid)
+                masks.append(masks[-1] if same else flow.valid.clone())
+
+            yield add
+        with _member(archive, "valid", (steps, 1, height, width), np.dtype(bool)) as write:
+            for mask in masks:
+                write(mask)
 
 
 def read_flow(path: Path) -> FlowField:
@@ -111,15 +133,19 @@ def _flow_field(flow: NDArray[Any], valid: NDArray[np.bool_]) -> FlowField:
     )
 
 
-def _write_member(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype, steps: Iterator[Tensor]
-) -> None:
-    """One `.npy` inside the archive, step by step: only one step is ever copied."""
+@contextmanager
+def _member(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[Tensor], None]]:
+    """One `.npy` inside the archive; yields what writes the next part of it."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, header)
-        for step in steps:
-            member.write(np.ascontiguousarray(step.cpu().numpy(), dtype=dtype).data)
+
+        def write(part: Tensor) -> None:
+            member.write(np.ascontiguousarray(part.cpu().numpy(), dtype=dtype).data)
+
+        yield write
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

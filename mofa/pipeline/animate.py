@@ -2,12 +2,15 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.media.image import load_source
@@ -23,16 +26,38 @@ LOG = logging.getLogger(__name__)
 DEFAULT_LONG_SIDE = 1280
 
 
-@dataclass(frozen=True)
-class AnimationResult:
-    """What a run made: the clip (None when only the motion was asked for), and how it came about."""
+Render = Callable[[], Iterator[UInt8[Tensor, "3 H W"]]]
+"""Called, makes a clip's frames one after another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animation:
+    """A clip that is ready to be made: its motion is planned, its frames come when they are asked for.
+
+    `render` is None where only the motion was asked for. `seconds` says how long each stage took.
+    """
 
     source: SourceImage
     motion: PlannedMotion
-    clip: Clip | None
     settings: ResolvedRequest
     sound: Waveform | None = None
+    render: Render | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def frames(self) -> Iterator[UInt8[Tensor, "3 H W"]]:
+        """The frames as they are made, none of them kept; none at all where only the motion was asked for."""
+        if self.render is None:
+            return
+        self.seconds["render"] = 0.0
+        frames = self.render()
+        while True:
+            begin = time.perf_counter()
+            frame = next(frames, None)
+            self.seconds["render"] += time.perf_counter() - begin
+            if frame is None:
+                LOG.info("render took %.2f s", self.seconds["render"])
+                return
+            yield frame
 
     def summary(self) -> dict[str, Any]:
         """Plain facts for a log or a caller in another language."""
@@ -41,12 +66,36 @@ class AnimationResult:
             "renderer": self.settings.renderer,
             "width": width,
             "height": height,
-            "frames": None if self.clip is None else len(self.clip.frames),
+            "frames": None if self.render is None else self.settings.frames,
             "fps": self.settings.fps,
             "sound": self.sound is not None,
             "notes": list(self.motion.notes),
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimationResult(Animation):
+    """An animation whose frames have been made and kept."""
+
+    clip: Clip
+
+
+def prepare(
+    request: AnimationRequest,
+    inputs: Inputs | None = None,
+    progress: Progress = silent,
+    engine: Engine | None = None,
+) -> Animation:
+    """Everything of `animate` up to the first frame: for those who take frames as they come.
+
+    `inputs` is what the request names, where it has been read or is in memory (see pipeline.inputs), and is
+    read where not. `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError
+    whose message is one sentence for the person who made the request; `frames` may raise one, too.
+    """
+    planned, engine = _planned(request, inputs, progress, engine)
+    render = partial(engine.render, planned.source, planned.motion.plan, planned.settings, progress)
+    return replace(planned, render=render)
 
 
 def animate(
@@ -55,20 +104,15 @@ def animate(
     progress: Progress = silent,
     engine: Engine | None = None,
 ) -> AnimationResult:
-    """The clip that a request describes. Writes nothing: see pipeline.outputs for that.
+    """The clip that a request describes, whole in memory: `prepare` says what is asked of a caller.
 
-    `inputs` is what the request names, where it has been read or is in memory (see pipeline.inputs), and is
-    read where not. `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError
-    whose message is one sentence for the person who made the request.
+    Writes nothing: see pipeline.outputs for that.
     """
-    planned, engine = _planned(request, inputs, progress, engine)
-    seconds = dict(planned.seconds)
-    with _timed("render", seconds):
-        frames = torch.stack(
-            list(engine.render(planned.source, planned.motion.plan, planned.settings, progress))
-        )
-    clip = Clip(frames, planned.settings.fps, planned.sound)
-    return AnimationResult(planned.source, planned.motion, clip, planned.settings, planned.sound, seconds)
+    animation = prepare(request, inputs, progress, engine)
+    frames = torch.stack(list(animation.frames()))
+    clip = Clip(frames, animation.settings.fps, animation.sound)
+    kept = {part.name: getattr(animation, part.name) for part in fields(animation)}
+    return AnimationResult(**kept | {"render": lambda: iter(frames)}, clip=clip)
 
 
 def plan(
@@ -76,14 +120,14 @@ def plan(
     inputs: Inputs | None = None,
     progress: Progress = silent,
     engine: Engine | None = None,
-) -> AnimationResult:
-    """Everything of `animate` up to the motion: the instant preview."""
+) -> Animation:
+    """The motion alone: the instant preview."""
     return _planned(request, inputs, progress, engine)[0]
 
 
 def _planned(
     request: AnimationRequest, inputs: Inputs | None, progress: Progress, engine: Engine | None
-) -> tuple[AnimationResult, Engine]:
+) -> tuple[Animation, Engine]:
     seconds: dict[str, float] = {}
     with _timed("read", seconds):
         inputs = read_inputs(request, progress) if inputs is None else inputs
@@ -106,7 +150,8 @@ def _planned(
             engine.spread_face,
         )
     sound = sound_of(inputs.drives, settings.frames, settings.fps)
-    return AnimationResult(source, motion, None, settings, sound, seconds), engine
+    planned = Animation(source=source, motion=motion, settings=settings, sound=sound, seconds=seconds)
+    return planned, engine
 
 
 def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:

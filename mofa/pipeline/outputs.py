@@ -3,21 +3,23 @@
 All files of a run appear together, after the last byte of the last one is written, or not at all.
 """
 
-from contextlib import ExitStack
-from dataclasses import replace
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.faces.sketch import overlay_landmarks
-from mofa.media.draw import contact_sheet, draw_overlay, flow_wheel
-from mofa.media.encode import check_clip_name, write_clip
-from mofa.media.files import check_writable, replacing
-from mofa.media.flow_files import write_flo, write_flow
+from mofa.media.draw import draw_overlay, flow_wheel, numbered_sheet, sheet_numbers
+from mofa.media.encode import AddFrame, check_clip_name, frame_writer, replacing_clip
+from mofa.media.files import check_writable
+from mofa.media.flow_files import AddFlow, flow_writer, write_flo
 from mofa.media.image import save_png, to_bytes
-from mofa.pipeline.animate import AnimationResult
+from mofa.pipeline.animate import Animation
 from mofa.pipeline.request import AnimationRequest, TrackControl
 from mofa.tensors.motion import whole_flow
 from mofa.types import FlowField, Progress, silent
@@ -64,59 +66,120 @@ def check_outputs(request: AnimationRequest, overwrite: bool, with_clip: bool = 
 
 
 def write_outputs(
-    result: AnimationResult, overwrite: bool = False, progress: Progress = silent
+    animation: Animation, overwrite: bool = False, progress: Progress = silent, also: Sequence[Path] = ()
 ) -> dict[str, Path]:
-    """Writes a run's files and says where they are.
+    """Makes a run's frames, writes its files as they come, and says where the files are.
 
-    Raises OutputError: a file exists (and `overwrite` is False), the folder or the disk refuses.
+    `progress` hears of every frame that is written, `also` names further clips of the same frames, in
+    whatever form. Raises OutputError: a file exists (and
+    `overwrite` is False), the folder or the disk refuses; and what making the frames may raise.
     """
-    files = output_files(result.settings, with_clip=result.clip is not None)
-    with ExitStack() as together:
-        for name, path in files.items():
-            if name == "clip":
-                continue
-            _write(name, together.enter_context(replacing(path, overwrite)), result, files["scene"].parent)
-        if result.clip is not None:
-            write_clip(result.clip, files["clip"], progress, overwrite)
+    files = output_files(animation.settings, with_clip=animation.render is not None)
+    with ExitStack() as names:
+        hidden = {
+            path: names.enter_context(replacing_clip(path, overwrite)) for path in (*files.values(), *also)
+        }
+        with ExitStack() as writers:
+            _write_stills(animation, files, hidden)
+            _write_motion(animation, files, hidden)
+            takers = [writers.enter_context(taker) for taker in _frame_takers(animation, files, hidden, also)]
+            for index, frame in enumerate(animation.frames()):
+                for take in takers:
+                    take(frame)
+                progress("writing", index + 1, animation.settings.frames)
     return files
 
 
-def flow_picture(flow: FlowField) -> UInt8[Tensor, "3 H W"]:
-    """The step that moves most, as colours: the last one of a there-and-back is still."""
-    step = int(flow.pixels.abs().amax(dim=(1, 2, 3)).argmax())
-    return flow_wheel(flow.pixels[step], valid=flow.valid[step])
+def _write_stills(animation: Animation, files: Mapping[str, Path], hidden: Mapping[Path, Path]) -> None:
+    """What is known before any frame."""
+    if "overlay" in files:
+        save_png(hidden[files["overlay"]], overlay_picture(animation))
+    scene = animation.settings.beside(files["scene"].parent)
+    hidden[files["scene"]].write_text(scene.to_yaml(), encoding="utf-8")
 
 
-def overlay_picture(result: AnimationResult) -> UInt8[Tensor, "3 H W"]:
+def _write_motion(animation: Animation, files: Mapping[str, Path], hidden: Mapping[Path, Path]) -> None:
+    """The flow in all its forms, step by step; nothing where it is not asked for."""
+    if not any(name.startswith("flow") for name in files):
+        return
+    plan = animation.motion.plan
+    steps, (height, width) = plan.num_frames - 1, animation.source.pixels.shape[1:]
+    with ExitStack() as stack:
+        add: AddFlow = ignore_flow
+        if "flow-npz" in files:
+            add = stack.enter_context(flow_writer(hidden[files["flow-npz"]], steps, height, width))
+
+        def written() -> Iterator[FlowField]:
+            for step in range(steps):
+                flow = whole_flow(plan, [step])
+                add(flow)
+                if f"flow {step + 1}" in files:
+                    write_flo(hidden[files[f"flow {step + 1}"]], flow.pixels[0], flow.valid[0])
+                yield flow
+
+        picture = flow_picture(written())
+    if "flow" in files:
+        save_png(hidden[files["flow"]], picture)
+
+
+def ignore_flow(flow: FlowField, /) -> None:
+    """What takes the flow where no file of all of it is wanted."""
+
+
+def _frame_takers(
+    animation: Animation, files: Mapping[str, Path], hidden: Mapping[Path, Path], also: Sequence[Path]
+) -> Iterator[AbstractContextManager[AddFrame]]:
+    """What takes the frames as they come: the clip itself, and what is made of it."""
+    fps, sound = animation.settings.fps, animation.sound
+    for path in also:
+        yield frame_writer(hidden[path], fps)
+    if "clip" in files:
+        yield frame_writer(hidden[files["clip"]], fps, sound)
+    if "sheet" in files:
+        yield _sheet(hidden[files["sheet"]], animation.settings.frames)
+    if "landmarks" in files:
+        yield _landmarks(frame_writer(hidden[files["landmarks"]], fps, sound), animation.motion.faces)
+
+
+@contextmanager
+def _sheet(path: Path, count: int) -> Iterator[AddFrame]:
+    numbers, indices, kept = sheet_numbers(count), itertools.count(), []
+
+    def take(frame: UInt8[Tensor, "3 H W"]) -> None:
+        if next(indices) in numbers:
+            kept.append(frame)
+
+    yield take
+    save_png(path, numbered_sheet(torch.stack(kept), numbers))
+
+
+@contextmanager
+def _landmarks(
+    writer: AbstractContextManager[AddFrame], faces: Sequence[Float[Tensor, "T 68 2"]]
+) -> Iterator[AddFrame]:
+    indices = itertools.count()
+    with writer as add:
+
+        def take(frame: UInt8[Tensor, "3 H W"]) -> None:
+            index = next(indices)
+            add(overlay_landmarks(frame[None], [points[index : index + 1] for points in faces])[0])
+
+        yield take
+
+
+def flow_picture(flows: Iterable[FlowField]) -> UInt8[Tensor, "3 H W"]:
+    """Of single steps the one that moves most, as colours: the last one of a there-and-back is still."""
+    most = max(flows, key=lambda flow: float(flow.pixels.abs().max()))
+    return flow_wheel(most.pixels[0], valid=most.valid[0])
+
+
+def overlay_picture(animation: Animation) -> UInt8[Tensor, "3 H W"]:
     """What was drawn, over the photo, each track in its control's colour."""
-    controls = dict.fromkeys(c for c in result.settings.controls if isinstance(c, TrackControl))
+    controls = dict.fromkeys(c for c in animation.settings.controls if isinstance(c, TrackControl))
     drawn = [
         (track, control.colour)
-        for control, tracks in zip(controls, result.motion.plan.tracks, strict=True)
+        for control, tracks in zip(controls, animation.motion.plan.tracks, strict=True)
         for track in tracks.points
     ]
     tracks, colours = [track for track, _ in drawn], [colour for _, colour in drawn]
-    return draw_overlay(to_bytes(result.source.pixels), tracks, list(result.motion.regions), colours)
-
-
-def _write(name: str, path: Path, result: AnimationResult, home: Path) -> None:
-    plan = result.motion.plan
-    flow = whole_flow(plan, range(plan.num_frames - 1))
-    match name.split():
-        case ["flow"]:
-            save_png(path, flow_picture(flow))
-        case ["flow-npz"]:
-            write_flow(path, flow)
-        case ["flow", step]:
-            write_flo(path, flow.pixels[int(step) - 1], flow.valid[int(step) - 1])
-        case ["overlay"]:
-            save_png(path, overlay_picture(result))
-        case ["sheet"]:
-            assert result.clip is not None
-            save_png(path, contact_sheet(result.clip.frames))
-        case ["landmarks"]:
-            assert result.clip is not None
-            drawn = overlay_landmarks(result.clip.frames, list(result.motion.faces))
-            write_clip(replace(result.clip, frames=drawn), path)
-        case ["scene"]:
-            path.write_text(result.settings.beside(home).to_yaml(), encoding="utf-8")
+    return draw_overlay(to_bytes(animation.source.pixels), tracks, list(animation.motion.regions), colours)

@@ -1,6 +1,9 @@
 """One request, end to end, at toy size: what was asked for happens, and the rest stays still."""
 
 import json
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from mofa.errors import Cancelled
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.media.image import to_bytes
-from mofa.pipeline.animate import plan
+from mofa.pipeline.animate import plan, prepare
 from mofa.pipeline.outputs import output_files, write_outputs
 from mofa.tensors.motion import whole_flow
 
@@ -156,3 +159,37 @@ def test_the_first_frame_is_the_photo(scene_folder):
 def test_outputs_lie_beside_the_clip(scene_folder, tmp_path):
     files = output_files(request(scene_folder, [TRACK], outputs={"clip": str(tmp_path / "frames")}))
     assert files["sheet"] == tmp_path / "frames.sheet.png"
+
+
+def test_frames_and_flow_are_written_as_they_come_and_none_is_kept(scene_folder, tmp_path):
+    extras = ["flow", "flow-npz", "overlay", "sheet"]
+    outputs = {"clip": str(tmp_path / "a.gif"), "extras": extras}
+    animation = prepare(request(scene_folder, [TRACK], frames=30, outputs=outputs))
+    alive, most = weakref.WeakSet(), 0
+
+    def watched() -> Iterator[torch.Tensor]:
+        nonlocal most
+        for frame in animation.render():
+            alive.add(frame)
+            most = max(most, len(alive))
+            yield frame
+
+    files = write_outputs(replace(animation, render=watched))
+    assert most <= 12 + 2, "a contact sheet keeps twelve, the writers none"
+    assert len(read_video(files["clip"]).frames) == 30
+    assert len(np.load(files["flow-npz"])["flow"]) == 29
+
+
+def test_a_collected_clip_is_what_streams(scene_folder, tmp_path):
+    outputs = {"clip": str(tmp_path / "a.mp4"), "extras": ["sheet"]}
+    asked = request(scene_folder, [TRACK], outputs=outputs)
+    streamed = {name: path.read_bytes() for name, path in write_outputs(prepare(asked)).items()}
+    collected = write_outputs(animate(asked), overwrite=True)
+    assert {name: path.read_bytes() for name, path in collected.items()} == streamed
+
+
+def test_further_clips_of_the_same_frames_appear_with_the_others(scene_folder, tmp_path):
+    outputs = {"clip": str(tmp_path / "a.mp4"), "extras": []}
+    animation = prepare(request(scene_folder, [TRACK], outputs=outputs))
+    write_outputs(animation, also=[tmp_path / "frames"])
+    assert len(list((tmp_path / "frames").glob("frame_*.png"))) == 5

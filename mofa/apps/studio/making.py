@@ -18,10 +18,10 @@ from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.faces.detection import open_face_finder
 from mofa.media.decode import read_video
-from mofa.media.encode import write_clip
+from mofa.media.encode import frame_writer, write_clip
 from mofa.media.files import replacing
 from mofa.media.image import load_source, read_picture, save_jpeg, save_png, to_bytes
-from mofa.pipeline.animate import AnimationResult, animate
+from mofa.pipeline.animate import Animation, prepare
 from mofa.pipeline.engine import Engine, build_engine
 from mofa.pipeline.face_inputs import length_of
 from mofa.pipeline.faces import driven_faces
@@ -54,9 +54,9 @@ class Workshop:
         outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay", *faces))
         wanted = request.model_copy(update={"outputs": outputs})
         inputs = read_inputs(wanted, progress)
-        result = animate(wanted, inputs, progress, self._engine(request))
+        animation = prepare(wanted, inputs, progress, self._engine(request))
         try:
-            return _laid_out(result, folder, progress)
+            return _laid_out(animation, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -71,18 +71,15 @@ class Workshop:
         return self._kept[1]
 
 
-def _laid_out(result: AnimationResult, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Writes everything about a clip into its folder, the facts last."""
-    assert result.clip is not None
+def _laid_out(animation: Animation, folder: Path) -> dict[str, Any]:
+    """Makes a clip and writes everything about it into its folder, the facts last."""
     # Whoever asks for single frames wants them as they were made, not as the video stores them.
-    write_clip(result.clip, folder / FRAMES, progress)
-    written = write_outputs(result, progress=progress)
-    save_jpeg(folder / STILL, to_bytes(result.source.pixels))
-    save_jpeg(folder / THUMBNAIL, _reduced(result.source.pixels, THUMBNAIL_SIDE))
+    written = write_outputs(animation, also=[folder / FRAMES])
+    save_jpeg(folder / STILL, to_bytes(animation.source.pixels))
+    save_jpeg(folder / THUMBNAIL, _reduced(animation.source.pixels, THUMBNAIL_SIDE))
     shown = {name: path.name for name, path in written.items() if name != "scene"}
     files = shown | {"still": STILL, "thumbnail": THUMBNAIL}
-    sound = result.sound is not None
-    facts = {"name": folder.name, "files": files, "sound": sound} | result.summary()
+    facts = {"name": folder.name, "files": files} | animation.summary()
     with replacing(folder / FACTS, overwrite=False) as path:
         path.write_text(json.dumps(facts), encoding="utf-8")
     return facts
@@ -101,13 +98,13 @@ def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Prev
     """Makes the preview of a request in `folder`."""
     inputs = read_inputs(request, progress)
     size = inputs.original.width, inputs.original.height
-    result = animate(preview_request(request, *size), inputs, progress)
-    assert result.clip is not None
-    made = Preview(folder / CLIP, folder / "flow.png", result.summary())
-    write_clip(result.clip, made.clip, progress, overwrite=True)
-    plan = result.motion.plan
-    save_png(made.flow, flow_picture(whole_flow(plan, range(plan.num_frames - 1))))
-    return made
+    animation = prepare(preview_request(request, *size), inputs, progress)
+    clip, flow, plan = folder / CLIP, folder / "flow.png", animation.motion.plan
+    with replacing(clip, overwrite=True) as hidden, frame_writer(hidden, animation.settings.fps) as add:
+        for frame in animation.frames():
+            add(frame)
+    save_png(flow, flow_picture(whole_flow(plan, [step]) for step in range(plan.num_frames - 1)))
+    return Preview(clip, flow, animation.summary())
 
 
 def preview_for_page(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
