@@ -68,7 +68,20 @@ def parse_point(value: Any) -> Point:
             raise InputError(
                 f'{shown(value)} is no point: write "x,y" or [x, y], in pixels or percent ("50%,20%").'
             )
-    return parse_coordinate(x), parse_coordinate(y)
+    point = parse_coordinate(x), parse_coordinate(y)
+    if _is_fraction(*point):
+        raise InputError(
+            f"{point[0].value:g},{point[1].value:g} seems to be a fraction of the picture: write percent "
+            f"({100 * point[0].value:g}%,{100 * point[1].value:g}%)."
+        )
+    return point
+
+
+def _is_fraction(x: Coordinate, y: Coordinate) -> bool:
+    """Whether both lie in 0..1 and are no whole pixels, which nobody means as a place in the first pixel."""
+    values = (x.value, y.value)
+    inside = all(0 <= value <= 1 for value in values) and not (x.percent or y.percent)
+    return inside and any(value not in (0, 1) for value in values)
 
 
 def parse_points(value: Any) -> tuple[Point, ...]:

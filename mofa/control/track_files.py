@@ -1,4 +1,4 @@
-"""Track files: JSON in our form, arrays of point trackers (NPY, NPZ), and paths drawn in SVG.
+"""Track files: JSON in our form and in those of node editors, arrays of point trackers, tables, SVG drawings.
 
 JSON is a list of tracks or `{"tracks": [...]}`. A track is a list of points, a text of points as on the
 command line, or an object:
@@ -8,44 +8,47 @@ command line, or an object:
 
 Points are (x, y) in pixels of the original picture, or in percent of its width and height. They are clicks
 on a curve; with `"sampled": true` they are one place per frame, and `"visible": [true, ...]` may say where
-each is seen. A single list of points is one track.
+each is seen. A single list of points is one track. Node editors write a bare list of tracks of {"x", "y"},
+all of the same length, one place per frame: `EVERY_FRAME` points or more are read so. Their other names for
+"tracks" (`tracking_points`, `coordinates`, `track_coords`), a "width" and "height" beside them, single quotes
+and JSON within a JSON text are understood, and so are `track_path` and `track_visibility` of ComfyUI.
 
-Arrays are [N, T, 2] or [T, N, 2] in pixels, one place per frame, perhaps with a batch axis of length 1 before
-them: alone (.npy), or under `tracks`, `pred_tracks`, `points`, `coords` or `trajectories` (.npz), else the
-only array that ends in 2. Which axis is time: where one axis has length 1, the other; else the axis along
-which places change more smoothly (smaller mean second difference), because a point accelerates little from
-frame to frame and neighbours in a list of points have no such bond. Visibility, with the axes of the points,
-is read from `visible`, `visibility`, `visibles` or `pred_visibility` (seen above 0.5), else from `occluded`,
-`occlusion` or `occlusions` (hidden above 0.5). A hidden place may be NaN.
+Arrays (.npy, .npz, .pt, .pth) are described in `track_arrays`, tables (.csv, .txt) in `track_tables`.
 
 In SVG every drawn path is a curve, sampled along its length; a path that goes nowhere is an anchor. With a
 view box the picture is the view box and places are percent of it; without, user units are the picture's
 pixels.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Shaped
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from mofa.control.coordinates import FARTHEST, Point, parse_coordinate, parse_points, shown
 from mofa.control.svg_paths import ViewBox, read_svg
 from mofa.control.timing import Timing, parse_ease
+from mofa.control.track_arrays import TimeAxis, check_places, load_arrays, load_tensors, places_and_visibility
+from mofa.control.track_tables import TORA_SIDE, read_table
 from mofa.control.words import nearest
 from mofa.errors import InputError
-from mofa.types import TrackSet
+from mofa.types import Note, TrackSet, unsaid
 
 TRACK_KEYS = ("points", "ease", "start", "end", "there_and_back", "sampled", "visible")
-POINT_ARRAYS = ("tracks", "pred_tracks", "points", "coords", "trajectories")
-VISIBLE_ARRAYS = ("visible", "visibility", "visibles", "pred_visibility")
-HIDDEN_ARRAYS = ("occluded", "occlusion", "occlusions")
+TRACK_LISTS = ("tracks", "tracking_points", "coordinates", "track_coords")
+DRAWN = ("color", "colour", "name", "isSinglePoint", "label")
+"""What editors keep beside a track's points, and nothing moves by."""
+EVERY_FRAME = 16
+"""Points of a track from which on nobody has clicked them one by one."""
+LARGEST_FILE = 200_000_000
+MOST_POINTS = 100_000
+"""Of all tracks in a JSON file or an SVG drawing together."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class FileTrack:
     sampled: True where there is one point per frame, as trackers write them; False for clicks on a curve.
     visible: where each point is seen (all True for clicks).
     timing: when it moves, if the file says so.
+    size: (width, height) of the picture that the pixels are those of, where it is another size of it.
     """
 
     points: Float[Tensor, "K 2"]
@@ -63,14 +67,19 @@ class FileTrack:
     visible: Bool[Tensor, "K"]
     sampled: bool = False
     timing: Timing | None = None
+    size: tuple[int, int] | None = None
 
     def in_pixels(self, width: int, height: int) -> Float[Tensor, "K 2"]:
         """The points in pixels of a picture of width x height.
 
-        0 % is the centre of the first pixel and 100 % that of the last, so every percentage is inside.
+        0 % is the centre of the first pixel and 100 % that of the last, so every percentage is inside. Pixels
+        of another size of the picture are scaled with their borders.
         """
-        scale = (self.points.new_tensor([width, height]) - 1) / 100
-        return torch.where(self.percent, self.points * scale, self.points)
+        sides = self.points.new_tensor([width, height])
+        pixels = self.points
+        if self.size is not None:
+            pixels = (pixels + 0.5) * (sides / pixels.new_tensor(self.size)) - 0.5
+        return torch.where(self.percent, self.points * (sides - 1) / 100, pixels)
 
 
 def drawn_track(points: Sequence[Point]) -> FileTrack:
@@ -80,48 +89,161 @@ def drawn_track(points: Sequence[Point]) -> FileTrack:
     return FileTrack(values, percent, torch.ones(len(points), dtype=torch.bool))
 
 
-def read_tracks(path: Path) -> tuple[FileTrack, ...]:
-    """The tracks of a JSON, NPY, NPZ or SVG file (see above), at least one.
+def read_tracks(
+    path: Path,
+    axis: TimeAxis | None = None,
+    size: tuple[int, int] | None = None,
+    visibility: Path | None = None,
+    note: Note = unsaid,
+) -> tuple[FileTrack, ...]:
+    """The tracks of a file in one of the forms above, at least one.
+
+    `axis` says which axis of an array is time, where it could be mistaken; `size` (width, height) is that of
+    the picture that the tracks were made on, where it is not the original's; `visibility` a second file
+    (.npy) with where an array's places are seen. `note` is told what had to be guessed.
 
     Raises InputError, naming the file, when it cannot be read, holds no track, or is not of its format.
     """
     try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(f"track file {path} cannot be read ({error}): check the path.") from error
-    readers = {".json": _from_json, ".npy": _from_npy, ".npz": _from_npz, ".svg": _from_svg}
-    try:
-        if not data:
-            raise InputError("it is empty (0 bytes): write the tracks again.")
-        if path.suffix.lower() not in readers:
-            raise InputError(f'files of type "{path.suffix}" are not read: use .json, .npy, .npz or .svg.')
-        tracks = readers[path.suffix.lower()](data)
+        tracks = _read(path, axis, _seen_file(visibility), lambda told: note(f"track file {path}: {told}"))
         if not tracks:
-            raise InputError("it holds no tracks: give at least one track with one point.")
+            raise InputError("it holds no tracks: give at least one track with one visible point.")
     except InputError as error:
         raise InputError(f"track file {path}: {error}") from error
-    return tracks
+    return tuple(replace(track, size=size or track.size) for track in tracks)
+
+
+def _read(path: Path, axis: TimeAxis | None, seen: np.ndarray | None, note: Note) -> tuple[FileTrack, ...]:
+    data = _content(path)
+    match path.suffix.lower():
+        case ".json":
+            return _from_json(data)
+        case ".svg":
+            return _from_svg(data)
+        case ".npy" | ".npz":
+            return _sampled(*places_and_visibility(load_arrays(data), axis, seen, note))
+        case ".pt" | ".pth":
+            return _sampled(*places_and_visibility(load_tensors(data), axis, seen, note))
+        case ".csv" | ".tsv" | ".txt":
+            return _from_text(data, note)
+    raise InputError(
+        f'files of type "{path.suffix[:20]}" are not read: use .json, .npy, .npz, .pt, .csv, .txt or .svg.'
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"it is larger than {LARGEST_FILE // 1_000_000} MB: save fewer tracks.")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"it cannot be read ({reason}): check the path.") from error
+    if not data:
+        raise InputError("it is empty (0 bytes): write the tracks again.")
+    return data
+
+
+def _seen_file(path: Path | None) -> np.ndarray | None:
+    if path is None:
+        return None
+    arrays = (
+        load_tensors(_content(path))
+        if path.suffix.lower() in (".pt", ".pth")
+        else load_arrays(_content(path))
+    )
+    if isinstance(arrays, dict) and len(arrays) == 1:
+        (arrays,) = arrays.values()
+    if isinstance(arrays, dict):
+        raise InputError(f"the visibility in {path.name} is one of several arrays: save it alone, as .npy.")
+    return arrays
+
+
+def _from_text(data: bytes, note: Note) -> tuple[FileTrack, ...]:
+    start = data.lstrip()[:1]
+    if start in (b"[", b"{"):
+        return _from_json(data)
+    (places, seen), of_tora = read_table(data)
+    tracks = _sampled(places, seen)
+    if not of_tora or places.max() >= TORA_SIDE:
+        return tracks
+    note(
+        f"x,y alone are read as Tora's, on {TORA_SIDE} x {TORA_SIDE}; if not, say size: WIDTHxHEIGHT beside the "
+        "file."
+    )
+    return tuple(replace(track, size=(TORA_SIDE, TORA_SIDE)) for track in tracks)
 
 
 # JSON
 
 
 def _from_json(data: bytes) -> tuple[FileTrack, ...]:
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"it is not valid JSON ({error}): check brackets and commas.") from error
+    content = _parsed(data)
+    size = None
     if isinstance(content, dict):
-        unknown = [key for key in content if key != "tracks"]
-        if unknown or "tracks" not in content:
-            found = shown(unknown[0]) if unknown else "nothing"
+        if "track_path" in content:
+            return _sampled(*places_and_visibility(_nested_arrays(content)))
+        names = [name for name in TRACK_LISTS if name in content]
+        unknown = [key for key in content if key not in (*names, "width", "height")]
+        if unknown or len(names) != 1:
+            found = shown(unknown[0]) if unknown else "nothing" if not names else "several"
             raise InputError(f'it must hold one list called "tracks", but holds {found}.')
-        content = content["tracks"]
+        size = _size(content)
+        content = _parsed(content[names[0]]) if isinstance(content[names[0]], str) else content[names[0]]
     if not isinstance(content, list):
         raise InputError('it must hold a list of tracks, as in [[[10, 20], [30, 40]]] or {"tracks": [...]}.')
     if content and all(_looks_like_a_point(item) for item in content):
         content = [content]
-    return tuple(_numbered(index, item) for index, item in enumerate(content, start=1))
+    if sum(len(item) for item in content if isinstance(item, list | str)) > 20 * MOST_POINTS:
+        raise InputError(f"it holds more than {MOST_POINTS} points: save fewer.")
+    tracks = tuple(_numbered(index, item) for index, item in enumerate(content, start=1))
+    return tuple(replace(track, sampled=track.sampled or _per_frame(content), size=size) for track in tracks)
+
+
+def _parsed(content: bytes | str) -> Any:
+    """JSON, perhaps within a JSON text, perhaps with Python's quotes."""
+    try:
+        parsed = json.loads(content)
+        if isinstance(parsed, str):
+            parsed = json.loads(parsed.replace("'", '"'))
+    except (ValueError, RecursionError) as error:
+        try:
+            text = content.decode() if isinstance(content, bytes) else content
+            parsed = json.loads(text.replace("'", '"'))
+        except (ValueError, RecursionError):
+            raise InputError(f"it is not valid JSON ({error}): check brackets and commas.") from error
+    return parsed
+
+
+def _per_frame(content: list[Any]) -> bool:
+    """Whether a bare list of tracks comes from a node editor, with one place per frame."""
+    if not all(isinstance(track, list) and len(track) >= EVERY_FRAME for track in content):
+        return False
+    in_objects = all(isinstance(point, dict) for track in content for point in track)
+    return len({len(track) for track in content}) == 1 and (in_objects or len(content) > 1)
+
+
+def _size(content: dict[str, Any]) -> tuple[int, int] | None:
+    sides = content.get("width"), content.get("height")
+    if sides == (None, None):
+        return None
+    if not all(
+        isinstance(side, int) and not isinstance(side, bool) and 0 < side <= FARTHEST for side in sides
+    ):
+        raise InputError(
+            '"width" and "height" must be those of the picture in pixels, whole numbers above 0.'
+        )
+    return cast("tuple[int, int]", sides)
+
+
+def _nested_arrays(content: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Lists of lists of numbers under ComfyUI's names."""
+    try:
+        return {
+            name: np.asarray(content[name]) for name in ("track_path", "track_visibility") if name in content
+        }
+    except ValueError as error:
+        raise InputError("its track_path is no table of equal rows: write [frames][tracks][x, y].") from error
 
 
 def _numbered(index: int, item: Any) -> FileTrack:
@@ -133,7 +255,7 @@ def _numbered(index: int, item: Any) -> FileTrack:
 
 def _track(item: dict[str, Any]) -> FileTrack:
     for key in item:
-        if key not in TRACK_KEYS:
+        if key not in (*TRACK_KEYS, *DRAWN):
             raise InputError(f'{shown(key)} is unknown: did you mean "{nearest(key, TRACK_KEYS)}"?')
     track = drawn_track(parse_points(item.get("points")))
     visible = item.get("visible", [True] * len(track.points))
@@ -188,72 +310,7 @@ def _number(value: Any) -> float:
     return number.value
 
 
-# Arrays of point trackers
-
-
-def _from_npy(data: bytes) -> tuple[FileTrack, ...]:
-    return _array_tracks(load_arrays(data), None)
-
-
-def _from_npz(data: bytes) -> tuple[FileTrack, ...]:
-    arrays = load_arrays(data)
-    if not isinstance(arrays, dict):
-        raise InputError("it is a single array, not an archive: name it .npy.")
-    named = [name for name in POINT_ARRAYS if name in arrays]
-    ending_in_2 = [name for name, array in arrays.items() if array.ndim >= 3 and array.shape[-1] == 2]
-    if not named and len(ending_in_2) != 1:
-        raise InputError(
-            f"none of its arrays ({', '.join(arrays) or 'it is empty'}) is called tracks or points: "
-            "rename the one with the points."
-        )
-    visible = next((_seen(arrays[name]) for name in VISIBLE_ARRAYS if name in arrays), None)
-    if visible is None:
-        visible = next((~_seen(arrays[name]) for name in HIDDEN_ARRAYS if name in arrays), None)
-    return _array_tracks(arrays[(named or ending_in_2)[0]], visible)
-
-
-def load_arrays(data: bytes) -> Any:
-    """What a NumPy file holds: one array (.npy) or arrays by name (.npz); InputError where it is neither."""
-    try:
-        content = np.load(io.BytesIO(data), allow_pickle=False)
-        return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
-    except MemoryError as error:
-        raise InputError("it claims more numbers than memory can hold: write it again.") from error
-    except Exception as error:  # numpy and zipfile have no common error for damaged files
-        raise InputError(
-            "it is damaged, or holds Python objects: save plain numbers with numpy.save again."
-        ) from error
-
-
-def _seen(array: Shaped[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"its visibility is of type {array.dtype}: save true and false.")
-    return array > 0.5
-
-
-def _array_tracks(array: Any, visible: Bool[np.ndarray, "..."] | None) -> tuple[FileTrack, ...]:
-    if not isinstance(array, np.ndarray):
-        raise InputError("it is an archive, not a single array: name it .npz.")
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"its points are of type {array.dtype}: save plain numbers.")
-    shape = " x ".join(map(str, array.shape)) or "a single number"
-    if array.ndim == 4 and len(array) == 1:
-        array = array[0]
-        visible = visible[0] if visible is not None and visible.ndim > 2 and len(visible) == 1 else visible
-    if array.ndim != 3 or array.shape[-1] != 2 or 0 in array.shape:
-        raise InputError(
-            f"its points have the shape {shape}, but need N x T x 2 or T x N x 2 (tracks, frames, x and y)."
-        )
-    if visible is None:
-        visible = np.ones(array.shape[:2], bool)
-    visible = visible[..., 0] if visible.ndim == 3 and visible.shape[-1] == 1 else visible
-    if visible.shape != array.shape[:2]:
-        raise InputError(f"its visibility has the shape {visible.shape}, but the points are {shape}.")
-    points = array.astype(np.float64)
-    _check_places(points[visible])
-    if time_axis(np.where(visible[..., None], points, np.nan)) == 0:
-        points, visible = points.swapaxes(0, 1), visible.swapaxes(0, 1)
-    return _sampled(points, visible)
+# One place per frame
 
 
 def sampled_tracks(tracks: TrackSet) -> tuple[FileTrack, ...]:
@@ -262,15 +319,10 @@ def sampled_tracks(tracks: TrackSet) -> tuple[FileTrack, ...]:
     Raises InputError where none is ever visible, or a visible place is no number that a picture can hold.
     """
     points, visible = tracks.points.double().cpu().numpy(), tracks.visible.cpu().numpy()
-    _check_places(points[visible])
+    check_places(points[visible])
     if not visible.any():
         raise InputError("no track is visible in any frame: give at least one that is.")
     return _sampled(points, visible)
-
-
-def _check_places(places: Float64[np.ndarray, "K 2"]) -> None:
-    if not (np.abs(places) <= FARTHEST).all():
-        raise InputError("a visible point is not a number that a picture can hold (NaN, infinite or huge).")
 
 
 def _sampled(points: Float64[np.ndarray, "N T 2"], visible: Bool[np.ndarray, "N T"]) -> tuple[FileTrack, ...]:
@@ -284,22 +336,6 @@ def _sampled(points: Float64[np.ndarray, "N T 2"], visible: Bool[np.ndarray, "N 
         for track, seen in zip(points, visible, strict=True)
         if seen.any()
     )
-
-
-def time_axis(points: Float64[np.ndarray, "A B 2"]) -> int:
-    """0 or 1: the axis of a tracker's array along which time runs (rule above); NaN where a point is hidden.
-
-    Along a tie time is the second axis, as in [N, T, 2].
-    """
-    if 1 in points.shape[:2]:
-        return 0 if points.shape[1] == 1 and points.shape[0] > 1 else 1
-    order = 2 if min(points.shape[:2]) > 2 else 1
-    roughness = []
-    for axis in (0, 1):
-        changes = np.linalg.norm(np.diff(points, order, axis=axis), axis=-1)
-        seen = np.isfinite(changes)
-        roughness.append(changes[seen].mean() if seen.any() else np.inf)
-    return 0 if roughness[0] < roughness[1] else 1
 
 
 def _filled(track: Float64[np.ndarray, "T 2"], seen: Bool[np.ndarray, "T"]) -> Float64[np.ndarray, "T 2"]:

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.control.coordinates import FARTHEST
-from mofa.control.track_files import load_arrays
+from mofa.control.track_arrays import load_arrays
 from mofa.errors import InputError
 from mofa.faces.blendshapes import SHAPES, BlendshapeClip
 from mofa.faces.points import NUM_POINTS
