@@ -8,9 +8,12 @@ are the centre of the first pixel, 100 % is that of the last.
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mofa.errors import InputError
+
+TimeAxis = Literal["time-first", "points-first"]
+"""How arrays of trajectories lie: [T, N, 2] or [N, T, 2]."""
 
 FARTHEST = 1e6
 """Pixels or percent; no picture reaches there."""

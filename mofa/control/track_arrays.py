@@ -17,17 +17,15 @@ axis along which places change less and more smoothly is taken, and that is said
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Shaped
 
-from mofa.control.coordinates import FARTHEST
+from mofa.control.coordinates import FARTHEST, TimeAxis
 from mofa.errors import InputError
 from mofa.types import Note, unsaid
 
-TimeAxis = Literal["time-first", "points-first"]
 Arrays = Mapping[str, np.ndarray]
 
 POINT_ARRAYS = ("tracks", "pred_tracks", "track_path", "points", "coords", "trajectories")
@@ -240,8 +238,8 @@ def _as_seen(array: Shaped[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
 
 def _wrong_shape(shape: tuple[int, ...]) -> str:
     return (
-        f"its points have the shape {in_words(shape)}, but need N x T x 2 or T x N x 2 (tracks, frames, x and "
-        "y, and perhaps visibility)."
+        f"its points have the shape {in_words(shape)}, but need N x T x 2 or T x N x 2 (tracks, frames, x "
+        "and y, and perhaps visibility)."
     )
 
 

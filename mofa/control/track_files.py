@@ -31,10 +31,10 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from mofa.control.coordinates import FARTHEST, Point, parse_coordinate, parse_points, shown
+from mofa.control.coordinates import FARTHEST, Point, TimeAxis, parse_coordinate, parse_points, shown
 from mofa.control.svg_paths import ViewBox, read_svg
 from mofa.control.timing import Timing, parse_ease
-from mofa.control.track_arrays import TimeAxis, check_places, load_arrays, load_tensors, places_and_visibility
+from mofa.control.track_arrays import check_places, load_arrays, load_tensors, places_and_visibility
 from mofa.control.track_tables import TORA_SIDE, read_table
 from mofa.control.words import nearest
 from mofa.errors import InputError
@@ -168,8 +168,8 @@ def _from_text(data: bytes, note: Note) -> tuple[FileTrack, ...]:
     if not of_tora or places.max() >= TORA_SIDE:
         return tracks
     note(
-        f"x,y alone are read as Tora's, on {TORA_SIDE} x {TORA_SIDE}; if not, say size: WIDTHxHEIGHT beside the "
-        "file."
+        f"x,y alone are read as Tora's, on {TORA_SIDE} x {TORA_SIDE}; if not, say size: WIDTHxHEIGHT beside "
+        "the file."
     )
     return tuple(replace(track, size=(TORA_SIDE, TORA_SIDE)) for track in tracks)
 

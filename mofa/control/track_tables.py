@@ -1,9 +1,9 @@
 """Tables of tracks: CSV with a header, MOT (multi-object tracking) and Tora's text.
 
 CSV needs columns for x and y (`x`, `y`, or `left`, `top`, `width`, `height` of boxes, whose centres count)
-and may have `frame` (or `t`), `id` (or `track`, `track_id`, `point`, `object_id`) and `visible`. Without a header it is MOT's "frame,id,left,top,width,height,..." or, with two numbers in a line, Tora's "x,y"
-of one point. Separators are commas, semicolons, tabs or spaces. A track is hidden in the
-frames that it is not listed in.
+and may have `frame` (or `t`), `id` (or `track`, `track_id`, `point`, `object_id`) and `visible`. Without a
+header it is MOT's "frame,id,left,top,width,height,..." or, with two numbers in a line, Tora's "x,y" of one
+point. Separators are commas, semicolons, tabs or spaces. A track is hidden in frames that do not list it.
 """
 
 import csv

@@ -58,6 +58,16 @@ class Extent:
             if packet.stream is stream:
                 yield packet
 
+    def read_through(self, stream: av.stream.Stream) -> tuple[int, bool]:
+        """How many packets of a stream there are, none of them decoded, and whether that ended at damage."""
+        count = 0
+        try:
+            for packet in self.packets(stream):
+                count += packet.size > 0
+        except DAMAGE:
+            return count, True
+        return count, False
+
     def tell(self, path: Path, note: Note, damaged: bool, end: float) -> None:
         """Says that a file breaks off, if it does; `end` is how many seconds of it could be decoded."""
         if damaged or self.reached < self.promised - MISSING_SECONDS:

@@ -153,9 +153,23 @@ def video_seconds(path: Path) -> float:
         stream = moving_pictures(container)
         if stream is None:
             raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
-        coded = sum(1 for packet in extent.packets(stream) if packet.size)
+        coded, _ = extent.read_through(stream)
         told = max(extent.reached, (container.duration or 0) / av.time_base)
         return told or coded / float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def check_whole(path: Path, note: Note) -> None:
+    """Tells `note` where a container breaks off, without decoding it.
+
+    Raises InputError: missing, a folder, empty, or nothing that libav knows.
+    """
+    with open_file(path, "video") as file, suppress(Exception), open_quietly(file):
+        return
+    with _video(path) as (container, extent):
+        stream = moving_pictures(container)
+        if stream is not None:
+            _, damaged = extent.read_through(stream)
+            extent.tell(path, note, damaged, extent.reached)
 
 
 def media_of(path: Path) -> Media | None:

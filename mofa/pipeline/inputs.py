@@ -8,7 +8,7 @@ pictures, masks, tracks, videos, sound and landmarks in memory:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar, cast
@@ -42,7 +42,7 @@ from mofa.pipeline.request import (
     TrackControl,
 )
 from mofa.pipeline.videos import Video, VideoInMemory, open_video
-from mofa.types import Clip, LandmarkClip, Progress, TrackSet, Waveform, silent
+from mofa.types import Clip, LandmarkClip, Note, Progress, TrackSet, Waveform, silent
 
 Data = Tensor | TrackSet | Clip | Waveform | LandmarkClip | BlendshapeClip
 """What can be given in memory. A tensor is a mask [1, h, w] 0..1, or a face's points [68, 2]; tracks
@@ -61,17 +61,18 @@ class Inputs:
 
     original: Original
     masks: Mapping[Path, Float[Tensor, "1 _ _"]] = field(default_factory=dict)
-    tracks: Mapping[Path, tuple[FileTrack, ...]] = field(default_factory=dict)
+    tracks: Mapping[TrackControl, tuple[FileTrack, ...]] = field(default_factory=dict)
     videos: Mapping[Path, Video] = field(default_factory=dict)
     drives: Drives = field(default_factory=dict)
     faces: Mapping[LandmarkControl, SourceFace] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What had to be guessed about the files, in sentences."""
 
     def tracks_of(self, control: TrackControl) -> tuple[FileTrack, ...]:
         """A control's tracks, drawn or from a file."""
         if control.points is not None:
             return (drawn_track(control.points),)
-        assert control.file is not None
-        return self.tracks[control.file]
+        return self.tracks[control]
 
 
 def read_inputs(
@@ -86,8 +87,9 @@ def read_inputs(
     request uses. Raises InputError: something is missing, unreadable, or does not fit the picture.
     """
     original = Original(_picture(request) if picture is None else picture)
+    notes: list[str] = []
     tracks = {
-        control.file: _tracks(control.file, given)
+        control: _tracks(control, control.file, given, notes.append)
         for control in _of(request, TrackControl)
         if control.file is not None
     }
@@ -102,10 +104,12 @@ def read_inputs(
         masks,
         tracks,
         videos={
-            control.video: _reference(control.video, given) for control in _of(request, ReferenceControl)
+            control.video: _reference(control.video, given, notes.append)
+            for control in _of(request, ReferenceControl)
         },
         drives=read_drives(request, progress, given),
         faces={control: _source_face(control, original, given) for control in request.driven_faces},
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -134,9 +138,11 @@ def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
     return read_picture(request.picture)
 
 
-def _tracks(path: Path, given: Given) -> tuple[FileTrack, ...]:
+def _tracks(control: TrackControl, path: Path, given: Given, note: Note) -> tuple[FileTrack, ...]:
     held = _held(path, given, TrackSet)
-    return read_tracks(path) if held is None else sampled_tracks(held)
+    if held is None:
+        return read_tracks(path, control.axis, control.size, control.visibility, note)
+    return tuple(replace(track, size=control.size) for track in sampled_tracks(held))
 
 
 def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
@@ -148,8 +154,9 @@ def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
     return held
 
 
-def _reference(path: Path, given: Given) -> Video:
+def _reference(path: Path, given: Given, note: Note) -> Video:
     video = _video(path, given)
+    video.check_whole(note)
     if video.num_frames < 2:
         raise InputError(f"{path} has {video.num_frames} frame(s): a reference's motion needs at least two.")
     return video

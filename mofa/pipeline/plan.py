@@ -159,7 +159,7 @@ def plan_motion(
     return PlannedMotion(
         plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
-        notes=tuple(note for face in driven for note in face.notes),
+        notes=(*inputs.notes, *(note for face in driven for note in face.notes)),
     )
 
 

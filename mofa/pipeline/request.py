@@ -197,6 +197,14 @@ def _preset(value: Any) -> Any:
 # --- The scene ----------------------------------------------------------------------------------
 
 
+def _time_axis(value: Any) -> Any:
+    """Numbered as in NumPy, too: the axis that is time."""
+    return get_args(coordinates.TimeAxis)[value] if value in (0, 1) and type(value) is int else value
+
+
+TimeAxisChoice = Annotated[coordinates.TimeAxis, BeforeValidator(_time_axis)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -258,7 +266,20 @@ class TrackControl(_TimedControl):
     points: Annotated[tuple[Point, ...], BeforeValidator(_in_scene(coordinates.parse_points))] | None = None
     """Points along the way, "x,y x,y ..." or a list; one point is an anchor."""
     file: ScenePath | None = None
-    """Tracks from a file: JSON, NumPy .npy/.npz as point trackers write them, or SVG paths."""
+    """Tracks from a file: JSON, arrays (.npy, .npz, .pt), tables (.csv, .txt), or SVG paths."""
+    axis: TimeAxisChoice | None = None
+    """Which axis of the file's array is time, where it would be mistaken: time-first or points-first."""
+    size: Size | None = None
+    """Size of the picture that the file's tracks were made on, WIDTHxHEIGHT, where it was another one."""
+    visibility: ScenePath | None = None
+    """A second file (.npy, .pt) that says where the file's points are seen, frame by frame."""
+
+    @model_validator(mode="after")
+    def _beside_a_file(self) -> "TrackControl":
+        given = [name for name in ("axis", "size", "visibility") if getattr(self, name) is not None]
+        if given and self.file is None:
+            raise ValueError(f"{given[0]} belongs to tracks from a file, which this is not: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> "TrackControl":

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 
-from mofa.media.decode import Frame, read_video, video_frames
+from mofa.media.decode import Frame, check_whole, read_video, video_frames
 from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Note, Progress, silent, unsaid
 
@@ -29,6 +29,10 @@ class Video(Protocol):
         """The frames one by one, each with its own time; `note` is told where a file breaks off."""
         ...
 
+    def check_whole(self, note: Note) -> None:
+        """Tells `note` if there is less of it than there should be, without decoding it."""
+        ...
+
 
 @dataclass(frozen=True)
 class VideoFile:
@@ -44,6 +48,10 @@ class VideoFile:
     def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
         """Reads the file."""
         return video_frames(self.path, long_side, note=note)
+
+    def check_whole(self, note: Note) -> None:
+        """Looks through the file."""
+        check_whole(self.path, note)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -81,6 +89,9 @@ class VideoInMemory:
             one = replace(self, clip=replace(self.clip, frames=self.clip.frames[index : index + 1]))
             pixels = one.decoded(1, silent, long_side).frames[0].permute(1, 2, 0).cpu().numpy()
             yield Frame(pixels, index / self.clip.fps, (index + 1) / self.clip.fps)
+
+    def check_whole(self, note: Note) -> None:
+        """What is in memory is all there is."""
 
     def __str__(self) -> str:
         return self.name

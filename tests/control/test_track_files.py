@@ -1,7 +1,9 @@
 """Tracks come in as people and trackers write them; what is not a track gets a sentence."""
 
 import contextlib
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,221 @@ def test_arrays_that_are_no_tracks(tmp_path, arrays, word) -> None:
         read_tracks(tmp_path / "t.npz")
 
 
+def moving(tracks: int = 10, frames: int = 49) -> np.ndarray:
+    """[T, N, 2]: a row of points on one thing that speeds up and slows down, as a tracker sees it."""
+    time = np.linspace(0, 1, frames)
+    ease = 3 * time**2 - 2 * time**3
+    row = np.stack([np.linspace(280, 345, tracks), np.full(tracks, 160.0)], -1)
+    noise = np.random.default_rng(0).normal(0, 0.05, (frames, tracks, 2))
+    return row[None] + np.stack([70 * ease, -20 * ease], -1)[:, None] + noise
+
+
+SEEN = np.ones((49, 10), bool)
+SEEN[30:, :3] = False
+"""[T, N]"""
+
+
+def check_moving(tracks: tuple[FileTrack, ...], points: np.ndarray | None = None, atol: float = 1e-3) -> None:
+    """That the tracks are those of `moving`, one place per frame."""
+    expected = moving() if points is None else points
+    assert all(track.sampled for track in tracks)
+    found = torch.stack([track.in_pixels(480, 320) for track in tracks])
+    torch.testing.assert_close(found, torch.from_numpy(expected.swapaxes(0, 1)).float(), atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"pred_tracks": moving()[None], "pred_visibility": SEEN[None]},
+        {"pred_tracks": moving()[None], "pred_visibility": SEEN[None, ..., None]},
+        {"pred_tracks": moving(), "pred_visibility": SEEN},
+        {"track_path": moving(), "track_visibility": SEEN},
+        {"tracks": moving()[None], "visibility": SEEN[None]},
+        {"tracks": moving().swapaxes(0, 1), "visibles": SEEN.T},
+        {"tracks": moving().swapaxes(0, 1), "occluded": ~SEEN.T},
+        {"points": moving().swapaxes(0, 1), "occluded": ~SEEN.T},
+        {"tracks": moving().swapaxes(0, 1), "occlusions": np.where(SEEN.T, -8.0, 8.0)},
+    ],
+)
+def test_known_forms_say_which_axis_is_time(tmp_path, arrays) -> None:
+    notes: list[str] = []
+    np.savez(tmp_path / "t.npz", **arrays)
+    tracks = read_tracks(tmp_path / "t.npz", note=notes.append)
+    assert notes == []
+    np.testing.assert_array_equal(np.stack([track.visible.numpy() for track in tracks]), SEEN.T)
+    found = torch.stack([track.points for track in tracks])[SEEN.T]
+    torch.testing.assert_close(found, torch.from_numpy(moving().swapaxes(0, 1)[SEEN.T]).float())
+
+
+@pytest.mark.parametrize("time_first", [True, False])
+def test_where_nothing_tells_smoothness_does_and_the_scene_overrides(tmp_path, time_first) -> None:
+    np.save(tmp_path / "t.npy", moving() if time_first else moving().swapaxes(0, 1))
+    notes: list[str] = []
+    check_moving(read_tracks(tmp_path / "t.npy", note=notes.append))
+    (note,) = notes
+    assert "10 tracks of 49 frames" in note
+    assert ("points-first" if time_first else "time-first") in note
+    for axis in ("time-first", "points-first"):
+        told = read_tracks(tmp_path / "t.npy", axis, note=notes.append)
+        assert len(told) == (10 if (axis == "time-first") == time_first else 49)
+    assert len(notes) == 1
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tracks=st.integers(2, 70),
+    frames=st.sampled_from([14, 16, 24, 25, 49, 81, 121]),
+    speed=st.floats(0.3, 6),
+    time_first=st.booleans(),
+)
+def test_grids_of_trackers_are_read_the_right_way_round(tmp_path, tracks, frames, speed, time_first) -> None:
+    generator = np.random.default_rng(tracks * frames)
+    columns = int(np.ceil(np.sqrt(tracks)))
+    places = np.array([(20 + 40 * (k % columns), 20 + 40 * (k // columns)) for k in range(tracks)], float)
+    on_the_thing = generator.random(tracks) < 0.4
+    steps = np.arange(frames)[:, None, None] * on_the_thing[None, :, None] * np.array([speed, -speed / 3])
+    points = places[None] + steps + generator.normal(0, 0.05, (frames, tracks, 2))
+    np.save(tmp_path / "t.npy", points if time_first else points.swapaxes(0, 1))
+    check_moving(read_tracks(tmp_path / "t.npy"), points)
+
+
+def test_visibility_may_be_a_third_number_or_a_second_file(tmp_path) -> None:
+    with_seen = np.concatenate([moving(), SEEN[..., None]], -1)
+    np.savez(tmp_path / "three.npz", pred_tracks=with_seen)
+    np.save(tmp_path / "tracks.npy", np.where(SEEN[..., None], moving(), 0)[None])
+    np.save(tmp_path / "seen.npy", SEEN[None])
+    beside = read_tracks(tmp_path / "tracks.npy", visibility=tmp_path / "seen.npy")
+    for tracks in (read_tracks(tmp_path / "three.npz"), beside, read_tracks(tmp_path / "tracks.npy")):
+        np.testing.assert_array_equal(np.stack([track.visible.numpy() for track in tracks]), SEEN.T)
+        assert all(track.points.min() > 100 for track in tracks), "nothing flies to the corner"
+
+
+def test_a_track_that_begins_in_the_corner_is_there(tmp_path) -> None:
+    np.save(tmp_path / "t.npy", np.arange(10.0)[:, None, None] * np.array([9.0, 6.0]))
+    (track,) = read_tracks(tmp_path / "t.npy")
+    assert track.visible.all()
+    assert track.points[:2].tolist() == [[0, 0], [9, 6]]
+
+
+def test_nan_is_hidden(tmp_path) -> None:
+    np.savez(tmp_path / "t.npz", pred_tracks=np.where(SEEN[..., None], moving(), np.nan))
+    tracks = read_tracks(tmp_path / "t.npz")
+    np.testing.assert_array_equal(np.stack([track.visible.numpy() for track in tracks]), SEEN.T)
+    assert all(track.points.isfinite().all() for track in tracks)
+
+
+@pytest.mark.parametrize("form", ["tensor", "dictionary", "ati"])
+def test_tensors_are_read_without_running_anything(tmp_path, form) -> None:
+    points = torch.from_numpy(moving())
+    if form == "ati":
+        padded = np.zeros((10, 121, 1, 3), np.int32)
+        padded[:, :49, 0] = np.concatenate([moving().swapaxes(0, 1), np.ones((10, 49, 1))], -1) * 8
+        file = io.BytesIO()
+        np.savez_compressed(file, array=padded)
+        content: Any = file.getvalue()
+    else:
+        content = points[None] if form == "tensor" else {"pred_tracks": points[None]}
+    torch.save(content, tmp_path / "t.pth")
+    check_moving(read_tracks(tmp_path / "t.pth"), atol=0.13 if form == "ati" else 1e-3)
+
+
+def test_a_pickle_that_would_run_something_is_refused(tmp_path) -> None:
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    torch.save({"tracks": Trap()}, tmp_path / "t.pt")
+    with pytest.raises(InputError, match="holds more than tensors"):
+        read_tracks(tmp_path / "t.pt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path) -> None:
+    bomb = zipfile.ZipFile(tmp_path / "t.npz", "w", zipfile.ZIP_DEFLATED)
+    with bomb as archive, archive.open("tracks.npy", "w") as member:
+        for _ in range(600):
+            member.write(bytes(1_000_000))
+    with pytest.raises(InputError, match="unpacks to more than 500 MB"):
+        read_tracks(tmp_path / "t.npz")
+    fields = {"descr": "<f8", "fortran_order": False, "shape": (400_000_000, 2)}
+    with (tmp_path / "t.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, fields)
+    with pytest.raises(InputError, match="damaged"):
+        read_tracks(tmp_path / "t.npy")
+
+
+EDITORS = [[{"x": round(float(x)), "y": round(float(y))} for x, y in moving()[:, k]] for k in (0, 5, 9)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(EDITORS),
+        json.dumps([[[point["x"], point["y"]] for point in track] for track in EDITORS]),
+        str(EDITORS),
+        json.dumps(json.dumps(EDITORS)),
+        json.dumps({"coordinates": json.dumps(EDITORS)}),
+        json.dumps({"tracks": EDITORS, "width": 480, "height": 320}),
+        json.dumps({"track_path": moving()[:, [0, 5, 9]].tolist(), "track_visibility": [[True] * 3] * 49}),
+    ],
+)
+def test_what_node_editors_write_is_one_place_per_frame(tmp_path, text) -> None:
+    (tmp_path / "t.json").write_text(text, encoding="utf-8")
+    check_moving(read_tracks(tmp_path / "t.json"), moving()[:, [0, 5, 9]], atol=0.51)
+
+
+def test_few_points_are_clicks_and_editors_keep_more_than_places(tmp_path) -> None:
+    store = [{"points": [{"x": 1, "y": 2}, {"x": 30, "y": 40}], "color": "#ff0000", "name": "a"}]
+    (track,) = from_json(tmp_path, store)
+    assert not track.sampled
+    (named,) = from_json(tmp_path, {"tracking_points": [[[312, 160], [382, 140]]]})
+    assert named.points.tolist() == [[312, 160], [382, 140]]
+
+
+def test_tracks_of_another_size_of_the_picture(tmp_path) -> None:
+    points = (moving() + 0.5) * [256 / 480, 256 / 320] - 0.5
+    np.savez(tmp_path / "t.npz", pred_tracks=points)
+    check_moving(read_tracks(tmp_path / "t.npz", size=(256, 256)))
+    content = {"tracks": [[[10, 20], [30, 40]]], "width": 240, "height": 160}
+    (track,) = from_json(tmp_path, content)
+    assert track.in_pixels(480, 320).tolist() == [[20.5, 40.5], [60.5, 80.5]]
+
+
+TABLE = [(frame, k, *moving()[frame, k]) for frame in range(49) for k in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("t.csv", ["frame,id,x,y", *(f"{f},{k},{x},{y}" for f, k, x, y in TABLE)]),
+        ("t.csv", ["Track ID;Frame;X;Y", *(f"{k};{f + 7};{x};{y}" for f, k, x, y in TABLE)]),
+        ("t.tsv", ["x\ty\tid\tt", *(f"{x}\t{y}\tp{k}\t{f}".replace("p", "") for f, k, x, y in TABLE)]),
+        ("mot.txt", [f"{f + 1},{k},{x - 9},{y - 5},18,10,1,-1,-1,-1" for f, k, x, y in TABLE]),
+        ("spaces.txt", [f"{f + 1} {k} {x - 9} {y - 5} 18 10" for f, k, x, y in TABLE]),
+    ],
+)
+def test_tables_of_tracks(tmp_path, name, lines) -> None:
+    (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    check_moving(read_tracks(tmp_path / name))
+
+
+def test_frames_that_a_table_does_not_list_are_hidden(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text("frame,id,x,y\n0,1,5,6\n1,2,30,40\n2,1,9,8\n")
+    first, second = read_tracks(tmp_path / "t.csv")
+    assert first.visible.tolist() == [True, False, True]
+    assert second.visible.tolist() == [False, True, False]
+
+
+def test_toras_text_is_on_toras_canvas(tmp_path) -> None:
+    (tmp_path / "tora.txt").write_text("128,128\n192,64\n")
+    notes: list[str] = []
+    (track,) = read_tracks(tmp_path / "tora.txt", note=notes.append)
+    assert track.in_pixels(512, 256).tolist() == [[256.5, 128], [384.5, 64]]
+    assert "256 x 256" in notes[0]
+    (other,) = read_tracks(tmp_path / "tora.txt", size=(512, 256))
+    assert other.in_pixels(512, 256).tolist() == [[128, 128], [192, 64]]
+
+
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(InputError, match=r"none\.json"):
         read_tracks(tmp_path / "none.json")
@@ -206,11 +423,16 @@ def read_anything(folder: Path, name: str, content: bytes) -> None:
             assert track.points.isfinite().all()
 
 
+NAMES = ["a.json", "a.npy", "a.npz", "a.svg", "a.pt", "a.csv", "a.txt"]
 STARTS = st.sampled_from([b"", b"\x93NUMPY\x01\x00", b"PK\x03\x04", b"<svg><path d='M0 0", b"[[["])
 
 
 @FOREIGN
-@given(st.sampled_from(["a.json", "a.npy", "a.npz", "a.svg"]), STARTS, st.binary(max_size=200))
+@given(
+    st.sampled_from(NAMES),
+    STARTS,
+    st.binary(max_size=200),
+)
 def test_any_bytes_are_tracks_or_a_sentence(tmp_path, name, start, content) -> None:
     read_anything(tmp_path, name, start + content)
 
