@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mofa.models.things import LEVELS, Prompts, ThingsNet, start_from_imagenet
+from mofa.models.things import LEVELS, Answers, Embedding, Prompts, ThingsNet, start_from_imagenet
 from mofa.models.things_in_picture import ThingsSense
 
 
@@ -48,8 +48,8 @@ def test_a_picture_of_any_shape_is_asked_in_its_own_pixels(net: ThingsNet) -> No
     )
     look = ThingsSense(net, side=96)(picture)
     answer = look.ask(torch.tensor([[[20.0, 30]]]), torch.ones(1, 1))
-    assert answer.logits.shape == mirrored.logits.shape == (1, len(LEVELS), 16, 24)
-    assert look.scale == (96 / 130, 64 / 75)
+    assert answer.logits.shape == mirrored.logits.shape == (1, len(LEVELS), 32, 48)
+    assert look.whole.scale == (96 / 130, 64 / 75)
     assert 0 <= answer.is_thing.item() <= 1
     assert answer.scores.min() >= 0
 
@@ -85,3 +85,26 @@ def test_imagenet_weights_give_what_convolution_and_batch_norm_give() -> None:
         norms[0](F.conv2d(F.pad(picture, (0, 1, 0, 1)), published["_conv_stem.weight"], stride=2))
     )
     torch.testing.assert_close(net.encoder.stem(picture), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_small_thing_is_looked_at_again_closer(net: ThingsNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies outside the closer window does not belong, and what is found there lies where it is."""
+    look = ThingsSense(net, side=96)(torch.rand(3, 96, 192))
+    answers = []
+
+    def small_then_all(seen: Embedding, prompts: Prompts) -> Answers:
+        logits = torch.full((1, 1, 3, *seen.fine.shape[-2:]), -1.0)
+        if answers:
+            logits[..., 2:-2, 2:-2] = 1
+        else:
+            logits[..., 5:7, 4:6] = 1
+        answers.append(prompts.positions)
+        return Answers(logits, torch.zeros(1, 1, 3), torch.zeros(1, 1))
+
+    monkeypatch.setattr(net, "answer", small_then_all)
+    found = look.ask(torch.tensor([[[40.0, 48.0]]]), torch.ones(1, 1)).logits[0, 1] > 0
+    assert len(answers) == 2
+    rows, columns = found.nonzero().unbind(1)
+    centre = torch.stack([columns, rows], 1).float().mean(0) * 192 / found.shape[1]
+    assert (centre - torch.tensor([40.0, 48.0])).norm() < 12
+    assert 0.01 < found.float().mean() < 0.2
