@@ -115,7 +115,7 @@ def _look(
     share = side / max(height, width) / MULTIPLE
     size = [max(2, round(n * share)) * MULTIPLE for n in (height, width)]
     small = F.interpolate(shown[None], size, mode="bilinear", antialias=True, align_corners=False)
-    return Window(left, top, net.embed(small * 2 - 1), (size[1] / width, size[0] / height))
+    return Window(float(left), float(top), net.embed(small * 2 - 1), (size[1] / width, size[0] / height))
 
 
 @dataclass(frozen=True)
