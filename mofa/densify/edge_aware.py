@@ -29,6 +29,7 @@ from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints,
 from mofa.densify.readings import ReadingSettings, scene_motion
 from mofa.densify.segments import Array, Cells, Mask, PartSettings, lab, make_cells
 from mofa.tensors.flow import sample
+from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
 from mofa.types import FlowField, Progress, SenseOfThings, SparseMotion, silent
 
@@ -102,6 +103,8 @@ def densify(
         labels = inside[0].long() - 1
     for index, layer in enumerate(layers):
         _paint(flow, labels == index, positions[layer.hints], motion[:, layer.hints], settings)
+        if layer.reach is not None:
+            flow *= torch.where(labels == index, _fade(positions[layer.hints], layer.reach, labels), 1.0)
     _meet_hints(flow, labels, positions, motion, settings.fade * float(np.hypot(height, width)))
     progress("densify", 3, 3)
     return FlowField(flow.mul_(valid), valid)
@@ -174,6 +177,17 @@ def _paint(flow: Tensor, mask: Tensor, positions: Array, motion: Array, settings
     queries = np.array((columns.start, rows.start)) + _nodes(size, grid)
     nodes = spread(positions, motion, queries, 0.5 * float(np.hypot(*mask.shape)))
     _fill(flow[:, :, rows, columns], mask[rows, columns], nodes.reshape(len(flow), *grid, 2))
+
+
+def _fade(positions: Array, reach: float, labels: Tensor) -> Tensor:
+    """[H, W]: 1 at hints, falling smoothly to 0 on the way as far as they reach, in pixels."""
+    places = torch.from_numpy(positions).float().to(labels.device)
+    away = (
+        (pixel_grid(labels.shape[0], labels.shape[1], places)[None] - places[:, :, None, None])
+        .square()
+        .sum(1)
+    )
+    return (1 - away.amin(0) / reach**2).clamp(min=0) ** 2
 
 
 def _nodes(size: Sequence[int], grid: Sequence[int]) -> Array:

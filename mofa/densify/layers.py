@@ -7,7 +7,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from mofa.densify.kriging import leave_one_out
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
-from mofa.densify.things import thing_logits, thing_under
+from mofa.densify.things import Known, thing_under, things_of_hints
 from mofa.types import LookedAt
 
 
@@ -37,21 +37,29 @@ class LayerSettings:
     """... if they enclose at least this share of the picture, ..."""
     whole_span: float = 0.1
     """... or, where no slow hint tells of the rest, this one."""
+    patch: float = 0.16
+    """Reach, in half diagonals, of a hint on mere ground: enough to be seen; ..."""
+    patch_moves: float = 1.7
+    """... but at least so many times as far as it moves: the fade folds the picture below 1.54."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Cells that move together, and the hints that move them; no hints: the cells stand still."""
+    """Cells that move together, and the hints that move them; no hints: the cells stand still.
+
+    A layer with a `reach`, in pixels, is no thing: its motion fades out on the way that far from its hints.
+    """
 
     hints: Indices
     cells: Mask
+    reach: float | None = None
 
 
 @dataclass(frozen=True)
 class Told:
     """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid.
 
-    `logits` [N, h, w] tell of every cell whether it belongs to the thing under each hint, if known.
+    `known` tells what things the hints sit on, where somebody can tell.
     """
 
     positions: Array
@@ -59,7 +67,7 @@ class Told:
     places: Indices
     cost: Array
     size: tuple[int, int]
-    logits: Array | None = None
+    known: Known | None = None
 
     @property
     def unit(self) -> float:
@@ -82,8 +90,8 @@ def listen(
     cost = travel_cost(cells, places)
     if look is None:
         return Told(positions, motion, places, cost, size)
-    logits = thing_logits(look, positions, _anchors(motion, settings), cells.word.shape)
-    return Told(positions, motion, places, cost, size, logits)
+    known = things_of_hints(look, positions, _anchors(motion, settings), cells.word.shape)
+    return Told(positions, motion, places, cost, size, known)
 
 
 def _anchors(motion: Array, settings: LayerSettings) -> Mask:
@@ -116,7 +124,7 @@ def find_layers(
     """
     still = np.flatnonzero(_anchors(told.motion, settings)) if len(ground) == 0 else ground[:0]
     others = np.setdiff1d(np.arange(len(told.positions)), np.concatenate([ground, still]))
-    return things(cells, told, ground, alike(others, told.motion, settings.alike), still, parts)
+    return things(cells, told, ground, alike(others, told.motion, settings.alike), still, settings, parts)
 
 
 def ground_hints(told: Told, settings: LayerSettings) -> Indices:
@@ -160,24 +168,54 @@ def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
 
 
 def things(
-    cells: Cells, told: Told, ground: Indices, groups: list[Indices], still: Indices, parts: PartSettings
+    cells: Cells,
+    told: Told,
+    ground: Indices,
+    groups: list[Indices],
+    still: Indices,
+    settings: LayerSettings,
+    parts: PartSettings,
 ) -> list[Layer]:
-    """Each group of hints moves the thing it sits on; where things overlap, the nearest hint decides."""
-    grown = [_thing(cells, told, g, still, parts) for g in groups]
+    """Each group of hints moves the thing it sits on, or, on mere ground, a soft patch around itself."""
+    grown = [
+        _thing(cells, told, g, still, parts)
+        if (reach := _reach(told, g, settings)) is None
+        else _near(told, g, reach, cells.word.shape)
+        for g in groups
+    ]
     groups, grown = _joined(groups, grown, told.places)
-    far = told.cost if told.logits is None else -told.logits.clip(max=0)
+    # Where things overlap, the surer answer decides, or else the nearer hint.
+    far = told.cost if told.known is None else -told.known.logits
     cost = [np.where(t, far[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
     # A finite cost that any way on the grid undercuts: what no thing reaches is ground.
     anywhere = np.full((1, *cells.word.shape), 1e9)
-    return list(
-        _owned([ground, *groups], np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0))
-    )
+    owner = np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0)
+    reaches = [None, *(_reach(told, group, settings) for group in groups)]
+    return [
+        Layer(group, owner == k, reach)
+        for k, (group, reach) in enumerate(zip([ground, *groups], reaches, strict=True))
+    ]
+
+
+def _reach(told: Told, hints: Indices, settings: LayerSettings) -> float | None:
+    """How far from hints on mere ground their motion reaches, in pixels; None: they sit on a thing."""
+    if told.known is None or told.known.is_thing[hints].any():
+        return None
+    furthest = float(np.linalg.norm(told.motion[:, hints], axis=2).max())
+    return max(settings.patch * told.unit, settings.patch_moves * furthest)
+
+
+def _near(told: Told, hints: Indices, reach: float, grid: tuple[int, int]) -> Mask:
+    """The cells within some pixels of hints."""
+    rows, columns = ((np.arange(n) + 0.5) * side / n - 0.5 for n, side in zip(grid, told.size, strict=True))
+    x, y = told.positions[hints].T[:, :, None, None]
+    return np.any(np.hypot(columns[None, None] - x, rows[None, :, None] - y) < reach, axis=0)
 
 
 def _thing(cells: Cells, told: Told, hints: Indices, still: Indices, parts: PartSettings) -> Mask:
     """The cells of what some hints that move alike sit on; things that hold a still hint count less."""
-    if told.logits is not None:
-        return thing_under(told.logits[hints], told.places[hints])
+    if told.known is not None:
+        return thing_under(told.known.logits[hints], told.places[hints])
     return grow_thing(cells.word, told.cost[hints].min(axis=0), told.places[hints], told.places[still], parts)
 
 
@@ -192,10 +230,6 @@ def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[
         else:
             joined.append((group, thing))
     return [group for group, _ in joined], [thing for _, thing in joined]
-
-
-def _owned(groups: list[Indices], owner: Indices) -> list[Layer]:
-    return [Layer(group, owner == k) for k, group in enumerate(groups)]
 
 
 def _is_one_thing(cells: Cells, told: Told, moving: Indices, parts: PartSettings) -> bool:

@@ -4,6 +4,8 @@ The network answers on a grid of its own; here its answers meet the cells, and b
 the thing under a hint, and how near every cell is to it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,15 +17,23 @@ from mofa.types import LookedAt
 
 LEVEL = 1
 """Of part, thing and group a drag moves the thing."""
-SURE = 0.5
-"""Smallest logit within a thing, and largest outside: what is filled or cut off is not in doubt."""
+NOTHING = 0.7
+"""Below this chance of a thing there is only ground: of 23 things of real photos the least sure has 0.9, of
+26 points on sky, walls and grass two thirds have less."""
 
 
-def thing_logits(look: LookedAt, positions: Array, anchors: Mask, grid: tuple[int, int]) -> Array:
-    """[N, h, w]: logits of every cell to belong to the thing under each of N hints (positions in pixels).
+@dataclass(frozen=True)
+class Known:
+    """Of N hints' things on the grid: logits [N, h, w] of every cell, and whether there is one at all."""
 
-    A hint that moves is asked with every anchor as a point beside its thing. Each answer is one piece: what
-    is not connected to its hint does not belong, and holes do.
+    logits: Array
+    is_thing: Mask
+
+
+def things_of_hints(look: LookedAt, positions: Array, anchors: Mask, grid: tuple[int, int]) -> Known:
+    """What is known of the things under N hints (positions in pixels).
+
+    A hint that moves is asked with every anchor as a point beside its thing.
     """
     fixed = np.flatnonzero(anchors)
     clicks = [np.concatenate([[n], fixed[:0] if anchors[n] else fixed]) for n in range(len(positions))]
@@ -32,8 +42,9 @@ def thing_logits(look: LookedAt, positions: Array, anchors: Mask, grid: tuple[in
     for n, own in enumerate(clicks):
         points[n, : len(own)] = torch.from_numpy(positions[own]).float()
         signs[n, : len(own)] = torch.tensor([1.0] + [-1.0] * (len(own) - 1))
-    answers = on_grid(look.ask(points, signs).logits[:, LEVEL], grid)
-    return answers.double().numpy()
+    answers = look.ask(points, signs)
+    logits = on_grid(answers.logits[:, LEVEL], grid).double().numpy()
+    return Known(logits, (answers.is_thing > NOTHING).numpy())
 
 
 def on_grid(logits: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -65,8 +65,9 @@ def points_as_seen(points: Float[Tensor, "T n 2"], camera: Float[Tensor, "S 2 3"
     return torch.cat([points[:1], apply_affine(camera, points[1:].mT).mT])
 
 
-def whole_flow(plan: MotionPlan, steps: Sequence[int]) -> FlowField:
-    """The branches' motions as one, camera included, each where its region says."""
+def whole_flow(plan: MotionPlan, steps: Sequence[int] | None = None) -> FlowField:
+    """The branches' motions as one, camera included, each where its region says; all steps unless named."""
+    steps = range(plan.num_frames - 1) if steps is None else steps
     flows = [as_seen(branch.motion, plan.camera).over(steps) for branch in plan.branches]
     if len(flows) == 1:
         return flows[0]

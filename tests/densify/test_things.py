@@ -30,7 +30,8 @@ class Oracle:
             for thing in self.things:
                 if thing[y, x]:
                     answer[:, thing] = 4.0
-        return ThingsAt(answers, torch.ones(len(points), 3), torch.ones(len(points)))
+        found = (answers[:, 1] > 0).any((1, 2)).float()
+        return ThingsAt(answers, torch.ones(len(points), 3), found)
 
 
 def box(left: int, top: int, right: int, bottom: int) -> Bool[Tensor, "H W"]:
@@ -92,3 +93,15 @@ def test_where_a_region_is_painted_nobody_is_asked() -> None:
         pytest.fail("the region says what moves")
 
     densify(spotted(region[0] > 0), drags((20, 20, 5, 5)), region, sense=never)
+
+
+def test_a_drag_on_nothing_moves_a_soft_patch_and_not_the_scene() -> None:
+    thing = box(60, 40, 90, 66)
+    flow = densify(spotted(thing), drags((20, 20, 5, 3)), sense=Oracle([thing])).pixels[0]
+    torch.testing.assert_close(flow[:, 20, 20], torch.tensor([5.0, 3.0]))
+    speed = flow.norm(dim=0)
+    assert speed[thing].max() == 0
+    assert (speed > 0.1).float().mean() < 0.12
+    # It folds nowhere, and ends without an edge.
+    steps = torch.cat([flow.diff(dim=1).abs().flatten(), flow.diff(dim=2).abs().flatten()])
+    assert steps.max() < 0.9
