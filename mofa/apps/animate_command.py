@@ -87,6 +87,8 @@ def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
             )
         )
     elif not options.quiet:
+        if result.motion.remarks.moved is not None:
+            print(f"mofa: {result.motion.remarks.moved}", file=sys.stderr)
         for note in result.motion.notes:
             print(f"mofa: {note}", file=sys.stderr)
         for name, path in files.items():

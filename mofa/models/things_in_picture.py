@@ -55,9 +55,10 @@ class ThingsInPicture:
             box = self._closer_look(found.logits[k, THING], points[k][signs[k] > 0])
             if box is None:
                 continue
-            closer = self._ask(
-                _look(self.net, self.picture, box, self.side), points[k : k + 1], signs[k : k + 1]
-            )
+            window = _look(self.net, self.picture, box, self.side)
+            closer = self._ask(window, points[k : k + 1], signs[k : k + 1])
+            if closer.scores[0, THING] < found.scores[k, THING]:
+                continue  # too close to see what it is part of
             scores[k], is_thing[k] = closer.scores[0], closer.is_thing[0]
             logits[k] = self._pasted(closer.logits[0], box, grid)
         return ThingsAt(logits, scores, is_thing)

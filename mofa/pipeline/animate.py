@@ -19,6 +19,7 @@ from mofa.pipeline.face_inputs import length_of, sound_of
 from mofa.pipeline.inputs import Inputs, read_inputs
 from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
+from mofa.pipeline.things import sense_or_note
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
@@ -69,6 +70,7 @@ class Animation:
             "frames": None if self.render is None else self.settings.frames,
             "fps": self.settings.fps,
             "sound": self.sound is not None,
+            "moved": self.motion.remarks.moved,
             "notes": list(self.motion.notes),
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
         }
@@ -135,7 +137,8 @@ def _planned(
         original = inputs.original
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
         source = load_source(original.pixels, crop)
-        drawn = place_drawn(settings, inputs, source)
+        sense, damaged = sense_or_note()
+        drawn = place_drawn(settings, inputs, source, sense)
     # Whatever is wrong with the request has been told by now: networks may take minutes to load.
     engine = engine or build_engine(settings)
     with _timed("plan", seconds):
@@ -148,7 +151,10 @@ def _planned(
             engine.estimate_flow,
             progress,
             engine.spread_face,
+            sense,
         )
+        if damaged is not None:
+            motion = replace(motion, notes=(damaged, *motion.notes))
     sound = sound_of(inputs.drives, settings.frames, settings.fps)
     planned = Animation(source=source, motion=motion, settings=settings, sound=sound, seconds=seconds)
     return planned, engine

@@ -8,12 +8,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.control.reference import FlowEstimator
-from mofa.densify.edge_aware import densify
 from mofa.devices import pick_device, pick_dtype
 from mofa.errors import ResourceError
 from mofa.pipeline.needs import adapters_for, is_diffusion_ready
 from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
 from mofa.pipeline.request import AnimationRequest, ReferenceControl, RendererName
+from mofa.pipeline.things import densify_things
 from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.types import MotionPlan, Progress, SourceImage
 from mofa.vision.dis import dis_flow
@@ -41,7 +41,7 @@ class Engine:
 def build_engine(request: AnimationRequest) -> Engine:
     """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else."""
     if request.renderer == "warp":
-        return Engine(densify=densify, estimate_flow=flow_estimator(request), render=_warp)
+        return Engine(densify=densify_things, estimate_flow=flow_estimator(request), render=_warp)
     # diffusers and transformers take seconds to import, and the warp renderer needs neither.
     try:
         from mofa.pipeline.diffusion_engine import diffusion_engine

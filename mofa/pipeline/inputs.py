@@ -98,7 +98,8 @@ def read_inputs(
         if control.points is not None:
             original.check_inside(drawn_track(control.points).in_pixels(original.width, original.height))
     for region in regions_in(request, SelectedRegion):
-        original.clicked(region.select)
+        for point in (*region.select.on, *region.select.beside):
+            original.clicked(point)
     return Inputs(
         original,
         masks,

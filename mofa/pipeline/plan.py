@@ -26,6 +26,7 @@ from mofa.faces.motion import FaceMotion, face_region
 from mofa.pipeline.faces import DrivenFace, driven_faces
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.original import Original
+from mofa.pipeline.remarks import Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
@@ -34,8 +35,10 @@ from mofa.pipeline.request import (
     ReferenceControl,
     Region,
     ResolvedRequest,
+    SelectedRegion,
     TrackControl,
 )
+from mofa.pipeline.selected import selected
 from mofa.tensors.geometry import to_working
 from mofa.tensors.motion import Moved, Scaled, points_as_seen
 from mofa.types import (
@@ -43,12 +46,12 @@ from mofa.types import (
     MotionBranch,
     MotionPlan,
     Progress,
+    SenseOfThings,
     SourceImage,
     SparseMotion,
     TrackSet,
     silent,
 )
-from mofa.vision.select import grow_region
 
 MAX_REFERENCE_FRAMES = 1000
 """Frames of a reference video that are looked at: its beginning, when it is longer."""
@@ -93,6 +96,7 @@ class PlannedMotion:
     plan: MotionPlan
     regions: tuple[Float[Tensor, "1 H W"], ...]
     notes: tuple[str, ...] = ()
+    remarks: Remarks = Remarks()
 
     @property
     def faces(self) -> tuple[Float[Tensor, "T 68 2"], ...]:
@@ -112,19 +116,25 @@ class Drawn:
     tracks: Mapping[TrackControl, TrackSet]
     hints: tuple[tuple[Region | None, SparseMotion], ...]
     camera: Float[Tensor, "S 2 3"]
+    notes: tuple[str, ...] = ()
 
 
-def place_drawn(request: ResolvedRequest, inputs: Inputs, source: SourceImage) -> Drawn:
-    """Puts what was drawn in its place. Raises InputError when a control does not fit the picture."""
+def place_drawn(
+    request: ResolvedRequest, inputs: Inputs, source: SourceImage, sense: SenseOfThings | None = None
+) -> Drawn:
+    """Puts what was drawn in its place. Raises InputError when a control does not fit the picture.
+
+    `sense` finds what is selected; without it colours do.
+    """
     num_frames = request.frames + request.loop
-    regions = working_regions(request, inputs, source)
+    regions, notes = working_regions(request, inputs, source, sense)
     tracks = {
         control: control_tracks(control, inputs, source, num_frames)
         for control in request.controls
         if isinstance(control, TrackControl)
     }
     hints = hints_by_region(request, tracks, regions, *source.pixels.shape[1:])
-    return Drawn(regions, tracks, tuple(hints), scene_camera(request, source, num_frames))
+    return Drawn(regions, tracks, tuple(hints), scene_camera(request, source, num_frames), notes)
 
 
 def plan_motion(
@@ -136,6 +146,7 @@ def plan_motion(
     estimate_flow: FlowEstimator,
     progress: Progress = silent,
     spread_face: FaceSpreader = mesh_flow,
+    sense: SenseOfThings | None = None,
 ) -> PlannedMotion:
     """The motion that a resolved request asks for.
 
@@ -146,6 +157,8 @@ def plan_motion(
     driven = driven_faces(request, inputs, num_frames, request.fps)
 
     motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
+    told = [(region is not None, hints) for region, hints in drawn.hints]
+    remarks = remark(told, motion, source, num_frames - 1, sense)
     motion = with_local_cameras(motion, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
     shares = face_shares(request, driven, faces, regions, source)
@@ -159,7 +172,13 @@ def plan_motion(
     return PlannedMotion(
         plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
-        notes=(*inputs.notes, *(note for face in driven for note in face.notes)),
+        notes=(
+            *inputs.notes,
+            *drawn.notes,
+            *(note for face in driven for note in face.notes),
+            *remarks.notes,
+        ),
+        remarks=remarks,
     )
 
 
@@ -236,21 +255,28 @@ def region_of(control: Control, request: AnimationRequest) -> Region | None:
     return request.region
 
 
-def working_regions(request: AnimationRequest, inputs: Inputs, source: SourceImage) -> Regions:
-    """The masks of all regions that the request names, each fitted or grown once."""
+def working_regions(
+    request: AnimationRequest, inputs: Inputs, source: SourceImage, sense: SenseOfThings | None
+) -> tuple[Regions, tuple[str, ...]]:
+    """The masks of all regions that the request names, each fitted or found once, and what to say of them."""
     named = dict.fromkeys(region_of(control, request) for control in request.controls)
-    return {region: None if region is None else _mask(region, inputs, source) for region in named}
+    masks: dict[Region | None, Float[Tensor, "1 H W"] | None] = {}
+    notes: tuple[str, ...] = ()
+    for region in named:
+        if isinstance(region, SelectedRegion):
+            masks[region], told = selected(region.select, inputs.original, source, sense)
+            notes += told
+        else:
+            masks[region] = None if region is None else _painted(region, inputs, source)
+    return masks, notes
 
 
-def _mask(region: Region, inputs: Inputs, source: SourceImage) -> Float[Tensor, "1 H W"]:
+def _painted(region: MaskRegion, inputs: Inputs, source: SourceImage) -> Float[Tensor, "1 H W"]:
     original = inputs.original
-    if isinstance(region, MaskRegion):
-        try:
-            return fit_mask(inputs.masks[region.mask], original.width, original.height, source.crop)
-        except InputError as error:
-            raise InputError(f"{region.mask}: {error}") from error
-    x, y = to_working(original.clicked(region.select), source.crop)[0].tolist()
-    return grow_region(source.pixels, x, y)
+    try:
+        return fit_mask(inputs.masks[region.mask], original.width, original.height, source.crop)
+    except InputError as error:
+        raise InputError(f"{region.mask}: {error}") from error
 
 
 # --- tracks ---

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from mofa.control import coordinates
+from mofa.control import coordinates, selection
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.words import nearest
 from mofa.errors import InputError
@@ -92,6 +92,32 @@ Point = Annotated[
     BeforeValidator(_in_scene(coordinates.parse_point)),
     PlainSerializer(_written),
     WithJsonSchema(_POINT_SCHEMA),
+]
+
+
+Selection = Annotated[
+    selection.Selection,
+    BeforeValidator(_in_scene(selection.parse_selection)),
+    PlainSerializer(selection.format_selection),
+    WithJsonSchema(
+        {
+            "description": 'Points on a thing and beside it: "x,y", "x,y:part", "x,y +x,y -x,y:group".',
+            "anyOf": [
+                {"type": "string", "minLength": 3},
+                _POINT_SCHEMA["anyOf"][1],
+                {
+                    "type": "object",
+                    "properties": {
+                        "on": {"type": "array", "items": _POINT_SCHEMA, "minItems": 1},
+                        "beside": {"type": "array", "items": _POINT_SCHEMA},
+                        "level": {"enum": ["part", "thing", "group"]},
+                    },
+                    "required": ["on"],
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
 ]
 
 
@@ -219,8 +245,8 @@ class MaskRegion(_Frozen):
 class SelectedRegion(_Frozen):
     """The thing under a click."""
 
-    select: Point
-    """Point on the thing; the region round it is found by itself."""
+    select: Selection
+    """Point on the thing, "x,y"; "x,y:part" or ":group" is less or more of it, " +x,y -x,y" adds points."""
 
 
 Region = MaskRegion | SelectedRegion
