@@ -194,11 +194,11 @@ class MotionFeatures:
     """The picture's feature pyramid warped to every frame: 4 levels [T, C, h, w], H/8 .. H/64.
 
     Nothing in it depends on the noise level or on guidance. `sketch` holds the landmark drawing's
-    embedding at H/8, or None.
+    embedding at H/8, or None. In training a batch of clips has its own features each, the clip in front.
     """
 
-    levels: tuple[Float[Tensor, "T _ _ _"], ...]
-    sketch: Float[Tensor, "T _ _ _"] | None = None
+    levels: tuple[Float[Tensor, "*clip T _ _ _"], ...]
+    sketch: Float[Tensor, "*clip T _ _ _"] | None = None
 
     def over(self, frames: Sequence[int], /) -> "MotionFeatures":
         """Those of these frames alone; a run of them shares the memory."""

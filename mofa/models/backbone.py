@@ -71,7 +71,7 @@ class Backbone:
     def predict(
         self,
         sample: Float[Tensor, "B T 8 h w"],
-        timestep: Float[Tensor, ""],
+        timestep: Float[Tensor, "*clip"],
         image_embedding: Float[Tensor, "B 1 D"],
         time_ids: Float[Tensor, "B 3"],
         residuals: Residuals | None = None,
@@ -79,7 +79,8 @@ class Backbone:
         """The UNet's v-prediction, corrected by the adapters' residuals.
 
         `sample` holds scaled noisy latents and the picture's latent; `timestep` is a quarter of the
-        logarithm of the noise level. Without residuals this is the plain UNet, bit for bit.
+        logarithm of the noise level, one or one per clip. Without residuals this is the plain UNet, bit for
+        bit.
         """
         unet = self.unet
         condition = condition_frames(unet, sample, timestep, image_embedding, time_ids)
@@ -137,13 +138,13 @@ def skip_multiplicities(unet: UNetSpatioTemporalConditionModel) -> list[int]:
     return multiplicities
 
 
-def clip_normalised(picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+def clip_normalised(picture: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B 3 h w"]:
     """A picture (0..1) as CLIP was trained to see it."""
     mean, deviation = (picture.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_DEVIATION))
     return (picture - mean) / deviation
 
 
-def resize_antialiased(picture: Float[Tensor, "1 3 H W"], size: int) -> Float[Tensor, "1 3 {size} {size}"]:
+def resize_antialiased(picture: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
     """The picture on a square grid the way Stable Video Diffusion brings it to CLIP.
 
     A Gaussian of half the excess of the shrinking factor, cut at two deviations, then bicubic with the
@@ -154,7 +155,7 @@ def resize_antialiased(picture: Float[Tensor, "1 3 H W"], size: int) -> Float[Te
     return F.interpolate(picture, (size, size), mode="bicubic", align_corners=True)
 
 
-def blur_axis(picture: Float[Tensor, "1 3 H W"], axis: int, deviation: float) -> Float[Tensor, "1 3 H W"]:
+def blur_axis(picture: Float[Tensor, "B 3 H W"], axis: int, deviation: float) -> Float[Tensor, "B 3 H W"]:
     """Gaussian blur along one axis (-1 or -2), mirrored at the border without repeating its pixel."""
     radius = int(max(4 * deviation, 3)) // 2
     offsets = torch.arange(-radius, radius + 1, dtype=picture.dtype, device=picture.device)

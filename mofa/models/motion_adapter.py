@@ -8,6 +8,7 @@ the released checkpoints', which hold this half and `motion_encoder`'s in one fi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.unets.unet_3d_blocks import UNetMidBlockSpatioTemporal, get_down_block
@@ -92,7 +93,7 @@ class MotionAdapter(nn.Module):
     def forward(
         self,
         sample: Float[Tensor, "B T 8 h w"],
-        timestep: Float[Tensor, ""],
+        timestep: Float[Tensor, "*clip"],
         image_embedding: Float[Tensor, "B 1 D"],
         time_ids: Float[Tensor, "B 3"],
         features: MotionFeatures,
@@ -100,7 +101,8 @@ class MotionAdapter(nn.Module):
         """Residuals at strength 1.
 
         `sample` holds scaled noisy latents and the picture's latent, H/8 x W/8; `timestep` is a quarter of
-        the logarithm of the noise level; `features` are those of the same T frames, shared by the batch.
+        the logarithm of the noise level, one or one per clip; `features` are those of the same T frames,
+        shared by the batch or one set per clip.
         """
         batch, num_frames = sample.shape[:2]
         condition = condition_frames(self, sample, timestep, image_embedding, time_ids)
@@ -119,12 +121,17 @@ class MotionAdapter(nn.Module):
             skips += block_skips
             x = add(x, level)
             if features.sketch is not None and x.shape[1] == features.sketch.shape[1]:
-                x = add(x, F.interpolate(features.sketch, x.shape[-2:], mode="nearest"))
+                x = add(x, shrunk_frames(features.sketch, x.shape[-2:]))
         x = condition.run(self.mid_block, add(x, coarser[-1]))
         return Residuals(
             skips=tuple(conv(skip) for conv, skip in zip(self.controlnet_down_blocks, skips, strict=True)),
             mid=self.controlnet_mid_block(x),
         )
+
+
+def shrunk_frames(x: Float[Tensor, "*bt C H W"], size: torch.Size) -> Float[Tensor, "*bt C h w"]:
+    """Feature maps at another size, read at the nearest pixel."""
+    return F.interpolate(x.flatten(0, -4), size, mode="nearest").unflatten(0, x.shape[:-3])
 
 
 def skip_channels(config: AdapterConfig) -> Sequence[int]:

@@ -43,11 +43,11 @@ class FrameCondition:
 def condition_frames(
     trunk: EmbedsTime,
     sample: Float[Tensor, "B T c h w"],
-    timestep: Float[Tensor, ""],
+    timestep: Float[Tensor, "*clip"],
     image_embedding: Float[Tensor, "B 1 D"],
     time_ids: Float[Tensor, "B 3"],
 ) -> FrameCondition:
-    """Noise level, time ids and picture embedding, embedded by `trunk` and repeated for every frame."""
+    """Noise level (one, or one per clip), time ids and picture embedding, embedded and repeated per frame."""
     batch, num_frames = sample.shape[:2]
     # The sinusoids are worked out in float32 whatever the weights are.
     waves = trunk.time_proj(timestep.expand(batch)).to(sample.dtype)

@@ -22,6 +22,7 @@ class BackboneSizes:
     unet_widths: tuple[int, ...] = (320, 640, 1280, 1280)
     time_id_width: int = 256
     vae_widths: tuple[int, ...] = (128, 256, 512, 512)
+    vae_layers: int = 2
     clip_width: int = 1280
     clip_layers: int = 32
     clip_heads: int = 16
@@ -59,7 +60,7 @@ def make_vae(sizes: BackboneSizes = SVD_XT) -> AutoencoderKLTemporalDecoder:
     return AutoencoderKLTemporalDecoder(
         down_block_types=("DownEncoderBlock2D",) * len(sizes.vae_widths),
         block_out_channels=sizes.vae_widths,
-        layers_per_block=2,
+        layers_per_block=sizes.vae_layers,
         latent_channels=4,
         sample_size=768,
     )
