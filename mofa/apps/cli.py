@@ -18,6 +18,7 @@ from mofa.apps import (
     landmarks_command,
     models_command,
     studio_command,
+    train_command,
 )
 from mofa.apps.log import start_logging
 from mofa.apps.parser import Parser
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     studio_command.add_parser(commands)
     landmarks_command.add_parser(commands)
     models_command.add_parser(commands)
+    train_command.add_parser(commands)
     bench_command.add_parser(commands)
     eval_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")

@@ -122,6 +122,8 @@ class SceneSettings:
     """Largest change of brightness over the clip."""
     noise: float = 0.01
     """Largest deviation of the noise on the frames."""
+    detail: int = 6
+    """Octaves of the made-up textures: the n-th has structures of 2^-n of the picture."""
     photos: Path | None = None
     cutouts: Path | None = None
 
@@ -365,7 +367,7 @@ def _draw_colour(
     settings: SceneSettings, rng: np.random.Generator, height: int, width: int
 ) -> Float[Tensor, "3 {height} {width}"]:
     if settings.photos is None:
-        return texture(rng, height, width)
+        return texture(rng, height, width, settings.detail)
     pictures = pictures_in(settings.photos)
     return photo(pictures[int(rng.integers(len(pictures)))], rng, height, width)
 

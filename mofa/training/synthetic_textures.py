@@ -23,9 +23,14 @@ LARGEST_SIDE = 1024
 """Photos are kept in memory no larger than this: four times the side of the usual training scene."""
 
 
-def texture(rng: np.random.Generator, height: int, width: int) -> Float[Tensor, "3 {height} {width}"]:
-    """Colour clouds of several octaves, here and there with stripes or spots: something to see moving."""
-    clouds = _clouds(rng, height, width)
+def texture(
+    rng: np.random.Generator, height: int, width: int, octaves: int = 6
+) -> Float[Tensor, "3 {height} {width}"]:
+    """Colour clouds of several octaves, here and there with stripes or spots: something to see moving.
+
+    With three octaves or less there are clouds alone.
+    """
+    clouds = _clouds(rng, height, width, octaves)
     palette = torch.from_numpy(rng.uniform(0.05, 0.95, (3, 3))).float()
     first, second = clouds[0].clamp(0, 1), clouds[1].clamp(0, 1)
     mixed = torch.lerp(
@@ -33,16 +38,18 @@ def texture(rng: np.random.Generator, height: int, width: int) -> Float[Tensor, 
         palette[2, :, None, None],
         second * rng.uniform(0.2, 0.8),
     )
-    if rng.random() < 0.5:
+    if octaves > 3 and rng.random() < 0.5:
         mixed = torch.lerp(mixed, _pattern(rng, height, width), rng.uniform(0.2, 0.6))
     return mixed.clamp(0, 1)
 
 
-def _clouds(rng: np.random.Generator, height: int, width: int) -> Float[Tensor, "2 {height} {width}"]:
-    """Two fields of about 0..1: noise at scales of 1/2 to 1/64 of the picture, the finer the weaker."""
+def _clouds(
+    rng: np.random.Generator, height: int, width: int, octaves: int
+) -> Float[Tensor, "2 {height} {width}"]:
+    """Two fields of about 0..1: noise at scales of half the picture and finer, the finer the weaker."""
     field = torch.zeros(2, height, width)
     roughness = rng.uniform(0.45, 0.75)
-    for octave in range(1, 7):
+    for octave in range(1, octaves + 1):
         cells = 2**octave
         grid = torch.from_numpy(rng.normal(size=(1, 2, cells + 1, cells + 1))).float()
         field += roughness**octave * F.interpolate(grid, (height, width), mode="bilinear")[0]

@@ -1,0 +1,55 @@
+"""`mofa train`: learns an adapter, a sparse-to-dense network or a toy backbone by a recipe."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Adds `train` to the subparsers of the command line; `run` is what it is to call."""
+    parser = commands.add_parser(
+        "train",
+        help="train adapters and the networks beside them",
+        description="A recipe is a YAML file; `mofa train --list` names those that come along. "
+        "docs/training.md leads from a folder of clips to a clip made by the result. Several devices: "
+        "`accelerate launch -m mofa.apps.cli train RECIPE`.",
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name, or a YAML file")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes, such as loop.steps=200")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the run's folder (runs/RECIPE)")
+    parser.add_argument("--resume", metavar="latest|DIR", help="go on from a checkpoint")
+    parser.add_argument(
+        "--device", choices=("cpu",), help="stay on the CPU; without it, where accelerate says"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained, and what it costs")
+    parser.add_argument(
+        "--rate", type=float, metavar="TFLOP/S", help="with --dry-run: how fast the device is"
+    )
+    parser.add_argument("--list", action="store_true", help="name the recipes that come along")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what was asked; returns the exit code. Raises MofaError with a sentence for the user."""
+    from mofa.errors import Cancelled, InputError
+    from mofa.training.config import read_recipe, recipe_names
+
+    if arguments.list or arguments.recipe is None:
+        if arguments.recipe is None and not arguments.list:
+            raise InputError("mofa train needs a recipe: see `mofa train --list`.")
+        for name in recipe_names():
+            print(f"{name}: {read_recipe(name).about}")
+        return 0
+    recipe = read_recipe(arguments.recipe, arguments.changes)
+    folder = arguments.output or Path("runs") / Path(arguments.recipe).stem
+    from mofa.apps.progress import progress_bars
+    from mofa.training.loop import train
+
+    try:
+        with progress_bars(quiet=not sys.stderr.isatty()) as progress:
+            last = train(recipe, folder, arguments.resume, arguments.device == "cpu", progress)
+    except KeyboardInterrupt:
+        raise Cancelled(f"stopped; go on with --resume latest, from the checkpoints in {folder}.") from None
+    print(last)
+    return 0

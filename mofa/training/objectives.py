@@ -1,0 +1,153 @@
+"""What is learned, as recipes name it: where the networks come from, and which of them are trained."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mofa.errors import InputError
+from mofa.models.adapter_config import AdapterConfig
+from mofa.models.backbone import Backbone
+from mofa.models.motion_adapter import MotionAdapter
+from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation
+from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
+from mofa.models.tiny import TINY_ADAPTER
+from mofa.training.adapters import (
+    AdapterObjective,
+    MotionKind,
+    MotionSettings,
+    adapter_config_beside,
+    freeze,
+    start_from_backbone,
+)
+from mofa.training.backbones import BackboneObjective
+from mofa.training.conventions import OURS, Conventions
+from mofa.training.hint_sampling import RELEASED_SAMPLING, HintSampling
+from mofa.training.motion_signal import PairFlow
+from mofa.types import AdapterName
+from mofa.weights.networks import (
+    files_in,
+    load_adapter_halves,
+    load_backbone,
+    load_sparse_to_dense,
+    load_unimatch_network,
+)
+from mofa.weights.store import require
+
+WEIGHTS_SEED = 20240529
+"""New networks of a run begin alike every time."""
+
+
+@dataclass(frozen=True)
+class AdapterRecipe:
+    """A motion-field adapter on a frozen backbone (`training.adapters`)."""
+
+    adapter: AdapterName = "trajectory"
+    backbone: str = "svd-xt"
+    """Weights of `mofa models`, or a folder that a training run wrote."""
+    start: str = "backbone"
+    """What the adapter begins as: a copy of the backbone's encoder, weights of `mofa models`, or a folder."""
+    motion: MotionKind = "dense"
+    """What stands for the user: dense flow, samples of it, or landmarks."""
+    estimator: Literal["none", "unimatch"] = "none"
+    """What measures flow where the data bring none."""
+    sparse_to_dense: str = "edge-aware"
+    """What makes hints dense: edge-aware, cmp (of `mofa models`), or a folder that a training run wrote."""
+    tune_sparse_to_dense: bool = False
+    """Train that network along, as the paper describes for stage 2."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that stay as they are, by name; * stands for anything."""
+    lora: int = 0
+    """Rank of low-rank changes that are trained instead of the weights; 0 trains the weights."""
+    sampling: HintSampling = RELEASED_SAMPLING
+    conventions: Conventions = OURS
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> AdapterObjective:
+        """The adapter's objective; raises WeightsError where weights are absent or others."""
+        backbone = read_backbone(self.backbone, device, dtype)
+        encoder, adapter = read_adapter(self, backbone)
+        objective = AdapterObjective(
+            backbone,
+            encoder.to(device).requires_grad_(True),
+            adapter.to(device).requires_grad_(True),
+            MotionSettings(self.motion, self.sampling, self.conventions),
+            sparse_to_dense=self._sparse_to_dense(device),
+            estimate=self._estimator(device),
+        )
+        freeze(objective, self.frozen)
+        return objective
+
+    def _sparse_to_dense(self, device: torch.device) -> ConditionalMotionPropagation | None:
+        if self.sparse_to_dense == "edge-aware":
+            if self.tune_sparse_to_dense:
+                raise InputError(
+                    "tune_sparse_to_dense trains a network, and edge-aware is none: set sparse_to_dense=cmp."
+                )
+            return None
+        network = load_sparse_to_dense(folder_or_slot(self.sparse_to_dense)).to(device)
+        return network.requires_grad_(self.tune_sparse_to_dense)
+
+    def _estimator(self, device: torch.device) -> PairFlow | None:
+        if self.estimator == "none":
+            return None
+        network = load_unimatch_network(require(["unimatch"], "data.flow=dis")["unimatch"]).to(device)
+        return network.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class BackboneRecipe:
+    """A toy backbone from nothing (`training.backbones`)."""
+
+    vae_layers: int = 1
+    crop: int = 32
+    conventions: Conventions = OURS
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> BackboneObjective:
+        """Networks of toy size with random weights; `dtype` is for frozen ones alone."""
+        sizes = replace(TOY, vae_layers=self.vae_layers)
+        with seeded():
+            backbone = Backbone(make_unet(sizes), make_vae(sizes), make_image_encoder(sizes))
+        for network in (backbone.unet, backbone.vae, backbone.image_encoder):
+            nn.Module.to(network, device)
+        return BackboneObjective(backbone, self.conventions, self.crop)
+
+
+def read_backbone(source: str, device: torch.device, dtype: torch.dtype) -> Backbone:
+    """The frozen backbone."""
+    backbone = load_backbone(folder_or_slot(source), dtype)
+    for network in (backbone.unet, backbone.vae, backbone.image_encoder):
+        nn.Module.to(network, device).requires_grad_(False)
+    return backbone
+
+
+def read_adapter(recipe: AdapterRecipe, backbone: Backbone) -> tuple[MotionEncoder, MotionAdapter]:
+    """The adapter that training begins with, in float32."""
+    if recipe.start != "backbone":
+        return load_adapter_halves(recipe.adapter, folder_or_slot(recipe.start), torch.float32)
+    small = backbone.unet.config.block_out_channels[0] <= TINY_ADAPTER.block_out_channels[0]
+    like = TINY_ADAPTER if small else AdapterConfig(num_attention_heads=(5, 10, 20, 20))
+    config = adapter_config_beside(backbone, recipe.conventions, like)
+    with seeded():
+        encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
+    start_from_backbone(encoder, adapter, backbone, recipe.conventions)
+    return encoder, adapter
+
+
+def folder_or_slot(source: str) -> dict[str, Path]:
+    """The files of a folder, or of a slot of `mofa models`."""
+    if Path(source).is_dir():
+        return dict(files_in(Path(source)))
+    return dict(require([source], "a folder with weights")[source])
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """New networks made in this block have the same weights every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(WEIGHTS_SEED)
+        yield
