@@ -34,6 +34,7 @@ from mofa.models.released_guidance import interleaved_time_context
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense, SparseToDenseConfig
 from mofa.models.svd_xt import SVD_XT, make_image_encoder, make_unet, make_vae
 from mofa.models.unimatch import UniMatch, UniMatchConfig
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser
 from mofa.sampling.sampler import sample
 from mofa.sampling.schedule import Schedule, karras_sigmas, timestep_from_sigma
@@ -271,7 +272,7 @@ def sampled(
     """The clip's latents, guided as the released inference did it."""
     unet = build(partial(make_unet, SIZES), int(reference["seed"]))
     backbone = replace(idle_backbone(), unet=unet)
-    denoiser = Denoiser(backbone, condition, branches)
+    denoiser = Denoiser(StableVideoDiffusion(backbone), condition, branches)
     with interleaved_time_context(unet, *(branch.adapter for branch in branches)):
         return sample(denoiser, reference["latents"][0], schedule, passes)
 

@@ -111,6 +111,7 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
     import torch
 
     from mofa.media.decode import media_of
+    from mofa.pipeline.engine import Speakers
     from mofa.pipeline.face_inputs import length_of
     from mofa.pipeline.faces import driven_faces
     from mofa.pipeline.inputs import read_inputs
@@ -126,7 +127,7 @@ def retargeted(arguments: argparse.Namespace, progress: "Progress") -> tuple["La
     request = AnimationRequest.from_data(data, "command line")
     inputs = read_inputs(request, progress)
     num_frames, fps = length_of(request, inputs.drives)
-    [face] = driven_faces(request, inputs, num_frames, fps)
+    [face] = driven_faces(request, inputs, num_frames, fps, Speakers())
     return LandmarkClip(face.points, torch.ones(num_frames), fps), face.notes
 
 

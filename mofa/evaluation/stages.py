@@ -21,9 +21,10 @@ from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDe
 from mofa.models.svd_xt import SVD_XT, TOY, BackboneSizes, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
-from mofa.sampling.denoiser import AdapterBranch, Batch, WindowDenoiser
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
+from mofa.sampling.denoiser import AdapterBranch, WindowDenoiser
 from mofa.sampling.schedule import guidance_scales
-from mofa.types import AdapterName, MotionFeatures, SparseMotion
+from mofa.types import AdapterName, BackboneCondition, MotionFeatures, SparseMotion
 
 ADAPTERS: tuple[AdapterName, ...] = ("trajectory", "landmark")
 DECODED_FRAMES = 8  # as many as are decoded at once
@@ -73,10 +74,12 @@ def make_networks(
 ) -> DiffusionModel:
     """Networks of these sizes with random weights; the sparse-to-dense one computes in float32."""
     return DiffusionModel(
-        backbone=Backbone(
-            unet=place(partial(make_unet, backbone), device, dtype),
-            vae=place(partial(make_vae, backbone), device, dtype),
-            image_encoder=place(partial(make_image_encoder, backbone), device, dtype),
+        video=StableVideoDiffusion(
+            Backbone(
+                unet=place(partial(make_unet, backbone), device, dtype),
+                vae=place(partial(make_vae, backbone), device, dtype),
+                image_encoder=place(partial(make_image_encoder, backbone), device, dtype),
+            )
         ),
         adapters={
             name: AdapterHalves(
@@ -109,7 +112,8 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
     A step is a guided one: both halves as one batch. It is listed by its parts and as a whole, as the
     sampler runs it with both adapters sharing the picture.
     """
-    backbone, latent = model.backbone, model.backbone.unet.conv_in.weight
+    backbone = svd_of(model).backbone
+    latent = backbone.unet.conv_in.weight
     num_frames, height, width = size.num_frames, size.height, size.width
     picture = torch.rand(3, height, width, device=latent.device)
     flow = 8 * torch.randn(num_frames - 1, 2, height, width, device=latent.device)
@@ -122,18 +126,17 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
     assert model.sparse_to_dense is not None
     densify = SparseToDense(model.sparse_to_dense)
     x = torch.randn(num_frames, 4, height // 8, width // 8, device=latent.device)
-    batch = made_up_batch(backbone, x, halves=2)
+    halves = (made_up_condition(backbone, x), made_up_condition(backbone, x))
     sigma = x.new_ones(())
     decoded = x[:DECODED_FRAMES]
-    sample = torch.cat([x.to(latent).expand_as(batch.image_latent), batch.image_latent], dim=2)
-    told = (sample, sigma, batch.image_embedding, batch.time_ids)
+    told = svd_of(model).told(x, sigma, halves)
     return (
         Stage("encode", backbone.condition, (picture,)),
         Stage("densify", densify, (picture, made_up_hints(flow))),
         *(Stage(f"features, {name}", model.adapters[name].encoder, encoding[name]) for name in ADAPTERS),
         Stage("step, UNet", backbone.predict, told),
         *(Stage(f"step, {name}", model.adapters[name].adapter, (*told, features[name])) for name in ADAPTERS),
-        Stage("step, whole", hybrid_step(model, features, (batch,), picture), (x, sigma)),
+        Stage("step, whole", hybrid_step(model, features, (halves,), picture), (x, sigma)),
         Stage(f"decode {len(decoded)} frames", lambda latents: list(backbone.decode(latents)), (decoded,)),
     )
 
@@ -141,18 +144,18 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
 def hybrid_step(
     model: DiffusionModel,
     features: Mapping[AdapterName, MotionFeatures],
-    batches: tuple[Batch, ...],
+    batches: tuple[tuple[BackboneCondition, ...], ...],
     picture: Float[Tensor, "3 H W"],
 ) -> WindowDenoiser:
     """One whole step, (x, sigma) -> clean, with both adapters in half of the picture's strength each."""
-    latent = batches[0].image_latent
+    latent = batches[0][0].image_latent
     region = torch.full_like(picture[:1], 0.5)
-    num_frames = latent.shape[1]
+    num_frames = len(next(iter(features.values())).levels[0])
     frames = tuple(range(num_frames))
     return WindowDenoiser(
-        backbone=model.backbone,
+        model=model.video,
         batches=batches,
-        branches=tuple(
+        steering=tuple(
             AdapterBranch(model.adapters[name].adapter, features[name], region).over(frames, latent)
             for name in features
         ),
@@ -160,15 +163,21 @@ def hybrid_step(
     )
 
 
-def made_up_batch(backbone: Backbone, x: Float[Tensor, "T 4 h w"], halves: int) -> Batch:
-    """A condition of the right shape, device and dtype for `halves` guidance halves of the latents `x`."""
+def made_up_condition(backbone: Backbone, x: Float[Tensor, "T 4 h w"]) -> BackboneCondition:
+    """A condition of the right shape, device and dtype for one guidance half of the latents `x`."""
     like = backbone.unet.conv_in.weight
     width = backbone.image_encoder.config.projection_dim
-    return Batch(
-        image_embedding=torch.randn(halves, 1, width).to(like),
-        image_latent=torch.randn(halves, *x.shape).to(like),
-        time_ids=torch.tensor([[6, 127, 0.02]]).expand(halves, 3).to(like),
+    return BackboneCondition(
+        image_embedding=torch.randn(1, 1, width).to(like),
+        image_latent=torch.randn(1, *x.shape[1:]).to(like),
+        time_ids=torch.tensor([[6, 127, 0.02]]).to(like),
     )
+
+
+def svd_of(model: DiffusionModel) -> StableVideoDiffusion:
+    """The video model, whose parts are counted one by one."""
+    assert isinstance(model.video, StableVideoDiffusion)
+    return model.video
 
 
 def made_up_hints(flow: Float[Tensor, "S 2 H W"]) -> SparseMotion:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.media.image import load_source
-from mofa.pipeline.engine import Engine, build_engine, default_renderer
+from mofa.pipeline.engine import EngineMaker, Engines, default_renderer
 from mofa.pipeline.face_inputs import length_of, sound_of
 from mofa.pipeline.inputs import Inputs, read_inputs
+from mofa.pipeline.parts import Engine
 from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.pipeline.things import sense_or_note
@@ -87,16 +88,17 @@ def prepare(
     request: AnimationRequest,
     inputs: Inputs | None = None,
     progress: Progress = silent,
-    engine: Engine | None = None,
+    make_engine: EngineMaker | None = None,
 ) -> Animation:
     """Everything of `animate` up to the first frame: for those who take frames as they come.
 
     `inputs` is what the request names, where it has been read or is in memory (see pipeline.inputs), and is
-    read where not. `engine` can be kept between calls, so that weights are loaded once. Raises a MofaError
-    whose message is one sentence for the person who made the request; `frames` may raise one, too.
+    read where not. Networks are built for this call alone, unless `make_engine` is that of `Engines` which
+    are kept between calls. Raises a MofaError whose message is one sentence for the person who made the
+    request; `frames` may raise one, too.
     """
-    planned, engine = _planned(request, inputs, progress, engine)
-    render = partial(engine.render, planned.source, planned.motion.plan, planned.settings, progress)
+    planned, engine = _planned(request, inputs, progress, make_engine)
+    render = partial(engine.render, planned.source, planned.motion.plan, progress)
     return replace(planned, render=render)
 
 
@@ -104,13 +106,13 @@ def animate(
     request: AnimationRequest,
     inputs: Inputs | None = None,
     progress: Progress = silent,
-    engine: Engine | None = None,
+    make_engine: EngineMaker | None = None,
 ) -> AnimationResult:
     """The clip that a request describes, whole in memory: `prepare` says what is asked of a caller.
 
     Writes nothing: see pipeline.outputs for that.
     """
-    animation = prepare(request, inputs, progress, engine)
+    animation = prepare(request, inputs, progress, make_engine)
     frames = torch.stack(list(animation.frames()))
     clip = Clip(frames, animation.settings.fps, animation.sound)
     kept = {part.name: getattr(animation, part.name) for part in fields(animation)}
@@ -121,14 +123,14 @@ def plan(
     request: AnimationRequest,
     inputs: Inputs | None = None,
     progress: Progress = silent,
-    engine: Engine | None = None,
+    make_engine: EngineMaker | None = None,
 ) -> Animation:
     """The motion alone: the instant preview."""
-    return _planned(request, inputs, progress, engine)[0]
+    return _planned(request, inputs, progress, make_engine)[0]
 
 
 def _planned(
-    request: AnimationRequest, inputs: Inputs | None, progress: Progress, engine: Engine | None
+    request: AnimationRequest, inputs: Inputs | None, progress: Progress, make_engine: EngineMaker | None
 ) -> tuple[Animation, Engine]:
     seconds: dict[str, float] = {}
     with _timed("read", seconds):
@@ -140,7 +142,7 @@ def _planned(
         sense, damaged = sense_or_note()
         drawn = place_drawn(settings, inputs, source, sense)
     # Whatever is wrong with the request has been told by now: networks may take minutes to load.
-    engine = engine or build_engine(settings)
+    engine = (make_engine or Engines().engine)(settings)
     with _timed("plan", seconds):
         motion = plan_motion(
             settings,
@@ -149,6 +151,7 @@ def _planned(
             drawn,
             engine.densify,
             engine.estimate_flow,
+            engine.speak,
             progress,
             engine.spread_face,
             sense,

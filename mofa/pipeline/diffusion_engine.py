@@ -1,35 +1,71 @@
-"""The diffusion renderer's networks as the parts of an engine."""
+"""The diffusion renderer's networks as parts of an engine: from the cache, placed, put to work."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mofa.densify import edge_aware
 from mofa.devices import is_out_of_memory
 from mofa.errors import ResourceError
-from mofa.models.sparse_to_dense import SparseToDense
-from mofa.pipeline.engine import Engine
-from mofa.pipeline.plan import Densifier, FaceSpreader, face_hints, mesh_flow
-from mofa.pipeline.request import AnimationRequest
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
+from mofa.pipeline.load import load_adapter, load_sparse_to_dense, prepare
+from mofa.pipeline.networks import Networks, Running
+from mofa.pipeline.parts import Densifier, Render
+from mofa.pipeline.tables import VIDEO_MODELS, Asked, steering_adapters
 from mofa.renderers.diffusion.placement import Placement
-from mofa.renderers.diffusion.render import DiffusionModel, render_diffusion
+from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, render_diffusion
 from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
-from mofa.types import DenseMotion, FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
-from mofa.vision.dis import dis_flow
+from mofa.sampling.video_model import AnyVideoModel
+from mofa.types import AdapterName, FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
+from mofa.weights.store import require
 
 
-def diffusion_engine(model: DiffusionModel, placement: Placement, callback: StepCallback = ignore) -> Engine:
-    """An engine around loaded networks; `callback` hears of every denoising step."""
+def diffusion_model(asked: Asked, networks: Networks) -> DiffusionModel:
+    """The video model and the adapters that a request needs, from the cache or from the disk.
+
+    Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
+    """
+    settings = asked.diffusion
+    running = Running.of(settings)
+    placement = running.placement
+    entry = VIDEO_MODELS[settings.model]
+
+    def load_model() -> AnyVideoModel:
+        model: AnyVideoModel = entry.load(running)
+        prepare(model.networks("predict"), settings.attention_slices, settings.compile)
+        placement.settle(*model.networks())
+        return model
+
+    def load_halves(name: AdapterName) -> AdapterHalves:
+        halves = load_adapter(name, require([name])[name], running.dtype)
+        prepare([halves.adapter], settings.attention_slices, settings.compile)
+        placement.settle(halves.encoder, halves.adapter)
+        return halves
+
+    return DiffusionModel(
+        video=networks.get("diffusion", settings.model, running, load_model),
+        adapters={
+            name: networks.get("diffusion", name, running, partial(load_halves, name))
+            for name in steering_adapters(asked)
+        },
+    )
+
+
+def make_render(
+    model: DiffusionModel, asked: Asked, placement: Placement, callback: StepCallback = ignore
+) -> Render:
+    """The diffusion renderer for a request; `callback` hears of every denoising step."""
+    settings = asked.diffusion
 
     def render(
-        source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress
+        source: SourceImage, plan: MotionPlan, progress: Progress, /
     ) -> Iterator[UInt8[Tensor, "3 H W"]]:
-        settings = request.diffusion
         try:
             yield from render_diffusion(
-                source, plan, model, settings, placement, request.seed, progress, callback
+                source, plan, model, settings, placement, asked.seed, progress, callback
             )
         except Exception as error:
             if not is_out_of_memory(error):
@@ -37,8 +73,7 @@ def diffusion_engine(model: DiffusionModel, placement: Placement, callback: Step
             height, width = source.pixels.shape[1:]
             raise ResourceError(what_would_fit(settings, width, height)) from error
 
-    densify = _densifier(model, placement)
-    return Engine(densify, dis_flow, render, spread_face=_face_spreader(model, densify))
+    return render
 
 
 def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:
@@ -61,23 +96,20 @@ def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:
     )
 
 
-def _face_spreader(model: DiffusionModel, densify: Densifier) -> FaceSpreader:
-    """The landmark adapter learned with what CMP makes of 68 hints; without CMP the mesh knows better."""
-    if model.sparse_to_dense is None:
-        return mesh_flow
+def cached_cmp(asked: Asked, networks: Networks) -> Densifier:
+    """CMP for a request, from the cache or from the disk."""
+    running = Running.of(asked.diffusion).small
 
-    def spread(
-        image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
-    ) -> DenseMotion:
-        return densify(image, face_hints(points, *image.shape[1:]), None, progress)
+    def load() -> ConditionalMotionPropagation:
+        network = load_sparse_to_dense(require(["cmp"])["cmp"])
+        running.placement.settle(network)
+        return network
 
-    return spread
+    return cmp_densifier(networks.get("densifier", "cmp", running, load), running.placement)
 
 
-def _densifier(model: DiffusionModel, placement: Placement) -> Densifier:
-    network = model.sparse_to_dense
-    if network is None:
-        return edge_aware.densify
+def cmp_densifier(network: ConditionalMotionPropagation, placement: Placement) -> Densifier:
+    """CMP as a densifier: hints go to its device, and motion comes back to the picture's."""
 
     def densify(
         image: Float[Tensor, "3 H W"],
@@ -85,19 +117,16 @@ def _densifier(model: DiffusionModel, placement: Placement) -> Densifier:
         region: Float[Tensor, "1 H W"] | None = None,
         progress: Progress = silent,
     ) -> FlowField:
+        device = placement.device
+        there = replace(
+            hints,
+            positions=hints.positions.to(device),
+            displacement=hints.displacement.to(device),
+            known=hints.known.to(device),
+        )
+        area = None if region is None else region.to(device)
         with placement.using(network):
-            flow = SparseToDense(network)(
-                image.to(placement.device),
-                SparseMotion(
-                    positions=hints.positions.to(placement.device),
-                    displacement=hints.displacement.to(placement.device),
-                    known=hints.known.to(placement.device),
-                    height=hints.height,
-                    width=hints.width,
-                ),
-                None if region is None else region.to(placement.device),
-                progress,
-            )
+            flow = SparseToDense(network)(image.to(device), there, area, progress)
         return FlowField(flow.pixels.to(image), flow.valid.to(image.device))
 
     return densify

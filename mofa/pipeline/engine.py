@@ -1,83 +1,85 @@
-"""The only place that looks parts up: builds them once and passes them down."""
+"""The only place that looks parts up: builds networks once, keeps them, and passes them down."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from mofa.control.reference import FlowEstimator
-from mofa.devices import pick_device, pick_dtype
-from mofa.errors import ResourceError
-from mofa.pipeline.needs import adapters_for, is_diffusion_ready
-from mofa.pipeline.plan import Densifier, FaceSpreader, mesh_flow
-from mofa.pipeline.request import AnimationRequest, ReferenceControl, RendererName
-from mofa.pipeline.things import densify_things
-from mofa.renderers.warp.render import WarpSettings, render_warp
-from mofa.types import MotionPlan, Progress, SourceImage
-from mofa.vision.dis import dis_flow
+from mofa.devices import pick_device
+from mofa.faces.detection import Face
+from mofa.pipeline.needs import flow_estimator, is_diffusion_ready
+from mofa.pipeline.networks import Networks
+from mofa.pipeline.original import Original
+from mofa.pipeline.parts import Densifier, Engine, FaceSpreader, SpeechDriver
+from mofa.pipeline.plan import face_hints, mesh_flow
+from mofa.pipeline.request import AnimationRequest, ResolvedRequest
+from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS
+from mofa.types import DenseMotion, Progress, silent
+from mofa.weights.store import require
 
 
 @runtime_checkable
-class Renderer(Protocol):
-    """Turns a planned motion into frames, which it yields one by one; frame 0 is the source."""
+class EngineMaker(Protocol):
+    """Makes the engine for a resolved request: `Engines.engine`, or one around parts that are at hand."""
 
-    def __call__(
-        self, source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress, /
-    ) -> Iterator[UInt8[Tensor, "3 H W"]]: ...
+    def __call__(self, request: ResolvedRequest, /) -> Engine: ...
 
 
 @dataclass(frozen=True)
-class Engine:
-    """The parts that one kind of request needs."""
+class Engines:
+    """Makes engines for requests and keeps the networks in them for the next one."""
 
-    densify: Densifier
-    estimate_flow: FlowEstimator
-    render: Renderer
-    spread_face: FaceSpreader = mesh_flow
+    networks: Networks = field(default_factory=Networks)
 
+    def engine(self, request: ResolvedRequest, /) -> Engine:
+        """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else.
 
-def build_engine(request: AnimationRequest) -> Engine:
-    """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else."""
-    if request.renderer == "warp":
-        return Engine(densify=densify_things, estimate_flow=flow_estimator(request), render=_warp)
-    # diffusers and transformers take seconds to import, and the warp renderer needs neither.
-    try:
-        from mofa.pipeline.diffusion_engine import diffusion_engine
-        from mofa.pipeline.load import load_diffusion_model, prepare
-        from mofa.renderers.diffusion.placement import Placement
-    except ImportError as error:
-        raise ResourceError(
-            f"the diffusion renderer needs packages that are not installed ({error.name}): "
-            '`pip install "mofa-video[diffusion]"`, or use `--renderer warp`.'
-        ) from error
-
-    settings = request.diffusion
-    placement = Placement(pick_device(settings.device), settings.offload)
-    dtype = pick_dtype(settings.precision, placement.device)
-    model = load_diffusion_model(settings.model, adapters_for(request), settings.densifier, placement, dtype)
-    prepare(model, settings)
-    return replace(diffusion_engine(model, placement), estimate_flow=flow_estimator(request))
+        Raises WeightsError: weights are absent (it names all that are, and how to get them), damaged, or
+        others. ResourceError: packages or a device are missing.
+        """
+        renderer = RENDERERS[request.renderer]
+        require(renderer.slots(request))
+        name = renderer.densifier(request)
+        densify = DENSIFIERS[name].make(request, self.networks)
+        return Engine(
+            densify=densify,
+            spread_face=face_spreader(densify) if DENSIFIERS[name].spreads_faces else mesh_flow,
+            estimate_flow=FLOW_ESTIMATORS[flow_estimator(request)].make(request, self.networks),
+            speak=Speakers(request.diffusion.device, self.networks),
+            # Not before the motion is planned: a preview needs no video model.
+            render=lambda *work: renderer.make(request, self.networks)(*work),
+        )
 
 
-def default_renderer(request: AnimationRequest) -> RendererName:
+@dataclass(frozen=True)
+class Speakers:
+    """The speech drivers by name, their networks on `device` and kept in `networks`."""
+
+    device: str | None = None
+    networks: Networks = field(default_factory=Networks)
+
+    def __call__(
+        self, name: str, points: Float[Tensor, "68 2"], found: Face | None, original: Original, /
+    ) -> SpeechDriver:
+        """The driver of that name for one face of the picture (see `parts.SpeechDrivers`)."""
+        driver: SpeechDriver = SPEECH_DRIVERS[name].make(self.device, self.networks, points, found, original)
+        return driver
+
+
+def face_spreader(densify: Densifier) -> FaceSpreader:
+    """The landmark adapter learned with what CMP makes of 68 hints."""
+
+    def spread(
+        image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
+    ) -> DenseMotion:
+        return densify(image, face_hints(points, *image.shape[1:]), None, progress)
+
+    return spread
+
+
+def default_renderer(request: AnimationRequest) -> str:
     """diffusion where its weights are and something faster than a CPU is, else warp."""
     if pick_device(request.diffusion.device).type == "cpu" or not is_diffusion_ready(request):
         return "warp"
     return "diffusion"
-
-
-def flow_estimator(request: AnimationRequest) -> FlowEstimator:
-    """What measures the motion of a request's reference videos."""
-    if request.optical_flow == "dis" or not any(isinstance(c, ReferenceControl) for c in request.controls):
-        return dis_flow
-    from mofa.pipeline.load import load_unimatch
-
-    return load_unimatch(pick_device(request.diffusion.device))
-
-
-def _warp(
-    source: SourceImage, plan: MotionPlan, request: AnimationRequest, progress: Progress
-) -> Iterator[UInt8[Tensor, "3 H W"]]:
-    return render_warp(source, plan, WarpSettings(loop=request.loop), progress)

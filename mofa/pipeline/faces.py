@@ -9,8 +9,8 @@ from torch import Tensor
 from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
 from mofa.faces.retarget import MotionStrengths, at_rate, retarget
 from mofa.pipeline.inputs import Inputs
+from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, LandmarkControl
-from mofa.pipeline.speech import speech_driver
 from mofa.tensors.smoothstep import smoothstep
 from mofa.types import LandmarkClip, Waveform
 
@@ -25,25 +25,30 @@ class DrivenFace:
 
 
 def driven_faces(
-    request: AnimationRequest, inputs: Inputs, num_frames: int, fps: float
+    request: AnimationRequest, inputs: Inputs, num_frames: int, fps: float, speak: SpeechDrivers
 ) -> tuple[DrivenFace, ...]:
     """The motion of every driven face over the clip. In a loop motion fades out towards the end.
 
     Raises InputError when a face cannot be driven as asked.
     """
-    return tuple(driven_face(control, request, inputs, num_frames, fps) for control in inputs.drives)
+    return tuple(driven_face(control, request, inputs, num_frames, fps, speak) for control in inputs.drives)
 
 
 def driven_face(
-    control: LandmarkControl, request: AnimationRequest, inputs: Inputs, num_frames: int, fps: float
+    control: LandmarkControl,
+    request: AnimationRequest,
+    inputs: Inputs,
+    num_frames: int,
+    fps: float,
+    speak: SpeechDrivers,
 ) -> DrivenFace:
     """One face's motion over the clip."""
     drive, face = inputs.drives[control], inputs.faces[control]
     rest = face.points
     match drive.motion:
         case Waveform() as voice:
-            speak = speech_driver(control.driver, rest, face.found, inputs.original)
-            motion = speak(voice, rest, fps, num_frames, request.seed)
+            driver = speak(control.driver, rest, face.found, inputs.original)
+            motion = driver(voice, rest, fps, num_frames, request.seed)
         case BlendshapeClip() as curves:
             motion = at_rate(blendshape_landmarks(curves, rest), fps, num_frames)
         case LandmarkClip() as clip:

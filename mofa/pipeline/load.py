@@ -25,10 +25,9 @@ from mofa.models.from_config import (
 )
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.unimatch import UniMatch, UniMatchConfig
-from mofa.pipeline.needs import slots_for
 from mofa.renderers.diffusion.placement import Placement, blocks_of
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
-from mofa.renderers.diffusion.settings import Densifier, DiffusionSettings
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly
@@ -39,25 +38,11 @@ SlotFiles = Mapping[str, Mapping[str, Path]]
 """Slot -> the file's name in the registry -> where it is."""
 
 
-def load_diffusion_model(
-    backbone: str,
-    adapters: Sequence[AdapterName],
-    densifier: Densifier,
-    placement: Placement,
-    dtype: torch.dtype,
-) -> DiffusionModel:
-    """The networks of these names, from the weights that are on this machine.
-
-    Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
-    """
-    return model_from_files(require(slots_for(backbone, adapters, densifier)), placement, dtype)
-
-
 def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype) -> DiffusionModel:
     """The networks whose files are given: the backbone, the adapters that are there, CMP if it is."""
     adapters: tuple[AdapterName, ...] = ("trajectory", "landmark")
     model = DiffusionModel(
-        backbone=load_backbone(files["svd-xt"], dtype),
+        video=load_svd(files["svd-xt"], dtype),
         adapters={name: load_adapter(name, files[name], dtype) for name in adapters if name in files},
         sparse_to_dense=load_sparse_to_dense(files["cmp"]) if "cmp" in files else None,
     )
@@ -65,13 +50,18 @@ def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype)
     return model
 
 
-def prepare(model: DiffusionModel, settings: DiffusionSettings) -> None:
-    """Sets how the networks of the denoising loop compute: attention in slices, blocks compiled."""
-    for network in (model.backbone.unet, *(halves.adapter for halves in model.adapters.values())):
-        slice_attention(network, settings.attention_slices)
-        if settings.compile:
+def prepare(networks: Sequence[nn.Module], attention_slices: int, compiled: bool) -> None:
+    """Sets how networks of the denoising loop compute: attention in slices, blocks compiled."""
+    for network in networks:
+        slice_attention(network, attention_slices)
+        if compiled:
             for block in blocks_of(network):
                 block.compile()
+
+
+def load_svd(files: Mapping[str, Path], dtype: torch.dtype) -> StableVideoDiffusion:
+    """Stable Video Diffusion as a video model."""
+    return StableVideoDiffusion(load_backbone(files, dtype))
 
 
 def load_backbone(files: Mapping[str, Path], dtype: torch.dtype) -> Backbone:
@@ -106,7 +96,7 @@ def load_sparse_to_dense(files: Mapping[str, Path]) -> ConditionalMotionPropagat
 
 
 def load_unimatch(device: torch.device) -> UniMatchFlow:
-    """UniMatch in float32, as a flow estimator; raises WeightsError as `load_diffusion_model` does."""
+    """UniMatch in float32, as a flow estimator; raises WeightsError: its weights are absent or others."""
     (file,) = require(["unimatch"], "--optical-flow dis")["unimatch"].values()
     with torch.device("meta"):
         network = UniMatch(UniMatchConfig())
@@ -119,7 +109,8 @@ def save_model(model: DiffusionModel, folder: Path) -> None:
 
     Raises OutputError where a file exists or cannot be written.
     """
-    backbone = model.backbone
+    assert isinstance(model.video, StableVideoDiffusion), "only Stable Video Diffusion has a saved layout"
+    backbone = model.video.backbone
     parts: dict[str, tuple[Sequence[nn.Module], Mapping[str, Any]]] = {
         "svd-xt/unet/diffusion_pytorch_model": ([backbone.unet], dict(backbone.unet.config)),
         "svd-xt/vae/diffusion_pytorch_model": ([backbone.vae], dict(backbone.vae.config)),

@@ -6,6 +6,7 @@ frames = pipe("photo.jpg", controls=[{"kind": "track", "points": "50%,60% 70%,55
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +16,19 @@ from torch import Tensor
 
 from mofa.devices import pick_device, pick_dtype
 from mofa.pipeline.animate import AnimationResult, animate
-from mofa.pipeline.diffusion_engine import diffusion_engine
+from mofa.pipeline.diffusion_engine import cmp_densifier, make_render
+from mofa.pipeline.engine import Engines, face_spreader
 from mofa.pipeline.inputs import NOTHING, Given, read_inputs
-from mofa.pipeline.load import load_diffusion_model, model_from_files, prepare, save_model, saved_files
-from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.load import model_from_files, prepare, save_model, saved_files
+from mofa.pipeline.parts import Engine
+from mofa.pipeline.request import AnimationRequest, ResolvedRequest
+from mofa.pipeline.tables import DENSIFIERS
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import DiffusionModel
 from mofa.renderers.diffusion.settings import STANDARD, DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import AdapterName, Progress, silent
+from mofa.weights.store import require
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class MofaPipeline:
     def __init__(self, model: DiffusionModel, settings: DiffusionSettings = STANDARD) -> None:
         self.model = model
         self.settings = settings
-        prepare(model, settings)
+        self._engines = Engines()
+        predicting = [*model.video.networks("predict"), *(half.adapter for half in model.adapters.values())]
+        prepare(predicting, settings.attention_slices, settings.compile)
         self._place(Placement(pick_device(settings.device), settings.offload))
 
     @classmethod
@@ -58,10 +65,10 @@ class MofaPipeline:
         placement = Placement(pick_device(settings.device), settings.offload)
         dtype = pick_dtype(settings.precision, placement.device)
         if Path(source).is_dir():
-            model = model_from_files(saved_files(Path(source)), placement, dtype)
+            files = saved_files(Path(source))
         else:
-            model = load_diffusion_model(str(source), adapters, settings.densifier, placement, dtype)
-        return cls(model, settings)
+            files = require([str(source), *adapters, *DENSIFIERS[settings.densifier].slots])
+        return cls(model_from_files(files, placement, dtype), settings)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes all networks into a folder that `from_pretrained` reads; existing files are refused."""
@@ -119,10 +126,19 @@ class MofaPipeline:
             }
         )
         inputs = read_inputs(request, progress, image if isinstance(image, Tensor) else None, given)
-        engine = diffusion_engine(self.model, self.placement, callback_on_step_end)
-        result = animate(request, inputs, progress, engine)
+        result = animate(request, inputs, progress, partial(self._engine, callback_on_step_end))
         assert result.clip is not None
         return PipelineOutput(result.clip.frames, result)
+
+    def _engine(self, callback: StepCallback, request: ResolvedRequest, /) -> Engine:
+        """The usual engine, with the networks that are at hand."""
+        render = make_render(self.model, request, self.placement, callback)
+        usual = self._engines.engine(request.model_copy(update={"renderer": "warp"}))
+        network = self.model.sparse_to_dense
+        if network is None:
+            return replace(usual, render=render)
+        densify = cmp_densifier(network, self.placement)
+        return replace(usual, render=render, densify=densify, spread_face=face_spreader(densify))
 
     def _place(self, placement: Placement) -> None:
         self.placement = placement

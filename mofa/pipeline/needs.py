@@ -1,45 +1,27 @@
 """Which weights a request needs; looks at files, imports no networks."""
 
-from collections.abc import Mapping, Sequence
-
-from mofa.pipeline.request import AnimationRequest, SpeechDriverName
-from mofa.renderers.diffusion.settings import Densifier
-from mofa.types import AdapterName
+from mofa.pipeline.request import AnimationRequest, ReferenceControl
+from mofa.pipeline.tables import FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS
 from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
 
-SPEECH_SLOTS: Mapping[SpeechDriverName, tuple[str, ...]] = {
-    "signal": (),
-    "aniportrait": ("audio2mesh", "audio2pose"),
-    "sadtalker": ("sadtalker",),
-}
-"""Speech driver -> names, in the registry, of what it needs."""
 
-
-def adapters_for(request: AnimationRequest) -> tuple[AdapterName, ...]:
-    """The adapters that a request's motion needs: landmark for faces, trajectory for everything else."""
-    faces = len(request.driven_faces)
-    names: list[AdapterName] = ["trajectory"] if faces < len(request.controls) else []
-    return (*names, "landmark") if faces else tuple(names)
-
-
-def slots_for(backbone: str, adapters: Sequence[AdapterName], densifier: Densifier) -> list[str]:
-    """Names, in the registry, of what a diffusion model of these parts needs."""
-    return [backbone, *adapters, *(["cmp"] if densifier == "cmp" else [])]
-
-
-def diffusion_slots(request: AnimationRequest) -> list[str]:
-    """Names, in the registry, of what the diffusion renderer needs for a request."""
-    return slots_for(request.diffusion.model, adapters_for(request), request.diffusion.densifier)
+def flow_estimator(request: AnimationRequest) -> str:
+    """The flow estimator of a request: the one asked for where a video is measured, else the lightest."""
+    measures = any(isinstance(control, ReferenceControl) for control in request.controls)
+    return request.optical_flow if measures else "dis"
 
 
 def all_slots(request: AnimationRequest) -> list[str]:
-    """Names, in the registry, of what a resolved request needs: for its speech drivers and its renderer."""
-    names = [name for face in request.driven_faces if face.speech for name in SPEECH_SLOTS[face.driver]]
-    names += diffusion_slots(request) if request.renderer == "diffusion" else []
+    """Names, in the registry, of what a resolved request needs: for speech, videos and renderer."""
+    names = [
+        name for face in request.driven_faces if face.speech for name in SPEECH_DRIVERS[face.driver].slots
+    ]
+    names += FLOW_ESTIMATORS[flow_estimator(request)].slots
+    names += RENDERERS[request.renderer].slots(request) if request.renderer else []
     return list(dict.fromkeys(names))
 
 
 def is_diffusion_ready(request: AnimationRequest) -> bool:
     """Whether all weights that the diffusion renderer needs for a request are on this machine."""
-    return all(locate(find_slot(name)).present for name in diffusion_slots(request))
+    return all(locate(find_slot(name)).present for name in RENDERERS["diffusion"].slots(request))

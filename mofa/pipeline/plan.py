@@ -8,7 +8,6 @@ from, and worked out for the steps that somebody asks for.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -26,6 +25,7 @@ from mofa.faces.motion import FaceMotion, face_region
 from mofa.pipeline.faces import DrivenFace, driven_faces
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.original import Original
+from mofa.pipeline.parts import Densifier, FaceSpreader, SpeechDrivers
 from mofa.pipeline.remarks import Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
@@ -58,28 +58,6 @@ MAX_REFERENCE_FRAMES = 1000
 
 Regions = Mapping[Region | None, Float[Tensor, "1 H W"] | None]
 """The painted or selected masks of a scene on the working picture; None is the whole picture."""
-
-
-@runtime_checkable
-class Densifier(Protocol):
-    """Sparse hints to dense motion: densify.edge_aware.densify, or the CMP network."""
-
-    def __call__(
-        self,
-        image: Float[Tensor, "3 H W"],
-        hints: SparseMotion,
-        region: Float[Tensor, "1 H W"] | None = None,
-        progress: Progress = silent,
-    ) -> DenseMotion: ...
-
-
-@runtime_checkable
-class FaceSpreader(Protocol):
-    """A face's 68 points per frame to dense motion: `mesh_flow`, or the network an adapter learned with."""
-
-    def __call__(
-        self, image: Float[Tensor, "3 H W"], points: Float[Tensor, "T 68 2"], progress: Progress = silent
-    ) -> DenseMotion: ...
 
 
 def mesh_flow(
@@ -144,6 +122,7 @@ def plan_motion(
     drawn: Drawn,
     densify: Densifier,
     estimate_flow: FlowEstimator,
+    speak: SpeechDrivers,
     progress: Progress = silent,
     spread_face: FaceSpreader = mesh_flow,
     sense: SenseOfThings | None = None,
@@ -154,7 +133,7 @@ def plan_motion(
     to the moment at which it begins again. Raises InputError when a face cannot be driven as asked.
     """
     num_frames, regions = request.frames + request.loop, drawn.regions
-    driven = driven_faces(request, inputs, num_frames, request.fps)
+    driven = driven_faces(request, inputs, num_frames, request.fps, speak)
 
     motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
     told = [(region is not None, hints) for region, hints in drawn.hints]

@@ -8,9 +8,10 @@ tensor: files are opened by pipeline.animate.
 import json
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -21,21 +22,27 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
+from pydantic_core.core_schema import no_info_plain_validator_function
 
 from mofa.control import coordinates, selection
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.words import nearest
 from mofa.errors import InputError
-from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings
+from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
+from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings, SvdSettings
 
 if TYPE_CHECKING:
     from mofa.control.timing import Ease as TimingEase
     from mofa.control.timing import Timing
+    from mofa.types import AdapterName
 
 Parsed = TypeVar("Parsed")
 
@@ -44,10 +51,7 @@ MAX_SIDE = 16_384
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""
 
-RendererName = Literal["warp", "diffusion"]
-OpticalFlowName = Literal["dis", "unimatch"]
 Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet", "landmarks"]
-SpeechDriverName = Literal["signal", "aniportrait", "sadtalker"]
 
 # --- Values with a written form of their own ----------------------------------------------------
 
@@ -218,6 +222,52 @@ def _preset(value: Any) -> Any:
     if name not in PRESETS:
         raise ValueError(f'{name!r} is no preset: did you mean "{nearest(str(name), PRESETS)}"?')
     return asdict(PRESETS[name]) | {key: changed for key, changed in value.items() if key != "preset"}
+
+
+def _plain_settings(settings: DiffusionSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if value is not None}
+
+
+def _checked(settings: DiffusionSettings) -> DiffusionSettings:
+    _named(DENSIFIERS, settings.densifier)
+    return settings
+
+
+def _of_its_family(value: Any, validate: Callable[[Any], SvdSettings]) -> DiffusionSettings:
+    """Settings of the family that `model` names; `validate` is that of the usual one."""
+    if isinstance(value, DiffusionSettings):
+        return _checked(value)
+    settings = _preset(value)
+    name = settings.get("model", STANDARD.model) if isinstance(settings, dict) else STANDARD.model
+    family = VIDEO_MODELS[_named(VIDEO_MODELS, name)].settings
+    known = validate if family is SvdSettings else TypeAdapter(family).validate_python
+    return _checked(known(settings))
+
+
+def _named(table: Mapping[str, object], name: object) -> str:
+    """A name of the table; ValueError with the names that there are for any other."""
+    if not isinstance(name, str) or name not in table:
+        raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, table))})
+    return name
+
+
+@dataclass(frozen=True, eq=False)
+class _NameOf:
+    """Marks the type of a name that a table has, whatever is in it when the scene is read."""
+
+    table: Mapping[str, object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return no_info_plain_validator_function(partial(_named, self.table))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.table)}
+
+
+RendererName = Annotated[str, _NameOf(RENDERERS)]
+OpticalFlowName = Annotated[str, _NameOf(FLOW_ESTIMATORS)]
+SpeechDriverName = Annotated[str, _NameOf(SPEECH_DRIVERS)]
+Diffusion = Annotated[SvdSettings, WrapValidator(_of_its_family), PlainSerializer(_plain_settings)]
 
 
 # --- The scene ----------------------------------------------------------------------------------
@@ -405,7 +455,7 @@ class AnimationRequest(_Frozen):
     """
     optical_flow: OpticalFlowName = "dis"
     """How the motion of reference videos is measured: dis needs no weights, unimatch is a network."""
-    diffusion: Annotated[DiffusionSettings, BeforeValidator(_preset)] = STANDARD
+    diffusion: Diffusion = STANDARD
     """How the diffusion renderer works: settings, or a preset (draft, standard, fine) and what differs."""
     loop: bool = False
     """Let the end flow into the beginning."""
@@ -444,6 +494,12 @@ class AnimationRequest(_Frozen):
                     f"controls[{index}] runs to frame {last}, but the clip has frames 0..{num_frames - 1}: "
                     "ask for more frames or end it earlier"
                 )
+
+    @property
+    def adapters(self) -> "tuple[AdapterName, ...]":
+        """The adapters that the motion needs: landmark for faces, trajectory for everything else."""
+        names: list[AdapterName] = ["trajectory"] if len(self.driven_faces) < len(self.controls) else []
+        return (*names, "landmark") if self.driven_faces else tuple(names)
 
     @property
     def driven_faces(self) -> tuple[LandmarkControl, ...]:
@@ -601,6 +657,8 @@ def json_schema() -> dict[str, Any]:
     # Only a caller from Python, who has the picture in memory, names none.
     del schema["properties"]["picture"]["default"]
     schema["required"] = ["picture", *schema["required"]]
+    settings = schema["$defs"]["SvdSettings"]["properties"]
+    settings["model"]["enum"], settings["densifier"]["enum"] = list(VIDEO_MODELS), list(DENSIFIERS)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mofa scene"} | schema
 
 
@@ -667,7 +725,7 @@ def _is_tag(part: int | str) -> bool:
 def _keys_at(place: tuple[int | str, ...]) -> list[str]:
     """The keys that are known where an error's location says one is not, following unions by their tags."""
     if place[0] == "diffusion":
-        return [field.name for field in fields(DiffusionSettings)]
+        return [field.name for entry in VIDEO_MODELS.values() for field in fields(entry.settings)]
     models: list[type[BaseModel]] = [AnimationRequest]
     for part in place[:-1]:
         found = [

@@ -1,4 +1,4 @@
-"""From noisy latents and their noise level to a clean estimate: adapters and guidance live in here.
+"""From noisy latents and their noise level to a clean estimate: steering and guidance live in here.
 
 `Denoiser` says what is animated and how. `Denoiser.over(frames)` works out, once, everything the noise
 level cannot change for one window of frames; what it returns is called at every step: (x, sigma) -> clean.
@@ -6,20 +6,19 @@ level cannot change for one window of frames; what it returns is called at every
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import add
-from typing import Literal, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
-from mofa.sampling.schedule import guidance_scales, preconditioning, timestep_from_sigma
+from mofa.sampling.schedule import guidance_scales
+from mofa.sampling.video_model import AnyVideoModel, Steering
 from mofa.tensors.windows import Window
-from mofa.types import BackboneCondition, MotionFeatures
+from mofa.types import MotionFeatures
 
 LEVELS = 8, 16, 32, 64
 """How much smaller than the picture the levels are at which an adapter corrects the backbone."""
@@ -71,7 +70,7 @@ class AdapterBranch:
         whole = self.strength * self.region[None].float()
         return {size: F.interpolate(whole, size, mode="nearest") for size in sizes}
 
-    def over(self, frames: Window, like: Tensor) -> WindowBranch:
+    def over(self, frames: Window, like: Tensor, /) -> WindowBranch:
         """The branch for these frames, its regions with the dtype and device of `like`."""
         regions = {size: region.to(like) for size, region in self.regions.items()}
         return WindowBranch(self.adapter, self.features.over(frames), regions)
@@ -97,80 +96,49 @@ class Guidance:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What goes through the networks at once: B guidance halves of the same T frames."""
-
-    image_embedding: Float[Tensor, "B 1 D"]
-    image_latent: Float[Tensor, "B T 4 h w"]
-    time_ids: Float[Tensor, "B 3"]
-
-
-@dataclass(frozen=True)
 class WindowDenoiser:
     """(x, sigma) -> clean for one window; everything but x and sigma is fixed. Made by `Denoiser.over`.
 
-    `batches` hold the unconditional half first, or the conditional one alone; `branches` have at least some
-    effect.
+    `batches` are the conditions that go through the networks together, the unconditional half first or the
+    conditional one alone; `steering` is what has an effect on these frames.
     """
 
-    backbone: Backbone
-    batches: tuple[Batch, ...]
-    branches: tuple[WindowBranch, ...]
+    model: AnyVideoModel
+    batches: tuple[tuple[Any, ...], ...]
+    steering: tuple[Any, ...]
     scales: Float[Tensor, "T 1 1 1"]
 
-    def __call__(self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T 4 h w"]:
-        """The clean estimate of x, in its dtype; the networks run in that of the picture's latent."""
-        factors = preconditioning(sigma)
-        scaled, timestep = factors.input * x, timestep_from_sigma(sigma)
-        halves = torch.cat([self._velocity(scaled, timestep, batch) for batch in self.batches]).to(x.dtype)
+    def __call__(self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T c h w"]:
+        """The clean estimate of x, in its dtype; the networks run in that of their weights."""
+        predictions = [self.model.predict(x, sigma, batch, self.steering) for batch in self.batches]
+        halves = torch.cat(predictions).to(x.dtype)
         unconditional, conditional = halves[0], halves[-1]
-        velocity = unconditional + self.scales * (conditional - unconditional)
-        return factors.skip * x + factors.out * velocity
-
-    def _velocity(
-        self, scaled: Float[Tensor, "T 4 h w"], timestep: Float[Tensor, ""], batch: Batch
-    ) -> Float[Tensor, "B T 4 h w"]:
-        noisy = scaled.to(batch.image_latent.dtype).expand_as(batch.image_latent)
-        sample = torch.cat([noisy, batch.image_latent], dim=2)
-        told = (sample, timestep, batch.image_embedding, batch.time_ids)
-        corrections = [
-            branch.adapter(*told, branch.features).within(branch.regions) for branch in self.branches
-        ]
-        return self.backbone.predict(*told, reduce(add, corrections) if corrections else None)
+        return self.model.clean(x, sigma, unconditional + self.scales * (conditional - unconditional))
 
 
 @dataclass(frozen=True)
 class Denoiser:
     """A picture's condition and its motion, to be read for any window of the clip's frames.
 
-    Branches whose regions sum to one share the picture between them; where regions overlap, their
-    corrections add up. Without branches it is the plain backbone.
+    Steering whose regions sum to one shares the picture; where regions overlap, the corrections add up.
+    Without any it is the plain model. `condition` is of the model's own kind.
     """
 
-    backbone: Backbone
-    condition: BackboneCondition
-    branches: tuple[AdapterBranch, ...] = ()
+    model: AnyVideoModel
+    condition: Any
+    steering: tuple[Steering, ...] = ()
     guidance: Guidance = Guidance()
 
     def over(self, frames: Window, /) -> WindowDenoiser:
         """The clean estimate of these frames, with all that the noise level cannot change worked out."""
-        latent = self.condition.image_latent
+        halves: tuple[Any, ...] = (self.condition,)
+        if self.guidance.acts:
+            halves = (self.model.unseen(self.condition), self.condition)
+        at_once, like = self.guidance.halves_at_once, self.model.like(self.condition)
         scales = guidance_scales(len(frames), self.guidance.lowest, self.guidance.highest)
         return WindowDenoiser(
-            backbone=self.backbone,
-            batches=_batches(self.condition, self.guidance, len(frames)),
-            branches=tuple(branch.over(frames, latent) for branch in self.branches if branch.acts),
-            scales=scales.to(latent.device).view(-1, 1, 1, 1),
+            model=self.model,
+            batches=tuple(halves[first : first + at_once] for first in range(0, len(halves), at_once)),
+            steering=tuple(one.over(frames, like) for one in self.steering if one.acts),
+            scales=scales.to(like.device).view(-1, 1, 1, 1),
         )
-
-
-def _batches(condition: BackboneCondition, guidance: Guidance, num_frames: int) -> tuple[Batch, ...]:
-    """The guidance halves: the unconditional one is shown no picture, as embedding and as latent alike."""
-    embedding, latent, time_ids = condition.image_embedding, condition.image_latent, condition.time_ids
-    if guidance.acts:
-        embedding = torch.cat([torch.zeros_like(embedding), embedding])
-        latent = torch.cat([torch.zeros_like(latent), latent])
-        time_ids = torch.cat([time_ids, time_ids])
-    latent = latent[:, None].expand(-1, num_frames, -1, -1, -1)
-    parts = (value.split(guidance.halves_at_once) for value in (embedding, latent, time_ids))
-    return tuple(Batch(*part) for part in zip(*parts, strict=True))

@@ -19,8 +19,8 @@ class Estimate(Protocol):
     """(x, sigma) -> clean: noisy latents at a noise level in, their clean estimate out."""
 
     def __call__(
-        self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], /
-    ) -> Float[Tensor, "T 4 h w"]: ...
+        self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /
+    ) -> Float[Tensor, "T c h w"]: ...
 
 
 @runtime_checkable
@@ -36,15 +36,15 @@ class ClipDenoiser(Protocol):
 class StepCallback(Protocol):
     """Called after every step with its index, the latents it left and the clean estimate it used.
 
-    Both are [T, 4, h, w] and to be read only. Raise Cancelled to stop the run.
+    Both are [T, c, h, w] and to be read only. Raise Cancelled to stop the run.
     """
 
     def __call__(
-        self, step: int, latents: Float[Tensor, "T 4 h w"], clean: Float[Tensor, "T 4 h w"], /
+        self, step: int, latents: Float[Tensor, "T c h w"], clean: Float[Tensor, "T c h w"], /
     ) -> None: ...
 
 
-def ignore(step: int, latents: Float[Tensor, "T 4 h w"], clean: Float[Tensor, "T 4 h w"], /) -> None:
+def ignore(step: int, latents: Float[Tensor, "T c h w"], clean: Float[Tensor, "T c h w"], /) -> None:
     """The step callback of a caller who does not want one."""
 
 
@@ -65,12 +65,12 @@ def euler_step(
 @torch.no_grad()
 def sample(
     denoiser: ClipDenoiser,
-    noise: Float[Tensor, "T 4 h w"],
+    noise: Float[Tensor, "T c h w"],
     schedule: Schedule,
     windows: Sequence[Window],
     progress: Progress = silent,
     callback: StepCallback = ignore,
-) -> Float[Tensor, "T 4 h w"]:
+) -> Float[Tensor, "T c h w"]:
     """Clean latents of a clip from standard normal noise, in the noise's dtype (float32 is advised).
 
     `windows` cover the clip (`mofa.tensors.windows`); a single one is the plain pass. All windows

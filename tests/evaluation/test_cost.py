@@ -15,9 +15,10 @@ from mofa.evaluation.stages import (
     Stage,
     full_size_networks,
     hybrid_step,
-    made_up_batch,
+    made_up_condition,
     place,
     stages,
+    svd_of,
 )
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.motion_encoder import make_motion_encoder
@@ -141,6 +142,6 @@ def test_guidance_halves_one_after_the_other_leave_3_gb_of_12_free(
     """What kernels and the allocator take on top has room to spare then."""
     x, sigma = listed["step, whole"].arguments
     features = {name: run_stage(listed[f"features, {name}"]) for name in ADAPTERS}
-    half = made_up_batch(networks.backbone, x, halves=1)
-    step = hybrid_step(networks, features, (half, half), nothing(3, 512, 512))
+    half = made_up_condition(svd_of(networks).backbone, x)
+    step = hybrid_step(networks, features, ((half,), (half,)), nothing(3, 512, 512))
     assert count(step, x, sigma).resident_bytes < 9e9

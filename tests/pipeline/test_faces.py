@@ -17,14 +17,13 @@ from mofa.media.audio import read_audio
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.pipeline.animate import animate, plan
-from mofa.pipeline.diffusion_engine import diffusion_engine
-from mofa.pipeline.engine import adapters_for
 from mofa.pipeline.face_inputs import FaceDrive, length_of, sound_of
 from mofa.pipeline.faces import fade_out
 from mofa.pipeline.inputs import read_drives
+from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.pipeline.outputs import output_files, write_outputs
 from mofa.pipeline.request import AnimationRequest, LandmarkControl
-from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.tensors.motion import as_seen
 from mofa.types import Clip, LandmarkClip, Waveform
 
@@ -233,18 +232,14 @@ def test_a_learned_driver_without_weights_says_how_to_get_them(folder, monkeypat
 
 def test_a_face_and_a_track_go_through_the_diffusion_renderer_together(folder):
     torch.manual_seed(0)
-    engine = diffusion_engine(
-        toy_networks(torch.device("cpu"), torch.float32), Placement(torch.device("cpu"))
-    )
+    settings = SvdSettings(steps=2, device="cpu")
+    pipe = MofaPipeline(toy_networks(torch.device("cpu"), torch.float32), settings)
     track = {"kind": "track", "points": "20,230 60,230"}
-    common = {
-        "size": "64x64",
-        "frames": 4,
-        "renderer": "diffusion",
-        "diffusion": {"steps": 2, "device": "cpu"},
-    }
-    both = animate(request(folder, voice_file(folder), track, **common), engine=engine).clip
-    alone = animate(request(folder, track, **common), engine=engine).clip
+
+    def clip(*controls):
+        return pipe(folder / "person.png", controls, num_frames=4, size=(64, 64)).result.clip
+
+    both, alone = clip(voice_file(folder), track), clip(track)
     assert both is not None
     assert alone is not None
     assert both.audio is not None
@@ -254,6 +249,6 @@ def test_a_face_and_a_track_go_through_the_diffusion_renderer_together(folder):
 
 def test_each_kind_of_motion_asks_for_its_adapter(folder):
     face, camera = voice_file(folder), {"kind": "camera", "move": "still"}
-    assert adapters_for(request(folder, face)) == ("landmark",)
-    assert adapters_for(request(folder, camera)) == ("trajectory",)
-    assert adapters_for(request(folder, camera, face)) == ("trajectory", "landmark")
+    assert request(folder, face).adapters == ("landmark",)
+    assert request(folder, camera).adapters == ("trajectory",)
+    assert request(folder, camera, face).adapters == ("trajectory", "landmark")

@@ -10,10 +10,11 @@ from PIL import Image
 from mofa.densify.edge_aware import densify
 from mofa.errors import InputError
 from mofa.media.encode import write_clip
-from mofa.pipeline import animate as animating
 from mofa.pipeline.animate import animate, plan
-from mofa.pipeline.engine import Engine
+from mofa.pipeline.engine import Engines, Speakers
 from mofa.pipeline.inputs import read_inputs
+from mofa.pipeline.parts import Engine
+from mofa.pipeline.plan import mesh_flow
 from mofa.pipeline.request import AnimationRequest
 from mofa.types import Clip, TrackSet, Waveform
 from mofa.vision.dis import dis_flow
@@ -50,11 +51,12 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Counts the engines that are built; none of them renders anything."""
     built: list[object] = []
 
-    def build(request: object) -> Engine:
+    def build(_: Engines, request: object) -> Engine:
         built.append(request)
-        return Engine(densify, dis_flow, lambda *_: torch.zeros(2, 3, HEIGHT, WIDTH, dtype=torch.uint8))
+        black = torch.zeros(2, 3, HEIGHT, WIDTH, dtype=torch.uint8)
+        return Engine(densify, mesh_flow, dis_flow, Speakers(), lambda *_: iter(black))
 
-    monkeypatch.setattr(animating, "build_engine", build)
+    monkeypatch.setattr(Engines, "engine", build)
     return built
 
 

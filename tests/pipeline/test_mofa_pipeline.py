@@ -14,13 +14,12 @@ from mofa.renderers.diffusion.render import (
     DiffusionModel,
     asked_size,
     render_diffusion,
-    window_of_64,
 )
-from mofa.renderers.diffusion.settings import DiffusionSettings
+from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
 
 CPU = torch.device("cpu")
-SETTINGS = DiffusionSettings(steps=2, window=25, device="cpu", precision="float32")
+SETTINGS = SvdSettings(steps=2, window=25, device="cpu", precision="float32")
 FRAMES = 5
 
 
@@ -123,15 +122,15 @@ def test_a_cancelled_run_stops_at_the_step(model, picture):
 
 
 def test_a_branch_without_its_adapter_is_refused(model, picture):
-    lone = DiffusionModel(model.backbone, {"trajectory": model.adapters["trajectory"]})
+    lone = DiffusionModel(model.video, {"trajectory": model.adapters["trajectory"]})
     with pytest.raises(InputError, match="landmark adapter"):
         render(lone, picture, HYBRID)
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 70), (64, 64), (130, 190)])
-def test_any_size_comes_back_as_asked(width, height):
+def test_any_size_comes_back_as_asked(model, width, height):
     for fit in ("pad", "crop"):
-        window = window_of_64(height, width, replace(SETTINGS, fit_64=fit))
+        window = model.video.window(height, width, replace(SETTINGS, fit_64=fit))
         assert window.working_width % 64 == 0
         assert window.working_height % 64 == 0
         frames = torch.zeros(2, 3, window.working_height, window.working_width)

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter, Residuals
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.schedule import guidance_scales, preconditioning, timestep_from_sigma
 from mofa.types import BackboneCondition, MotionFeatures
@@ -99,7 +100,7 @@ def branch(seed: int, region: Tensor = WHOLE, strength: float = 1.0) -> AdapterB
 
 
 def denoiser(*branches: AdapterBranch, guidance: Guidance = USUAL) -> Denoiser:
-    return Denoiser(PlainBackbone(), CONDITION, branches, guidance)
+    return Denoiser(StableVideoDiffusion(PlainBackbone()), CONDITION, branches, guidance)
 
 
 def clean(*branches: AdapterBranch, guidance: Guidance = USUAL) -> Tensor:
@@ -134,14 +135,14 @@ def test_guidance_of_1_is_the_conditional_half_alone() -> None:
     torch.testing.assert_close(clean(guidance=Guidance(1.0, 1.0)), plain)
     almost = clean(branch(1), guidance=Guidance(1.0, 1.0 + 1e-7))
     torch.testing.assert_close(unguided.over(ALL)(X, SIGMA), almost)
-    assert unguided.backbone.sent == [(1, torch.float32)]
+    assert unguided.model.backbone.sent == [(1, torch.float32)]
 
 
 def test_halves_one_after_the_other_are_the_halves_together() -> None:
     together, in_turn = (denoiser(branch(1), guidance=Guidance(halves_at_once=halves)) for halves in (2, 1))
     torch.testing.assert_close(together.over(ALL)(X, SIGMA), in_turn.over(ALL)(X, SIGMA))
-    assert [size for size, _ in together.backbone.sent] == [2]
-    assert [size for size, _ in in_turn.backbone.sent] == [1, 1]
+    assert [size for size, _ in together.model.backbone.sent] == [2]
+    assert [size for size, _ in in_turn.model.backbone.sent] == [1, 1]
 
 
 @pytest.mark.parametrize("idle", [branch(1, strength=0.0), branch(1, region=0 * WHOLE)])
@@ -214,5 +215,5 @@ def test_networks_run_in_the_dtype_of_the_condition_and_latents_keep_theirs() ->
     in_half = replace(denoiser(branch(1)), condition=half)
     found = in_half.over(ALL)(X, SIGMA)
     assert found.dtype == torch.float32
-    assert in_half.backbone.sent == [(2, torch.bfloat16)]
+    assert in_half.model.backbone.sent == [(2, torch.bfloat16)]
     torch.testing.assert_close(found, clean(branch(1)), rtol=0.1, atol=0.1)

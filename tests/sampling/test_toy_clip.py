@@ -13,6 +13,7 @@ from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.sampler import euler_step, sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
@@ -91,7 +92,7 @@ class Toy:
         return AdapterBranch(self.adapters[name], features, region, strength)
 
     def denoiser(self, *branches: AdapterBranch) -> Denoiser:
-        return Denoiser(self.backbone, self.condition, branches)
+        return Denoiser(StableVideoDiffusion(self.backbone), self.condition, branches)
 
     def clip(self, *branches: AdapterBranch, layout: Sequence[Window] = SHORT) -> Tensor:
         return sample(self.denoiser(*branches), NOISE, SCHEDULE, layout)

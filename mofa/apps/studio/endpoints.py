@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def add_endpoints(studio: Studio) -> None:
     def landmarks(scene: dict, files: list[gr.FileData], request: gr.Request) -> dict:
         """How the driven faces of a scene move: frames, fps, and 68 points (pixels) per face and frame."""
         wanted, _ = _received(scene, files, studio)
-        return _run(studio.motions, request, lambda report: making.landmarks(wanted, report))
+        return _run(studio.motions, request, partial(making.landmarks, wanted, studio.workshop.speak))
 
     gr.api(animate, api_name="animate", concurrency_limit=None)
     gr.api(preview, api_name="preview", concurrency_limit=None)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from mofa.media.encode import frame_writer, write_clip
 from mofa.media.files import replacing
 from mofa.media.image import load_source, read_picture, save_jpeg, save_png, to_bytes
 from mofa.pipeline.animate import Animation, prepare
-from mofa.pipeline.engine import Engine, build_engine
+from mofa.pipeline.engine import Engines, Speakers
 from mofa.pipeline.face_inputs import length_of
 from mofa.pipeline.faces import driven_faces
 from mofa.pipeline.inputs import read_inputs
-from mofa.pipeline.needs import adapters_for
 from mofa.pipeline.outputs import flow_picture, write_outputs
+from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.tensors.motion import whole_flow
@@ -42,10 +42,11 @@ STILL, THUMBNAIL = "still.jpg", "thumbnail.jpg"
 
 
 class Workshop:
-    """Makes clips; keeps the parts of the last diffusion request, so that weights are loaded once."""
+    """Makes clips; keeps the networks of earlier requests, so that weights are loaded once."""
 
     def __init__(self) -> None:
-        self._kept: tuple[object, Engine] | None = None
+        self.engines = Engines()
+        self.speak = Speakers(networks=self.engines.networks)
 
     def clip(self, request: AnimationRequest, visitor: Visitor, progress: Progress) -> dict[str, Any]:
         """Makes the clip and everything beside it, in a folder of its own; returns the facts about it."""
@@ -54,21 +55,12 @@ class Workshop:
         outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay", *faces))
         wanted = request.model_copy(update={"outputs": outputs})
         inputs = read_inputs(wanted, progress)
-        animation = prepare(wanted, inputs, progress, self._engine(request))
+        animation = prepare(wanted, inputs, progress, self.engines.engine)
         try:
             return _laid_out(animation, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-
-    def _engine(self, request: AnimationRequest) -> Engine | None:
-        if request.renderer != "diffusion":
-            return None
-        key = (asdict(request.diffusion), adapters_for(request))
-        if self._kept is None or self._kept[0] != key:
-            self._kept = None  # the old weights go before the new ones come
-            self._kept = (key, build_engine(request))
-        return self._kept[1]
 
 
 def _laid_out(animation: Animation, folder: Path) -> dict[str, Any]:
@@ -134,7 +126,7 @@ def faces_in(picture: Path) -> list[list[list[float]]]:
     return [_rounded(face.points) for face in faces]
 
 
-def landmarks(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
+def landmarks(request: AnimationRequest, speak: SpeechDrivers, progress: Progress) -> dict[str, Any]:
     """How every driven face moves, in pixels of the photo, before anything is rendered.
 
     `faces` holds per control and frame the 68 points, `notes` what the person should know.
@@ -145,7 +137,7 @@ def landmarks(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
         raise InputError(
             f"this drives {num_frames} frames, more than the {MOST_FRAMES} that are made here: cut it."
         )
-    faces = driven_faces(request, inputs, num_frames, fps)
+    faces = driven_faces(request, inputs, num_frames, fps, speak)
     return {
         "frames": num_frames,
         "fps": fps,

@@ -223,7 +223,7 @@ async def preview(scene: Scene, request: Request, studio: TheStudio, visitor: Th
 async def landmarks(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """How the driven faces move; a newer question of the same visitor cancels it."""
     wanted = await run_in_threadpool(request_from_scene, scene, visitor)
-    work = partial(making.landmarks, wanted)
+    work = partial(making.landmarks, wanted, studio.workshop.speak)
     return await _answered(studio.motions.replace(visitor.name, work), studio.motions, request)
 
 

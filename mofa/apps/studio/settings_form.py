@@ -1,5 +1,6 @@
 """The settings as data for the page: every field with its kind, default, choices and its docstring."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_args, get_type_hints
 
@@ -7,12 +8,16 @@ from mofa.apps.scene_options import setting_fields
 from mofa.apps.studio.texts import FIELD_HELP_ZH
 from mofa.pipeline.needs import all_slots
 from mofa.pipeline.request import AnimationRequest
-from mofa.renderers.diffusion.settings import PRESETS, DiffusionSettings
+from mofa.pipeline.tables import DENSIFIERS, VIDEO_MODELS
+from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 from mofa.weights.registry import Slot, find_slot, in_words
 from mofa.weights.store import locate
 
 EVERYDAY = ("steps", "guidance_highest", "trajectory_strength", "landmark_strength", "densifier")
 """What people turn; the other fields wait behind "more"."""
+
+TABLES: Mapping[str, Mapping[str, object]] = {"model": VIDEO_MODELS, "densifier": DENSIFIERS}
+"""Fields whose choices are a table's names."""
 
 CLIP_FIELDS = ("size", "fit", "frames", "fps", "loop", "seed", "renderer")
 
@@ -24,14 +29,15 @@ def settings_form() -> dict[str, Any]:
             name: {"help": _help(name, AnimationRequest.model_fields[name].description or "")}
             for name in CLIP_FIELDS
         },
-        "diffusion": [_field(name) for name in (field.name for field in fields(DiffusionSettings))],
+        "diffusion": [_field(name) for name in (field.name for field in fields(SvdSettings))],
         "presets": {name: asdict(preset) for name, preset in PRESETS.items()},
     }
 
 
 def _field(name: str) -> dict[str, Any]:
-    annotation = get_type_hints(DiffusionSettings)[name]
+    annotation = get_type_hints(SvdSettings)[name]
     choices = [choice for choice in get_args(annotation) if not isinstance(choice, type)]
+    choices = list(TABLES.get(name, choices))
     kinds = {bool: "switch", int: "whole", float: "number"}
     return {
         "name": name,

@@ -1,7 +1,8 @@
-"""The diffusion renderer: a motion plan drives Stable Video Diffusion through the adapters."""
+"""The diffusion renderer: a motion plan drives a video model through its adapters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from mofa.errors import InputError
 from mofa.faces.sketch import draw_sketch
 from mofa.media.image import resample, to_bytes
-from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation
@@ -20,13 +20,13 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.sampler import StepCallback, ignore, sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
+from mofa.sampling.video_model import AnyVideoModel, latent_frames
 from mofa.tensors.geometry import cut_window, fit_crop
 from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.tensors.noise import SOURCE_PICTURE, frame_noise
 from mofa.tensors.windows import windows
 from mofa.types import (
     AdapterName,
-    BackboneCondition,
     CropBox,
     DenseMotion,
     MotionBranch,
@@ -53,13 +53,13 @@ class AdapterHalves:
 class DiffusionModel:
     """All networks of the diffusion renderer; `sparse_to_dense` is None where hints are spread without it."""
 
-    backbone: Backbone
+    video: AnyVideoModel
     adapters: Mapping[AdapterName, AdapterHalves]
     sparse_to_dense: ConditionalMotionPropagation | None = None
 
     def networks(self) -> list[nn.Module]:
         """Every network, each once."""
-        parts = [self.backbone.unet, self.backbone.vae, self.backbone.image_encoder]
+        parts = [*self.video.networks()]
         for halves in self.adapters.values():
             parts += [halves.encoder, halves.adapter]
         return parts + ([] if self.sparse_to_dense is None else [self.sparse_to_dense])
@@ -83,44 +83,36 @@ def render_diffusion(
     with a branch whose adapter the model has not.
     """
     height, width = source.pixels.shape[1:]
-    window = window_of_64(height, width, settings)
+    video = model.video
+    window = video.window(height, width, settings)
     picture = cut_window(source.pixels, window).to(placement.device)
 
-    condition = encode_picture(picture, model, settings, placement, seed)
+    blur = frame_noise(seed, [SOURCE_PICTURE], tuple(picture.shape), like=picture)[0]
+    with placement.using(*video.networks("condition")):
+        condition = video.condition(picture, settings, blur)
+    acting = plan.branches if settings.adapters else ()
     branches = [
-        adapter_branch(branch, plan, picture, window, model, settings, placement) for branch in plan.branches
+        adapter_branch(branch, plan, picture, window, model, settings, placement) for branch in acting
     ]
-    encoders = [model.adapters[branch.adapter].encoder for branch in plan.branches]
+    encoders = [model.adapters[branch.adapter].encoder for branch in acting]
     guidance = Guidance(settings.guidance_lowest, settings.guidance_highest, settings.halves_at_once)
-    denoiser = Denoiser(model.backbone, condition, tuple(branches), guidance)
-    noise = frame_noise(seed, range(plan.num_frames), condition.image_latent.shape[1:], like=picture)
+    denoiser = Denoiser(video, condition, tuple(branches), guidance)
+    count = latent_frames(plan.num_frames, video.frame_stride)
+    noise = frame_noise(seed, range(count), latent_shape(video, window), like=picture)
     schedule = Schedule(karras_sigmas(settings.steps).to(placement.device))
-    passes = windows(plan.num_frames, settings.window, settings.stride)
-    with placement.using(model.backbone.unet, *(branch.adapter for branch in branches), *encoders):
+    passes = windows(count, settings.window, settings.stride)
+    with placement.using(*video.networks("predict"), *(branch.adapter for branch in branches), *encoders):
         latents = sample(denoiser, noise, schedule, passes, progress, callback)
-    with placement.using(model.backbone.vae):
-        for chunk in model.backbone.decode(latents, settings.decode_chunk, progress):
-            yield from asked_size(chunk.cpu(), window, height, width)
+    with placement.using(*video.networks("decode")):
+        decoded = video.decode(latents, settings.decode_chunk, progress)
+        chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
+        yield from islice(chain.from_iterable(chunks), plan.num_frames)
 
 
-def encode_picture(
-    picture: Float[Tensor, "3 H W"],
-    model: DiffusionModel,
-    settings: DiffusionSettings,
-    placement: Placement,
-    seed: int,
-) -> BackboneCondition:
-    """What the backbone is told about the picture."""
-    noise = frame_noise(seed, [SOURCE_PICTURE], tuple(picture.shape), like=picture)[0]
-    with placement.using(model.backbone.vae, model.backbone.image_encoder):
-        return model.backbone.condition(
-            picture,
-            fps=settings.conditioning_fps,
-            motion_bucket=settings.motion_bucket,
-            noise_strength=settings.noise_strength,
-            noise=noise,
-            normalise_for_clip=settings.normalise_for_clip,
-        )
+def latent_shape(video: AnyVideoModel, window: CropBox) -> tuple[int, int, int]:
+    """Channels, height and width of the latents of a picture's window."""
+    sides = window.working_height // video.pixel_stride, window.working_width // video.pixel_stride
+    return video.latent_channels, *sides
 
 
 @dataclass(frozen=True)
@@ -162,8 +154,8 @@ def adapter_branch(
     """A branch as its adapter takes it; features are encoded when a window of frames needs them."""
     if branch.adapter not in model.adapters:
         raise InputError(
-            f"this motion needs the {branch.adapter} adapter, and the pipeline was built without it: "
-            f"give it one of {', '.join(model.adapters)}, or load the other adapter too."
+            f"this motion needs the {branch.adapter} adapter, and the model is there without it: "
+            "load that adapter too, or let the model move as it likes (adapters: false)."
         )
     halves = model.adapters[branch.adapter]
     face = None if branch.face is None else points_as_seen(branch.face, plan.camera)
@@ -191,16 +183,6 @@ def pyramid_flow(motion: DenseMotion, plan: MotionPlan, window: CropBox) -> Floa
         read.append(known[..., ::PYRAMID, ::PYRAMID].clone())
     height, width = window.working_height // PYRAMID, window.working_width // PYRAMID
     return torch.cat(read) if read else torch.zeros(0, 2, height, width)
-
-
-def window_of_64(height: int, width: int, settings: DiffusionSettings) -> CropBox:
-    """The window of the working picture that the networks see: sides are multiples of 64, pixels stay."""
-    if settings.fit_64 == "pad":
-        sides = [64 * -(-side // 64) for side in (width, height)]
-    else:
-        sides = [64 * max(1, side // 64) for side in (width, height)]
-    left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
-    return CropBox(float(left), float(top), float(sides[0]), float(sides[1]), sides[0], sides[1])
 
 
 def asked_size(

@@ -1,22 +1,26 @@
-"""How the diffusion renderer works: one frozen dataclass, presets as instances of it."""
+"""How the diffusion renderer works: a frozen dataclass per family of video models, presets as instances."""
 
-from dataclasses import dataclass, replace
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
-Densifier = Literal["cmp", "edge-aware"]
 Offload = Literal["none", "model", "block"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """How Stable Video Diffusion and its adapters are run; the defaults are the preset "standard"."""
+    """How a video model of any family is run; each family adds what its networks alone are told."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    model: Literal["svd-xt"] = "svd-xt"
+    model: str = "svd-xt"
     """The image-to-video model; its weights come from `mofa models download`."""
-    densifier: Densifier = "cmp"
+    densifier: str = "cmp"
     """What spreads hints over the picture: the CMP network, or the picture's edges without weights."""
     steps: int = 25
     """Denoising steps; more are slower and finer."""
@@ -24,26 +28,18 @@ class DiffusionSettings:
     """Guidance scale of a window's first frame."""
     guidance_highest: float = 3.0
     """Guidance scale of a window's last frame; 1 for both is twice as fast."""
+    adapters: bool = True
+    """Let the adapters steer the model; without them it needs no adapter's weights and moves as it likes."""
     trajectory_strength: float = 0.6
     """Multiplies the trajectory adapter's residuals; 0 is the plain backbone."""
     landmark_strength: float = 1.0
     """Multiplies the landmark adapter's residuals."""
-    conditioning_fps: int = 7
-    """Frame rate that the model is told, apart from the clip's own; the adapters were trained with 7."""
-    motion_bucket: int = 128
-    """Amount of motion that the model is told, 0..255; the adapters were trained with 128."""
-    noise_strength: float = 0.02
-    """Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model."""
-    normalise_for_clip: bool = True
-    """Show CLIP the picture as it was trained to see it; the released demos did not."""
     window: int = 25
     """Frames denoised together; longer clips are made of overlapping windows."""
     stride: int = 12
     """Frames between the beginnings of two windows."""
     decode_chunk: int = 8
     """Frames decoded together; fewer take less memory."""
-    fit_64: Literal["pad", "crop"] = "pad"
-    """The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it."""
     precision: PrecisionName = "auto"
     """Number format of the networks; auto is float16 on a GPU and float32 elsewhere."""
     device: str | None = None
@@ -58,20 +54,68 @@ class DiffusionSettings:
     """Compile the networks' blocks: slow to start, faster for many clips."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("steps", 1), ("conditioning_fps", 1), ("window", 2), ("stride", 1), ("decode_chunk", 1),
-            ("attention_slices", 1), ("motion_bucket", 0), ("noise_strength", 0),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not value >= least:
-                raise ValueError(f"{name} is {value}, but must be {least} or more")
+        self.check_least(steps=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
         if self.stride > self.window - 1:
             raise ValueError(
                 f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
             )
 
+    def check_least(self, **least: int) -> None:
+        """Raises ValueError for a field below the least value that makes sense."""
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not value >= bound:
+                raise ValueError(f"{name} is {value}, but must be {bound} or more")
 
-STANDARD = DiffusionSettings()
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        """Every field with its docstring, those of the base class included."""
+        described: dict[str, Any] = handler(schema)
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for name, text in field_docstrings(cls).items():
+            properties[name]["description"] = text
+        return described
+
+
+@dataclass(frozen=True)
+class SvdSettings(DiffusionSettings):
+    """How Stable Video Diffusion and its adapters are run; the defaults are the preset "standard"."""
+
+    conditioning_fps: int = 7
+    """Frame rate that the model is told, apart from the clip's own; the adapters were trained with 7."""
+    motion_bucket: int = 128
+    """Amount of motion that the model is told, 0..255; the adapters were trained with 128."""
+    noise_strength: float = 0.02
+    """Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model."""
+    normalise_for_clip: bool = True
+    """Show CLIP the picture as it was trained to see it; the released demos did not."""
+    fit_64: Literal["pad", "crop"] = "pad"
+    """The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_least(conditioning_fps=1, motion_bucket=0, noise_strength=0)
+
+
+def field_docstrings(settings: type) -> dict[str, str]:
+    """The string below each field of a dataclass, its base classes' fields first."""
+    found: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        if is_dataclass(base):
+            [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            assert isinstance(definition, ast.ClassDef)
+            found |= dict(_documented(definition))
+    return found
+
+
+def _documented(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
+
+
+STANDARD = SvdSettings()
 PRESETS = {
     "draft": replace(STANDARD, steps=10, guidance_highest=1.0),
     "standard": STANDARD,

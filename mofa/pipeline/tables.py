@@ -1,0 +1,262 @@
+"""Tables of named values: renderers, densifiers, flow estimators, speech drivers and video models.
+
+To add one, put a value under its name: scenes, the command line and the studio know it from then on. The
+values say which weights they need and make the part when it is asked for; torch and the networks are
+imported then, not before, because a scene that is only described needs neither.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from mofa.errors import InputError, ResourceError
+from mofa.renderers.diffusion.settings import DiffusionSettings, SvdSettings
+
+if TYPE_CHECKING:
+    from mofa.pipeline.networks import Networks, Running
+    from mofa.types import AdapterName
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """What a renderer reads of a request; `pipeline.request.AnimationRequest` is the one in use."""
+
+    @property
+    def loop(self) -> bool: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def diffusion(self) -> DiffusionSettings: ...
+
+    @property
+    def adapters(self) -> "tuple[AdapterName, ...]": ...
+
+
+@dataclass(frozen=True)
+class RendererEntry:
+    """A renderer: the densifier that it works with, the weights that it needs, and how it is made.
+
+    `make(asked, networks)` is a `parts.Render`.
+    """
+
+    title: str
+    densifier: Callable[[Asked], str]
+    slots: Callable[[Asked], Sequence[str]]
+    make: Callable[[Asked, "Networks"], Any]
+
+
+@dataclass(frozen=True)
+class DensifierEntry:
+    """A way from hints to dense motion. `make(asked, networks)` is a `parts.Densifier`.
+
+    `spreads_faces` says that a face's 68 points are hints for it; else the face's own mesh bends the picture.
+    """
+
+    title: str
+    make: Callable[[Asked, "Networks"], Any]
+    slots: Sequence[str] = ()
+    spreads_faces: bool = False
+
+
+@dataclass(frozen=True)
+class FlowEstimatorEntry:
+    """A measure of a video's motion. `make(asked, networks)` is a `control.reference.FlowEstimator`."""
+
+    title: str
+    make: Callable[[Asked, "Networks"], Any]
+    slots: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SpeechDriverEntry:
+    """A way from speech to the motion of a face.
+
+    `make(device, networks, points, found, original)` is a `parts.SpeechDriver` for one face, whose arguments
+    are those of `parts.SpeechDrivers`; `device` is the request's, None for the best there is.
+    """
+
+    title: str
+    make: Callable[..., Any]
+    slots: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class VideoModelEntry:
+    """A video model: its family's settings, its weights, the adapters that can steer it, how it is loaded.
+
+    `load(running)` is a `sampling.video_model.VideoModel`; `adapters` names the slot of each adapter.
+    """
+
+    title: str
+    settings: type[DiffusionSettings]
+    load: "Callable[[Running], Any]"
+    slots: Sequence[str] = ()
+    adapters: "Sequence[AdapterName]" = ()
+
+
+# --- Renderers ------------------------------------------------------------------------------------
+
+
+def _make_warp(asked: Asked, networks: "Networks") -> Any:
+    from mofa.renderers.warp.render import WarpSettings, render_warp
+
+    settings = WarpSettings(loop=asked.loop)
+    return lambda source, plan, progress: render_warp(source, plan, settings, progress)
+
+
+def _make_diffusion(asked: Asked, networks: "Networks") -> Any:
+    with _needing_packages("the diffusion renderer", "--renderer warp"):
+        from mofa.pipeline.diffusion_engine import diffusion_model, make_render
+        from mofa.pipeline.networks import Running
+    return make_render(diffusion_model(asked, networks), asked, Running.of(asked.diffusion).placement)
+
+
+def steering_adapters(asked: Asked) -> "list[AdapterName]":
+    """The adapters of a request's video model that its motion needs."""
+    if not asked.diffusion.adapters:
+        return []
+    return [name for name in asked.adapters if name in VIDEO_MODELS[asked.diffusion.model].adapters]
+
+
+def _diffusion_slots(asked: Asked) -> Sequence[str]:
+    settings = asked.diffusion
+    model = VIDEO_MODELS[settings.model]
+    return [*model.slots, *steering_adapters(asked), *DENSIFIERS[settings.densifier].slots]
+
+
+RENDERERS: dict[str, RendererEntry] = {
+    "warp": RendererEntry(
+        "moves the pixels themselves", lambda asked: "things", lambda asked: (), _make_warp
+    ),
+    "diffusion": RendererEntry(
+        "runs a video model", lambda asked: asked.diffusion.densifier, _diffusion_slots, _make_diffusion
+    ),
+}
+
+
+# --- Densifiers -----------------------------------------------------------------------------------
+
+
+def _make_edge_aware(asked: Asked, networks: "Networks") -> Any:
+    from mofa.densify.edge_aware import densify
+
+    return densify
+
+
+def _make_cmp(asked: Asked, networks: "Networks") -> Any:
+    with _needing_packages("the CMP network", "--densifier edge-aware"):
+        from mofa.pipeline.diffusion_engine import cached_cmp
+    return cached_cmp(asked, networks)
+
+
+def _make_things(asked: Asked, networks: "Networks") -> Any:
+    from mofa.pipeline.things import densify_things
+
+    return densify_things
+
+
+DENSIFIERS: dict[str, DensifierEntry] = {
+    "cmp": DensifierEntry("the network that the adapters learned with", _make_cmp, ("cmp",), True),
+    "edge-aware": DensifierEntry("the picture's own edges, without weights", _make_edge_aware),
+    "things": DensifierEntry("the things that hints lie on, without weights", _make_things),
+}
+
+
+# --- Flow estimators ------------------------------------------------------------------------------
+
+
+def _make_dis(asked: Asked, networks: "Networks") -> Any:
+    from mofa.vision.dis import dis_flow
+
+    return dis_flow
+
+
+def _make_unimatch(asked: Asked, networks: "Networks") -> Any:
+    with _needing_packages("UniMatch", "--optical-flow dis"):
+        from mofa.pipeline.load import load_unimatch
+    running = _small(asked.diffusion.device)
+    return networks.get("flow", "unimatch", running, lambda: load_unimatch(running.device))
+
+
+FLOW_ESTIMATORS: dict[str, FlowEstimatorEntry] = {
+    "dis": FlowEstimatorEntry("classical, needs no weights", _make_dis),
+    "unimatch": FlowEstimatorEntry("a network, more exact", _make_unimatch, ("unimatch",)),
+}
+
+
+# --- Speech drivers -------------------------------------------------------------------------------
+
+
+def _make_signal(device: str | None, networks: "Networks", *face: Any) -> Any:
+    from mofa.faces.drivers.signal_audio import signal_driver
+
+    return signal_driver
+
+
+def _make_aniportrait(
+    device: str | None, networks: "Networks", points: Any, found: Any, original: Any
+) -> Any:
+    with _needing_packages("the aniportrait driver", "--driver signal"):
+        from mofa.pipeline.load_speech import aniportrait_for, load_aniportrait
+    if found is None:
+        raise InputError(
+            "the aniportrait driver needs a face that is found in the picture, not one whose points are "
+            "given by hand: use --driver signal or sadtalker."
+        )
+    running = _small(device)
+    loaded = networks.get("speech", "aniportrait", running, lambda: load_aniportrait(running.device))
+    return aniportrait_for(loaded, found.mesh, original.height, original.width)
+
+
+def _make_sadtalker(device: str | None, networks: "Networks", points: Any, found: Any, original: Any) -> Any:
+    with _needing_packages("the sadtalker driver", "--driver signal"):
+        from mofa.pipeline.load_speech import load_sadtalker, sadtalker_for
+    running = _small(device)
+    loaded = networks.get("speech", "sadtalker", running, lambda: load_sadtalker(running.device))
+    return sadtalker_for(loaded, original.pixels, points)
+
+
+SPEECH_DRIVERS: dict[str, SpeechDriverEntry] = {
+    "signal": SpeechDriverEntry("by the sound itself, needs no weights", _make_signal),
+    "aniportrait": SpeechDriverEntry("learned", _make_aniportrait, ("audio2mesh", "audio2pose")),
+    "sadtalker": SpeechDriverEntry("learned", _make_sadtalker, ("sadtalker",)),
+}
+
+
+# --- Video models ---------------------------------------------------------------------------------
+
+
+def _load_svd_xt(running: "Running") -> Any:
+    from mofa.pipeline.load import load_svd
+    from mofa.weights.store import require
+
+    return load_svd(require(["svd-xt"])["svd-xt"], running.dtype)
+
+
+VIDEO_MODELS: dict[str, VideoModelEntry] = {
+    "svd-xt": VideoModelEntry(
+        "Stable Video Diffusion XT 1.1", SvdSettings, _load_svd_xt, ("svd-xt",), ("trajectory", "landmark")
+    ),
+}
+
+
+def _small(device: str | None) -> "Running":
+    from mofa.devices import pick_device
+    from mofa.pipeline.networks import Running
+
+    return Running(pick_device(device))
+
+
+@contextmanager
+def _needing_packages(what: str, instead: str) -> Iterator[None]:
+    """Says what to install where an import of the diffusion extra's packages fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise ResourceError(
+            f"{what} needs packages that are not installed ({error.name}): "
+            f'`pip install "mofa-video[diffusion]"`, or use `{instead}`.'
+        ) from error

@@ -1,0 +1,112 @@
+"""Stable Video Diffusion as a video model: its condition, its guidance halves, how its v is read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mofa.models.backbone import Backbone
+from mofa.renderers.diffusion.settings import SvdSettings
+from mofa.sampling.denoiser import WindowBranch
+from mofa.sampling.schedule import preconditioning, timestep_from_sigma
+from mofa.sampling.video_model import Work
+from mofa.types import BackboneCondition, CropBox, Progress, silent
+
+SIDE_STEP = 64
+"""The UNet halves latents, an eighth of the picture, three times."""
+
+
+@dataclass(frozen=True)
+class StableVideoDiffusion:
+    """The frozen backbone at work, steered by motion adapters (see `sampling.video_model.VideoModel`)."""
+
+    backbone: Backbone
+    latent_channels: int = 4
+    pixel_stride: int = 8
+    frame_stride: int = 1
+
+    def networks(self, work: Work | None = None, /) -> Sequence[nn.Module]:
+        """The UNet predicts; the VAE and CLIP read the picture, and the VAE decodes."""
+        unet, vae, image_encoder = self.backbone.unet, self.backbone.vae, self.backbone.image_encoder
+        match work:
+            case "condition":
+                return [vae, image_encoder]
+            case "predict":
+                return [unet]
+            case "decode":
+                return [vae]
+        return [unet, vae, image_encoder]
+
+    def window(self, height: int, width: int, settings: SvdSettings, /) -> CropBox:
+        """The window of the working picture whose sides are multiples of 64."""
+        if settings.fit_64 == "pad":
+            sides = [SIDE_STEP * -(-side // SIDE_STEP) for side in (width, height)]
+        else:
+            sides = [SIDE_STEP * max(1, side // SIDE_STEP) for side in (width, height)]
+        left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
+        return CropBox(float(left), float(top), float(sides[0]), float(sides[1]), sides[0], sides[1])
+
+    def condition(
+        self, picture: Float[Tensor, "3 H W"], settings: SvdSettings, noise: Float[Tensor, "3 H W"], /
+    ) -> BackboneCondition:
+        """CLIP's embedding, the noised picture's latent, and the numbers that the UNet is told."""
+        return self.backbone.condition(
+            picture,
+            fps=settings.conditioning_fps,
+            motion_bucket=settings.motion_bucket,
+            noise_strength=settings.noise_strength,
+            noise=noise,
+            normalise_for_clip=settings.normalise_for_clip,
+        )
+
+    def unseen(self, condition: BackboneCondition, /) -> BackboneCondition:
+        """No picture, as embedding and as latent alike."""
+        embedding, latent = condition.image_embedding, condition.image_latent
+        return BackboneCondition(torch.zeros_like(embedding), torch.zeros_like(latent), condition.time_ids)
+
+    def like(self, condition: BackboneCondition, /) -> Tensor:
+        """The picture's latent."""
+        return condition.image_latent
+
+    def told(
+        self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], halves: Sequence[BackboneCondition]
+    ) -> tuple[Float[Tensor, "B T 8 h w"], Float[Tensor, ""], Float[Tensor, "B 1 D"], Float[Tensor, "B 3"]]:
+        """What the UNet and the adapters are both told: sample, timestep, embedding and time ids."""
+        embedding, latent, time_ids = (
+            torch.cat([getattr(half, name) for half in halves])
+            for name in ("image_embedding", "image_latent", "time_ids")
+        )
+        latent = latent[:, None].expand(-1, len(x), -1, -1, -1)
+        noisy = (preconditioning(sigma).input * x).to(latent.dtype).expand_as(latent)
+        sample = torch.cat([noisy, latent], dim=2)
+        return sample, timestep_from_sigma(sigma), embedding, time_ids
+
+    def predict(
+        self,
+        x: Float[Tensor, "T 4 h w"],
+        sigma: Float[Tensor, ""],
+        halves: Sequence[BackboneCondition],
+        steering: Sequence[WindowBranch] = (),
+        /,
+    ) -> Float[Tensor, "B T 4 h w"]:
+        """The UNet's v, corrected by the adapters, whose regions are those of their branches."""
+        told = self.told(x, sigma, halves)
+        corrections = [branch.adapter(*told, branch.features).within(branch.regions) for branch in steering]
+        return self.backbone.predict(*told, reduce(add, corrections) if corrections else None)
+
+    def clean(
+        self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], prediction: Float[Tensor, "T 4 h w"], /
+    ) -> Float[Tensor, "T 4 h w"]:
+        """Karras et al. 2022, equation 7, for a prediction of v."""
+        factors = preconditioning(sigma)
+        return factors.skip * x + factors.out * prediction
+
+    def decode(
+        self, latents: Float[Tensor, "T 4 h w"], chunk_size: int = 8, progress: Progress = silent, /
+    ) -> Iterator[Float[Tensor, "t 3 H W"]]:
+        """One frame per latent frame."""
+        return self.backbone.decode(latents, chunk_size, progress)
