@@ -75,7 +75,7 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,diffusion,faces,studio]"
+	$(PIP) -e ".[dev,diffusion,faces,studio,api]"
 	@touch $@
 
 $(STAMP_JS): $(JS)/package-lock.json | $(STAMP_TEST)

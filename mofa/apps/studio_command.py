@@ -28,6 +28,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--open", action=argparse.BooleanOptionalAction, default=True, help="open the browser (yes)"
     )
+    parser.add_argument("--api", action="store_true", help="serve gradio_client's endpoints at /api, too")
     parser.add_argument("--home", type=Path, metavar="FOLDER", help="where visitors' files live for a day")
     parser.set_defaults(run=run)
 
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
         from mofa.apps.studio.app import Login, build_app, default_home
     except ModuleNotFoundError as error:
-        raise ResourceError(f"the studio needs {error.name}: pip install 'mofa-video[studio]'.") from None
+        raise _missing("the studio", error, "studio") from None
 
     login = None
     if options.auth:
@@ -52,13 +53,20 @@ def run(options: argparse.Namespace) -> int:
     host = EVERYWHERE if options.listen else LOCAL
     connection = _bound(host, options.port)
     address = f"http://{LOCAL}:{connection.getsockname()[1]}"
-    app = build_app(options.home or default_home(), login)
+    try:
+        app = build_app(options.home or default_home(), login, options.api)
+    except ModuleNotFoundError as error:
+        raise _missing("--api", error, "api") from None
     print(f"mofa studio: {address}  (Ctrl-C to stop)", file=sys.stderr, flush=True)
     if options.open:
         threading.Timer(0.5, webbrowser.open, [address]).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     server.run(sockets=[connection])
     return 0
+
+
+def _missing(what: str, error: ModuleNotFoundError, extra: str) -> ResourceError:
+    return ResourceError(f"{what} needs {error.name}: pip install 'mofa-video[{extra}]'.")
 
 
 def _bound(host: str, port: int | None) -> socket.socket:

@@ -20,13 +20,13 @@ from mofa.apps.cli import main
 def test_what_cannot_start_is_explained(
     capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
-    pytest.importorskip("gradio", reason="the studio needs gradio: pip install 'mofa-video[studio]'")
+    pytest.importorskip("fastapi", reason="the studio needs fastapi: pip install 'mofa-video[studio]'")
     assert main(["studio", "--no-open", *arguments]) == 2
     assert reason in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("gradio", reason="the studio needs gradio: pip install 'mofa-video[studio]'")
+    pytest.importorskip("fastapi", reason="the studio needs fastapi: pip install 'mofa-video[studio]'")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

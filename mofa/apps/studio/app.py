@@ -1,4 +1,4 @@
-"""The studio's server: the page and its API by Gradio, the canvas's own questions beside it."""
+"""The studio's server: the page, the canvas's questions, and on request the API beside them."""
 
 import asyncio
 import base64
@@ -13,16 +13,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mofa.apps.studio import clips, looking
 from mofa.apps.studio.jobs import sentence
+from mofa.apps.studio.page import mount_page
 from mofa.apps.studio.routes import Studio, router
 from mofa.errors import MofaError, ResourceError
 
-STATIC = Path(__file__).parent / "static"
 SWEEP_SECONDS = 600
 
 
@@ -51,21 +51,24 @@ def check_own(home: Path) -> None:
         raise ResourceError(f"{home} belongs to somebody else: choose another folder with --home.")
 
 
-def build_app(home: Path, login: Login | None = None) -> FastAPI:
-    """The whole server as an ASGI app; visitors' folders lie below `home`."""
-    # Read when Gradio is imported: no analytics, no question whether there is a newer version.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(home / "api")
-    from mofa.apps.studio.page import mount_page
+def build_app(home: Path, login: Login | None = None, api: bool = False) -> FastAPI:
+    """The whole server as an ASGI app; visitors' folders lie below `home`, the API's endpoints at /api.
 
+    Raises ModuleNotFoundError where the API is wanted and Gradio is not installed.
+    """
     check_own(home)
     studio = Studio(home)
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)
     app.include_router(router)
-    app.mount("/studio/static", StaticFiles(directory=STATIC), name="static")
-    mount_page(app, studio)
+    app.include_router(clips.router)
+    app.include_router(looking.router)
+    mount_page(app)
+    if api:
+        from mofa.apps.studio.api import mount_api
+
+        mount_api(app, studio, home)
     app.add_middleware(Gate, login=login)
     return app
 

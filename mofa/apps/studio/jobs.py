@@ -76,10 +76,17 @@ class FairQueue:
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name=f"mofa-{name}", daemon=True).start()
 
-    def submit(self, owner: str, work: Work) -> Job:
-        """Queues a job. Raises InputError when this visitor has too many waiting."""
-        job = Job(owner, work)
+    def submit(self, owner: str, work: Work, name: str | None = None) -> Job:
+        """Queues a job. Raises InputError when this visitor has too many waiting.
+
+        Who gives it a name may ask twice, not knowing whether the first question arrived: a job of that name
+        that is known already is returned as it is.
+        """
+        job = Job(owner, work) if name is None else Job(owner, work, name)
         with self._changed:
+            for other in self._known.get(owner, []):
+                if other.name == job.name:
+                    return other
             if sum(other.owner == owner for other in self._waiting) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.")
             self._waiting.append(job)
@@ -91,6 +98,11 @@ class FairQueue:
         """The job of that name, if it is this visitor's."""
         with self._changed:
             return next((job for job in self._known.get(owner, []) if job.name == name), None)
+
+    def unfinished(self, owner: str) -> list[Job]:
+        """This visitor's jobs that wait or run."""
+        with self._changed:
+            return [job for job in self._known.get(owner, []) if not job.future.done()]
 
     def forget(self, owner: str) -> None:
         """Cancels and forgets all jobs of a visitor who is gone."""

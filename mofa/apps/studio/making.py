@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, preview_request
@@ -31,8 +34,7 @@ from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.tensors.motion import whole_flow
-from mofa.types import Progress
-from mofa.vision.select import grow_region
+from mofa.types import Progress, SourceImage
 
 VIEW_SIDE = 1600
 SELECT_SIDE = 640
@@ -68,7 +70,7 @@ def _laid_out(animation: Animation, folder: Path) -> dict[str, Any]:
     # Whoever asks for single frames wants them as they were made, not as the video stores them.
     written = write_outputs(animation, also=[folder / FRAMES])
     save_jpeg(folder / STILL, to_bytes(animation.source.pixels))
-    save_jpeg(folder / THUMBNAIL, _reduced(animation.source.pixels, THUMBNAIL_SIDE))
+    save_jpeg(folder / THUMBNAIL, to_bytes(reduced(animation.source.pixels, THUMBNAIL_SIDE).pixels))
     shown = {name: path.name for name, path in written.items() if name != "scene"}
     files = shown | {"still": STILL, "thumbnail": THUMBNAIL}
     facts = {"name": folder.name, "files": files} | animation.summary()
@@ -88,31 +90,58 @@ class Preview:
 
 def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Preview:
     """Makes the preview of a request in `folder`."""
-    inputs = read_inputs(request, progress)
-    size = inputs.original.width, inputs.original.height
-    animation = prepare(preview_request(request, *size), inputs, progress)
-    clip, flow, plan = folder / CLIP, folder / "flow.png", animation.motion.plan
+    animation = _previewed(request, progress)
+    clip, flow = folder / CLIP, folder / "flow.png"
     with replacing(clip, overwrite=True) as hidden, frame_writer(hidden, animation.settings.fps) as add:
         for frame in animation.frames():
             add(frame)
-    save_png(flow, flow_picture(whole_flow(plan, [step]) for step in range(plan.num_frames - 1)))
+    _save_flow(flow, animation)
     return Preview(clip, flow, animation.summary())
 
 
+def _previewed(request: AnimationRequest, progress: Progress) -> Animation:
+    inputs = read_inputs(request, progress)
+    size = inputs.original.width, inputs.original.height
+    return prepare(preview_request(request, *size), inputs, progress)
+
+
+def _save_flow(path: Path, animation: Animation) -> None:
+    plan = animation.motion.plan
+    save_png(path, flow_picture(whole_flow(plan, [step]) for step in range(plan.num_frames - 1)))
+
+
 def preview_for_page(request: AnimationRequest, progress: Progress) -> dict[str, Any]:
-    """The preview as data URLs: it is looked at once, and leaves no files behind."""
+    """The preview as data URLs, which leave no files behind: its frames in one picture, and the flow.
+
+    The page shows whichever frame its playhead is at; in a video it would have to be sought.
+    """
+    animation = _previewed(request, progress)
+    frames = torch.stack(list(animation.frames()))
+    count, _, height, width = frames.shape
+    sheet = contact_sheet(frames)
     with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
-        made = preview(request, Path(folder), progress)
-        urls = {"clip": _data_url(made.clip, "video/mp4"), "flow": _data_url(made.flow, "image/png")}
-    return urls | made.facts
+        path, flow = Path(folder) / "sheet.jpg", Path(folder) / "flow.png"
+        save_jpeg(path, sheet)
+        _save_flow(flow, animation)
+        urls = {"sheet": _data_url(path, "image/jpeg"), "flow": _data_url(flow, "image/png")}
+    layout = {"columns": sheet.shape[2] // width, "count": count, "width": width, "height": height}
+    return urls | layout | animation.summary()
 
 
-def selection(picture: Path, x: float, y: float) -> str:
-    """The thing at a point of the picture, white on black, as a data URL."""
-    pixels = read_picture(picture)
-    reduced = _reduced_floats(pixels, SELECT_SIDE)
-    scale = reduced.shape[2] / pixels.shape[2], reduced.shape[1] / pixels.shape[1]
-    region = grow_region(reduced, (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
+def contact_sheet(frames: UInt8[Tensor, "T 3 H W"]) -> UInt8[Tensor, "3 rows columns"]:
+    """Frames beside and below each other, as nearly square as they fit; what is left over is black."""
+    count, _, height, width = frames.shape
+    columns = max(1, round(math.sqrt(count * height / width)))
+    rows = math.ceil(count / columns)
+    sheet = frames.new_zeros(3, rows * height, columns * width)
+    for index, frame in enumerate(frames):
+        row, column = divmod(index, columns)
+        sheet[:, row * height : (row + 1) * height, column * width : (column + 1) * width] = frame
+    return sheet
+
+
+def white_on_black(region: Float[Tensor, "1 H W"]) -> str:
+    """A region as a picture's data URL."""
     with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
         path = Path(folder) / "region.png"
         save_png(path, to_bytes(region.expand(3, -1, -1)))
@@ -155,7 +184,7 @@ def view_of(picture: Path) -> Path:
     view = picture.with_name(f"{picture.name}.view.jpg")
     if not view.exists():
         with replacing(view, overwrite=True) as hidden:
-            save_jpeg(hidden, _reduced(read_picture(picture), VIEW_SIDE))
+            save_jpeg(hidden, to_bytes(reduced(read_picture(picture), VIEW_SIDE).pixels))
     return view
 
 
@@ -196,13 +225,10 @@ def _zip(files: Sequence[Path], path: Path) -> None:
             package.write(file, file.name)
 
 
-def _reduced(pixels: Tensor, side: int) -> Tensor:
-    return to_bytes(_reduced_floats(pixels, side))
-
-
-def _reduced_floats(pixels: Tensor, side: int) -> Tensor:
+def reduced(pixels: Float[Tensor, "3 h w"], side: int) -> SourceImage:
+    """A picture made so small that its longer side has `side` pixels, if it has more."""
     _, height, width = pixels.shape
-    return load_source(pixels, fit_crop(width, height, *shrunk(width, height, side), "crop")).pixels
+    return load_source(pixels, fit_crop(width, height, *shrunk(width, height, side), "crop"))
 
 
 def _data_url(path: Path, kind: str) -> str:

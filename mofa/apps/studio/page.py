@@ -1,58 +1,66 @@
-"""The page: Gradio serves it and its named endpoints; the canvas in it is our own."""
+"""The page: one HTML file, its scripts and its styles, as they lie in static/."""
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
-import gradio as gr
-from fastapi import FastAPI
-
-from mofa.apps.studio.endpoints import add_endpoints
-from mofa.apps.studio.routes import Studio
-from mofa.apps.studio.uploads import KINDS
-from mofa.apps.studio.visitors import KEEP_SECONDS
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
-SWEEP_SECONDS = 600
-"""How often what Gradio keeps of API calls is looked through."""
-MOUNT = """
-import(new URL("studio/static/main.js", document.baseURI).href)
-  .then((studio) => studio.mount(element))
-  .catch((problem) => { element.textContent = String(problem); });
-"""
-HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">\n'
+STYLES = (
+    "tokens", "base", "header", "tools", "canvas", "welcome", "timeline", "panel", "generate", "results",
+    "sheet", "over", "small", "phone",
+)  # fmt: skip
+"""The parts of static/style, in the order in which they overrule each other."""
+_PLACE = "studio/static/"
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""Nothing from elsewhere, and no script that is not a file of ours."""
+_A_YEAR = "public, max-age=31536000, immutable"
+
+router = APIRouter()
 
 
-def mount_page(app: FastAPI, studio: Studio) -> None:
-    """Puts the page at / and the API beside it."""
-    with gr.Blocks(
-        analytics_enabled=False,
-        title="mofa studio",
-        fill_width=True,
-        delete_cache=(SWEEP_SECONDS, KEEP_SECONDS),
-    ) as page:
-        gr.HTML(
-            html_template='<div id="studio"><noscript>The studio needs JavaScript.</noscript></div>',
-            js_on_load=MOUNT,
-            apply_default_css=False,
-        )
-        add_endpoints(studio)
-    preloads = [
-        f'<link rel="modulepreload" href="studio/static/{script.name}">'
-        for script in sorted(STATIC.glob("*.js"))
+def mount_page(app: FastAPI) -> None:
+    """Puts the page at / and what it loads below an address that changes with its content."""
+    app.include_router(router)
+    app.mount(f"/studio/static/{version()}", _Forever(directory=STATIC), name="static")
+
+
+@router.get("/")
+def page() -> HTMLResponse:
+    """The page, naming everything it will load, so that the browser asks for all of it at once."""
+    styles = [f'<link rel="stylesheet" href="{_PLACE}style/{name}.css">' for name in STYLES]
+    scripts = [
+        f'<link rel="modulepreload" href="{_PLACE}{script.relative_to(STATIC).as_posix()}">'
+        for script in sorted(STATIC.rglob("*.js"))
     ]
-    gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        footer_links=[],
-        run_history=False,
-        max_file_size=max(kind.most_bytes for kind in KINDS.values()),
-        ssr_mode=False,
-        # Fonts of the system: Gradio's own themes would fetch theirs.
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css_paths=STATIC / "studio.css",
-        favicon_path=str(STATIC / "favicon.png"),
-        head=HEAD + "\n".join(preloads),
-    )
-    # Gradio checks the paths that callers send only in a page that was launched, and a mounted one never is:
-    # without this a call could name any file of this machine.
-    page.has_launched = True
+    html = (STATIC / "index.html").read_text(encoding="utf-8")
+    html = html.replace("<!-- files -->", "\n".join([*styles, *scripts]))
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    return HTMLResponse(html.replace(_PLACE, f"{_PLACE}{version()}/"), headers=headers)
+
+
+@cache
+def version() -> str:
+    """A name for the present content of static/: a browser never mixes files of two versions."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class _Forever(StaticFiles):
+    """Files whose address names their content: a browser need not ask for them twice."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = _A_YEAR
+        return response

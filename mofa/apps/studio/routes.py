@@ -6,19 +6,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Cookie, Depends, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from mofa.apps.examples import example, example_names
 from mofa.apps.studio import making
 from mofa.apps.studio.jobs import FairQueue, Job, sentence
+from mofa.apps.studio.problems import PROBLEMS
 from mofa.apps.studio.scenes import (
     KEPT,
     adopt_files,
     pack_scene,
+    read_document,
     request_from_scene,
-    save_scene,
+    save_document,
     scene_from_request,
+    unknown_scene,
     unpack_scene,
 )
 from mofa.apps.studio.settings_form import missing_weights, needed_weights, settings_form
@@ -86,9 +90,11 @@ def start(
     response.set_cookie(COOKIE, token, max_age=KEEP_SECONDS, httponly=True, samesite="lax")
     return {
         "texts": TEXTS,
+        "problems": PROBLEMS,
         "settings": settings_form(),
         "examples": [{"name": name, "title": example_title(name)} for name in example_names()],
         "results": making.results(visitor),
+        "jobs": [_state(studio.renders, job) for job in studio.renders.unfinished(visitor.name)],
         "accept": {kind: ",".join(rule.suffixes) for kind, rule in KINDS.items()},
     }
 
@@ -181,31 +187,31 @@ def take_scene_home(scene: Scene, visitor: TheVisitor) -> Response:
 
 
 @router.put("/scenes/{name}")
-def keep_scene(name: str, scene: Scene, visitor: TheVisitor) -> dict[str, str]:
-    """Keeps the canvas's state under a name that the page's address can carry."""
-    save_scene(name, request_from_scene(scene, visitor), visitor)
+def keep_scene(
+    name: str, document: Annotated[dict[str, Any], Body(embed=True)], visitor: TheVisitor
+) -> dict[str, str]:
+    """Keeps the canvas's document, finished or not, under a name that the page's address can carry."""
+    save_document(name, document, visitor)
     return {"name": name}
 
 
 @router.get("/scenes/{name}")
 def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
-    """An example, a scene that was kept, or that of one of the visitor's clips."""
+    """An example, a document that was kept, or the scene of one of the visitor's clips."""
+    if name.startswith(KEPT):
+        return {"document": read_document(name, visitor)}
     if name in example_names():
         request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
     else:
-        request = AnimationRequest.from_file(_scene_file(name, visitor))
+        request = AnimationRequest.from_file(_clips_scene(name, visitor))
     return _opened(scene_from_request(request), visitor)
 
 
-def _scene_file(name: str, visitor: Visitor) -> Path:
+def _clips_scene(name: str, visitor: Visitor) -> Path:
     try:
-        if name.startswith(KEPT):
-            return visitor.file("scenes", f"{name}.json")
         return visitor.file("results", name, making.SCENE)
     except InputError:
-        raise InputError(
-            f'there is no scene "{name[:40]}" in this visit: it is another browser\'s, or older than a day.'
-        ) from None
+        raise unknown_scene(name) from None
 
 
 # --- Making ---
@@ -246,25 +252,21 @@ def faces(picture: Annotated[str, Body(embed=True)], visitor: TheVisitor) -> dic
     return {"faces": making.faces_in(visitor.file(picture))}
 
 
-@router.post("/select")
-def select(
-    picture: Annotated[str, Body()],
-    x: Annotated[float, Body()],
-    y: Annotated[float, Body()],
+@router.put("/renders/{name}")
+def render(
+    name: Annotated[str, PathParameter(pattern=r"^[a-z0-9]{8,32}$")],
+    scene: Scene,
+    studio: TheStudio,
     visitor: TheVisitor,
-) -> dict[str, str]:
-    """What a click on the photo selects."""
-    return {"mask": making.selection(visitor.file(picture), x, y)}
+) -> dict[str, Any]:
+    """Queues a clip under a name of the page's own; answers with the job's state.
 
-
-@router.post("/renders")
-def render(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
-    """Queues a clip; answers with the job to ask about."""
+    The page asks again when it has heard nothing, or when this server was started anew: a job that waits,
+    runs or is over is not begun a second time.
+    """
     request = request_from_scene(scene, visitor)
-    job = studio.renders.submit(
-        visitor.name, lambda progress: studio.workshop.clip(request, visitor, progress)
-    )
-    return _state(studio.renders, job)
+    work = partial(studio.workshop.clip, request, visitor)
+    return _state(studio.renders, studio.renders.submit(visitor.name, work, name))
 
 
 @router.post("/weights")

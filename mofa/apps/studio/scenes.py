@@ -20,11 +20,13 @@ from mofa.pipeline.request import AnimationRequest, LandmarkControl, Outputs, pa
 
 LONGEST_SIDE = 1920
 MOST_FRAMES = 1500
-PREVIEW_SIDE = 320
+PREVIEW_SIDE = 384
 PREVIEW_FRAMES = 16
 FACE_PREVIEW_FPS = 10.0
 """Of a preview in which nothing but faces moves: it shows the beginning, at a rate that lips need."""
 SCENE_NAME = "scene.yaml"
+LARGEST_DOCUMENT = 2_000_000
+"""Characters; a hundred lines of a hundred points take a tenth of it."""
 KEPT = "scene-"
 """What the names of scenes begin with that the page keeps for a reload."""
 
@@ -50,13 +52,35 @@ def scene_from_request(request: AnimationRequest) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "outputs"}
 
 
-def save_scene(name: str, request: AnimationRequest, visitor: Visitor) -> None:
-    """Keeps a scene in the visitor's folder. Raises InputError for a name that the page does not give."""
+def save_document(name: str, document: dict[str, Any], visitor: Visitor) -> None:
+    """Keeps what is on a page in the visitor's folder, as the page describes it.
+
+    It is read by the page alone, and need not be a scene that could be made yet. Raises InputError for a
+    name that the page does not give, and for what is too large.
+    """
     if not re.fullmatch(rf"{KEPT}[a-z0-9]{{4,20}}", name):
         raise InputError(f'a scene cannot be kept as "{name[:40]}".')
-    path = visitor.folder / "scenes" / f"{name}.json"
-    with replacing(path, overwrite=True) as hidden:
-        hidden.write_text(request.to_json(), encoding="utf-8")
+    text = json.dumps(document)
+    if len(text) > LARGEST_DOCUMENT:
+        raise InputError("this scene has too many points to be kept: make it simpler.")
+    with replacing(visitor.folder / "scenes" / f"{name}.json", overwrite=True) as hidden:
+        hidden.write_text(text, encoding="utf-8")
+
+
+def read_document(name: str, visitor: Visitor) -> dict[str, Any]:
+    """What was kept under that name. Raises InputError when nothing was."""
+    try:
+        path = visitor.file("scenes", f"{name}.json")
+    except InputError:
+        raise unknown_scene(name) from None
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def unknown_scene(name: str) -> InputError:
+    """Nothing of that name is in this visit."""
+    return InputError(
+        f'there is no scene "{name[:40]}" in this visit: it is another browser\'s, or older than a day.'
+    )
 
 
 def adopt_files(request: AnimationRequest, visitor: Visitor) -> AnimationRequest:

@@ -1,7 +1,7 @@
 """The canvas in a browser: drawing, changing, undoing, painting; and the preview that follows."""
 
 import json
-import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from mofa.apps.studio.scenes import PREVIEW_SIDE
 from mofa.control.timing import eased, parse_ease
 from mofa.control.tracks import curve
 
 pytestmark = pytest.mark.browser
 
 FRAME_RATE = """async () => {
-  const { newControl } = await import('/studio/static/scene.js');
+  const { newControl } = await mofaStudio.module('state/scene.js');
   const { store } = mofaStudio;
   const place = (row, k) => [20 + 50 * k, 12 * row + 20 * Math.sin(k + row) + 30];
   const points = (row) => Array.from({ length: 8 }, (_, k) => place(row, k));
@@ -72,14 +73,15 @@ def test_clicks_make_tracks_and_anchors_and_all_of_it_can_be_undone(canvas: Any,
     canvas.keyboard.press("Control+d")
     canvas.keyboard.press("Alt+ArrowUp")
     assert [len(control["points"]) for control in hand.document(canvas)["controls"]] == [3, 1, 1]
-    done = hand.document(canvas)
+    looks = "mofaStudio.store.document.controls.map(({ region, ...rest }) => rest)"
+    done, picture = canvas.evaluate(looks), hand.document(canvas)["picture"]
     for _ in range(4):
         canvas.keyboard.press("Control+z")
     assert hand.document(canvas)["controls"] == []
-    assert hand.document(canvas)["picture"] == done["picture"]
+    assert hand.document(canvas)["picture"] == picture
     for _ in range(4):
         canvas.keyboard.press("Control+Shift+z")
-    assert hand.document(canvas) == done
+    assert canvas.evaluate(looks) == done
 
 
 def test_points_move_come_and_go(canvas: Any, hand: Any) -> None:
@@ -152,8 +154,8 @@ def test_brush_eraser_and_pick_say_where_things_may_move(canvas: Any, hand: Any)
     canvas.keyboard.press("r")
     canvas.mouse.click(*hand.place(canvas, 45, 40))
     [drawn] = hand.document(canvas)["controls"]
-    assert len(drawn["region"]["select"]) == 2
-    canvas.wait_for_selector(".preview[data-seconds]", timeout=20_000)
+    assert re.fullmatch(r"\d+,\d+", drawn["region"]["select"])
+    canvas.wait_for_selector(".preview[data-seconds]")
     assert canvas.locator(".preview .note").text_content() == ""
 
 
@@ -171,11 +173,90 @@ def test_the_camera_is_framed_by_hand(canvas: Any, hand: Any) -> None:
 
 def test_a_preview_follows_by_itself(canvas: Any, hand: Any) -> None:
     hand.drag(canvas, (40, 60), (55, 55))
-    canvas.wait_for_selector(".preview[data-seconds]", timeout=20_000)
-    canvas.wait_for_function("document.querySelector('.preview video').readyState === 4")
+    assert canvas.evaluate("mofaStudio.player.playing")
+    canvas.wait_for_selector(".preview[data-seconds]")
+    canvas.wait_for_selector(".canvas[data-moving=true] .moving:not([hidden])")
     canvas.click(".preview [data-value=flow]")
-    assert canvas.evaluate("document.querySelector('.preview img').naturalWidth") == 320
+    canvas.wait_for_function(
+        "width => document.querySelector('.flow').naturalWidth === width", arg=PREVIEW_SIDE
+    )
     assert "scene=" in canvas.url
+
+
+def test_the_photo_moves_while_the_hand_drags(canvas: Any, hand: Any) -> None:
+    look = "document.querySelector('.moving').toDataURL()"
+    canvas.mouse.move(*hand.place(canvas, 45, 55))
+    canvas.mouse.down()
+    canvas.mouse.move(*hand.place(canvas, 50, 50), steps=3)
+    canvas.wait_for_selector(".canvas[data-moving=guess] .moving:not([hidden])")
+    near = canvas.evaluate(look)
+    canvas.mouse.move(*hand.place(canvas, 60, 45), steps=3)
+    canvas.wait_for_function(f"near => {look} !== near", arg=near)
+    canvas.mouse.up()
+    canvas.wait_for_function("mofaStudio.store.document.controls[0].region?.select")
+    canvas.keyboard.press("Control+z")
+    assert hand.document(canvas)["controls"] == [], "the line and its thing are one step"
+
+
+def test_escape_drops_the_stroke_that_is_being_drawn(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (20, 20), (30, 30))
+    before = hand.document(canvas)
+    for start in ((60, 40), (30, 30)):
+        canvas.mouse.move(*hand.place(canvas, *start))
+        canvas.mouse.down()
+        canvas.mouse.move(*hand.place(canvas, 70, 60), steps=3)
+        canvas.keyboard.press("Escape")
+        canvas.mouse.up()
+        assert hand.document(canvas)["controls"][0]["points"] == before["controls"][0]["points"]
+        assert len(hand.document(canvas)["controls"]) == 1
+
+
+def test_alt_draws_where_a_point_would_be_grabbed(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.keyboard.down("Alt")
+    hand.drag(canvas, (55, 55), (70, 70))
+    canvas.keyboard.up("Alt")
+    assert len(hand.document(canvas)["controls"]) == 2
+
+
+def test_deleting_points_never_deletes_the_line(canvas: Any, hand: Any) -> None:
+    track(canvas, hand, (30, 30), (40, 50), (60, 50), (70, 60))
+    canvas.mouse.click(*hand.place(canvas, 40, 50))
+    for _ in range(5):
+        canvas.keyboard.press("Delete")
+    assert len(hand.document(canvas)["controls"][0]["points"]) == 2
+    canvas.keyboard.press("Control+z")
+    canvas.mouse.click(*hand.place(canvas, 60, 50), button="right")
+    assert len(hand.document(canvas)["controls"][0]["points"]) == 2
+
+
+def test_the_space_bar_plays_and_the_timelines_head_is_the_pictures(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.mouse.move(*hand.place(canvas, 90, 90), steps=4)
+    canvas.wait_for_function("!mofaStudio.player.playing && mofaStudio.player.frame === 0")
+    assert canvas.locator(".moving").is_hidden(), "a hand over the photo finds it as it is"
+    canvas.keyboard.press(" ")
+    canvas.wait_for_function("mofaStudio.player.frame > 2")
+    canvas.keyboard.press(" ")
+    assert canvas.locator(".moving").is_visible()
+    frame = canvas.evaluate("mofaStudio.player.frame")
+    head = canvas.evaluate("Number(document.querySelector('.playhead').style.getPropertyValue('--at'))")
+    assert head == pytest.approx(frame / 24)
+
+
+def test_without_webgl_the_true_preview_is_shown(visit: Callable[..., Any], hand: Any, photo: Any) -> None:
+    page = visit()
+    page.evaluate(
+        """() => {
+          const { getContext } = HTMLCanvasElement.prototype;
+          HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            return kind.startsWith('webgl') ? null : getContext.call(this, kind, ...rest);
+          };
+        }"""
+    )
+    hand.upload(page, photo)
+    hand.drag(page, (40, 60), (55, 55))
+    page.wait_for_selector(".canvas[data-moving=true] .moving:not([hidden])")
 
 
 def test_curves_and_easings_are_the_pipelines(canvas: Any) -> None:
@@ -184,7 +265,7 @@ def test_curves_and_easings_are_the_pipelines(canvas: Any) -> None:
     eases = ["linear", "in", "out", "in-out", [[0.3, 0.8], [1, 1]], [[0.2, 0.1], [0.5, 0.9], [0.9, 1]]]
     drawn, sped = canvas.evaluate(
         """async ([clicks, eases, fractions]) => {
-          const { curveThrough, eased } = await import('/studio/static/curve.js');
+          const { curveThrough, eased } = await mofaStudio.module('canvas/curve.js');
           return [
             [2, 3, 5].map((count) => fractions.map(curveThrough(clicks.slice(0, count)))),
             eases.map((ease) => fractions.map((time) => eased(ease, time))),
@@ -210,7 +291,7 @@ def test_the_cameras_frame_is_the_pipelines(canvas: Any) -> None:
     words = format_camera(parse_camera("pan right 12%, pan up 20 px, zoom 1.3, rotate left 15"))
     corners = canvas.evaluate(
         """async (words) => {
-          const { moveFromWords, viewAt } = await import('/studio/static/camera.js');
+          const { moveFromWords, viewAt } = await mofaStudio.module('canvas/camera.js');
           const picture = { width: 300, height: 200 };
           return viewAt(moveFromWords(words, picture), 1, picture).corners;
         }""",
@@ -222,18 +303,18 @@ def test_the_cameras_frame_is_the_pipelines(canvas: Any) -> None:
     torch.testing.assert_close(torch.tensor(corners), expected, atol=1e-2, rtol=0)
 
 
-def busyness() -> float:
-    """How many times slower than an idle machine this one is now, at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+def test_drawing_keeps_fifty_frames_a_second_with_twenty_tracks(canvas: Any, hand: Any) -> None:
+    assert canvas.evaluate(FRAME_RATE) * hand.busyness() >= 50
 
 
-def test_drawing_keeps_fifty_frames_a_second_with_twenty_tracks(canvas: Any) -> None:
-    assert canvas.evaluate(FRAME_RATE) * busyness() >= 50
-
-
-def test_the_page_is_ready_in_four_seconds(visit: Callable[..., Any]) -> None:
+def test_the_page_is_ready_in_one_and_a_half_seconds(visit: Callable[..., Any], hand: Any) -> None:
     ready = [visit().evaluate("performance.now()") for _ in range(2)]
-    assert min(ready) < 4000 * busyness()
+    assert min(ready) < 1500 * hand.busyness()
+
+
+def test_the_page_works_under_its_own_content_policy(visit: Callable[..., Any]) -> None:
+    page = visit("/?scene=1-liftoff", bypass_csp=False)
+    page.wait_for_selector(".photo:not([hidden])")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (390, 844)])
@@ -274,7 +355,8 @@ def test_photos_come_by_drop_and_by_paste(visit: Callable[..., Any], hand: Any, 
         )
         page.wait_for_function("mofaStudio.store.document.picture?.width === 451")
         page.keyboard.press("Control+z")
-        assert hand.document(page)["picture"] is None
+        assert hand.document(page)["picture"]["width"] == 451, "a photo is where the history begins"
+        page.evaluate("mofaStudio.store.load({ ...mofaStudio.store.document, picture: null })")
 
 
 def test_a_finger_draws_and_two_fingers_zoom(visit: Callable[..., Any], hand: Any) -> None:

@@ -17,7 +17,7 @@ FACTS = """(({ videoWidth, videoHeight, duration }) => [videoWidth, videoHeight,
 
 def generate(page: Any) -> None:
     page.click("#generate")
-    page.wait_for_selector(".results video", timeout=60_000)
+    page.wait_for_selector(".results video")
 
 
 def smaller(page: Any, frames: int = 8, side: int = 160) -> None:
@@ -59,6 +59,7 @@ def test_settings_come_back_and_two_clips_are_compared(canvas: Any, hand: Any) -
     generate(canvas)
     canvas.click(".entry [aria-pressed]")
     assert canvas.locator(".result-stage video").count() == 2
+    canvas.wait_for_function("document.querySelector('.differences').textContent === 'Track 1: easing'")
     canvas.click(".entry .thumbnail >> nth=1")
     canvas.click(".results .again")
     canvas.wait_for_function("mofaStudio.store.document.controls[0].ease === 'linear'")
@@ -77,7 +78,6 @@ def test_a_scene_is_saved_and_opened_again_and_a_reload_loses_nothing(
     hand.drag(canvas, (40, 60), (55, 55))
     canvas.keyboard.press("c")
     hand.drag(canvas, (50, 30), (55, 30))
-    canvas.wait_for_url("**/?scene=*")
     drawn = hand.document(canvas)
 
     def same(document: dict[str, Any]) -> bool:
@@ -91,7 +91,6 @@ def test_a_scene_is_saved_and_opened_again_and_a_reload_loses_nothing(
             document["region"]["mask"]
         )
 
-    canvas.wait_for_timeout(1200)
     canvas.reload()
     canvas.wait_for_selector("#studio[data-ready]")
     assert same(hand.document(canvas))
@@ -110,9 +109,9 @@ def test_cancel_really_stops(canvas: Any, hand: Any) -> None:
     canvas.evaluate("mofaStudio.store.edit({ frames: 200, size: [450, 300] })")
     canvas.click("#generate")
     canvas.wait_for_selector("#cancel:not([hidden])")
-    canvas.wait_for_function("document.querySelector('.words').textContent.includes('left')", timeout=60_000)
+    canvas.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 16")
     canvas.click("#cancel")
-    canvas.wait_for_selector("#generate:not([hidden])", timeout=20_000)
+    canvas.wait_for_selector("#generate:not([hidden])")
     assert canvas.locator(".results").is_hidden()
     smaller(canvas)
     generate(canvas)
@@ -136,7 +135,7 @@ def test_two_visitors_do_not_see_each_other(visit: Callable[..., Any], hand: Any
         smaller(page)
     ann.click("#generate")
     generate(bob)
-    ann.wait_for_selector(".results video", timeout=60_000)
+    ann.wait_for_selector(".results video")
     for page in (ann, bob):
         assert page.locator(".entry").count() == 1
     address = ann.locator(".results video").get_attribute("src")
@@ -155,9 +154,86 @@ def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any,
     canvas.click("[data-value=draft]")
     assert steps.locator("input").input_value() == "10"
     canvas.click(".weights .secondary")
-    canvas.wait_for_function(
-        "document.querySelector('.weights .note').textContent.length > 20", timeout=30_000
-    )
+    canvas.wait_for_function("document.querySelector('.weights .note').textContent.length > 20")
     canvas.click("#generate")
-    canvas.wait_for_selector(".generate .message:not(:empty)", timeout=30_000)
+    canvas.wait_for_selector(".generate .message:not(:empty)")
     assert "mofa models download" in canvas.locator(".generate .message").text_content()
+
+
+def test_a_job_outlives_a_reload(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.evaluate("mofaStudio.store.edit({ frames: 60, size: [300, 200] })")
+    canvas.click("#generate")
+    canvas.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 2")
+    canvas.reload()
+    canvas.wait_for_selector("#studio[data-ready]")
+    assert canvas.locator("#cancel").is_visible()
+    canvas.wait_for_selector(".results video")
+    assert canvas.locator(".entry").count() == 1
+
+
+def test_the_result_is_a_step_in_the_browsers_history(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    smaller(canvas)
+    generate(canvas)
+    canvas.keyboard.press("Delete")
+    assert len(hand.document(canvas)["controls"]) == 1, "the canvas hears no keys behind the clip"
+    canvas.go_back()
+    canvas.wait_for_selector(".results", state="hidden")
+    canvas.click("#clips")
+    canvas.wait_for_selector(".results video")
+    canvas.keyboard.press("Escape")
+    canvas.wait_for_selector(".results", state="hidden")
+    assert len(hand.document(canvas)["controls"]) == 1
+
+
+def test_clips_get_names_and_are_thrown_away(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    smaller(canvas)
+    generate(canvas)
+    canvas.fill(".clip-title", "Paw up")
+    canvas.keyboard.press("Enter")
+    canvas.wait_for_function("document.querySelector('.entry span').textContent === 'Paw up'")
+    canvas.reload()
+    canvas.wait_for_selector(".results video")
+    assert canvas.locator(".clip-title").input_value() == "Paw up"
+    canvas.locator(".entry-tools button").last.dispatch_event("click")
+    canvas.wait_for_selector(".results", state="hidden")
+    canvas.reload()
+    canvas.wait_for_selector("#studio[data-ready]")
+    assert canvas.locator("#clips").is_hidden()
+
+
+def test_a_killed_server_and_ten_seconds_offline_lose_nothing(
+    tmp_path: Path, visit: Callable[..., Any], hand: Any, photo: Path, studio_of_its_own: Any
+) -> None:
+    with studio_of_its_own(tmp_path) as (address, port):
+        page = visit(address=address)
+        hand.upload(page, photo)
+        hand.drag(page, (40, 60), (55, 55))
+        page.evaluate("mofaStudio.store.edit({ frames: 40, size: [240, 160] })")
+        page.click("#generate")
+        page.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 2")
+    page.wait_for_selector(".reconnecting:not([hidden])")
+    page.evaluate("mofaStudio.store.edit({ fps: 10 })")
+    with studio_of_its_own(tmp_path, port):
+        page.wait_for_selector(".results video")
+        page.wait_for_selector(".reconnecting", state="hidden")
+        page.reload()
+        page.wait_for_selector("#studio[data-ready]")
+        assert hand.document(page)["fps"] == 10
+        assert len(hand.document(page)["controls"]) == 1
+
+
+def test_changing_the_language_changes_words_only(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.click("[aria-label='Zoom in (+)']")
+    width = canvas.locator(".photo").bounding_box()["width"]
+    canvas.evaluate("mofaStudio.store.edit({ frames: 100, size: [300, 200] })")
+    canvas.click("#generate")
+    canvas.wait_for_selector("#cancel:visible")
+    canvas.click("#language")
+    assert canvas.locator("#cancel").text_content() == "取消"
+    assert canvas.locator(".photo").bounding_box()["width"] == width
+    canvas.click("#cancel")
+    canvas.wait_for_selector("#generate:visible")

@@ -75,7 +75,7 @@ def test_the_preview_is_small_and_lasts_as_long(visitor: Visitor) -> None:
         scene(frames=61, fps=20, controls=[TRACK | {"start": 15, "end": 45}]), visitor
     )
     small = preview_request(request, 1200, 800)
-    assert small.size == (PREVIEW_SIDE, 213)
+    assert small.size == (PREVIEW_SIDE, PREVIEW_SIDE * 2 // 3)
     assert small.frames == PREVIEW_FRAMES
     assert small.frames / small.fps == pytest.approx(61 / 20)
     [track] = small.controls

@@ -10,9 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-gradio_client = pytest.importorskip(
-    "gradio_client", reason="the studio needs gradio: pip install 'mofa-video[studio]'"
-)
+pytest.importorskip("fastapi", reason="the studio needs fastapi: pip install 'mofa-video[studio]'")
 
 TRACK = {"kind": "track", "points": "50%,50% 60%,50%"}
 SCENE = {"picture": "cat.jpg", "size": "96x64", "frames": 4, "controls": [TRACK]}
@@ -46,8 +44,7 @@ def test_a_photo_is_known_to_its_visitor_alone(address: str, visitor: httpx.Clie
         "/studio/files/%2e%2e",
         "/studio/results/x/..%2f..%2fphoto.jpg",
         "/studio/static/..%2fapp.py",
-        "/gradio_api/file=/etc/passwd",
-        "/gradio_api/file=pyproject.toml",
+        "/studio/static/main.js",
     ],
 )
 def test_nothing_outside_is_served(visitor: httpx.Client, path: str) -> None:
@@ -87,19 +84,25 @@ def test_pages_of_other_sites_are_refused_and_the_browser_is_told_to_stay(
     assert "http" not in policy
 
 
-def test_the_page_names_no_other_host(visitor: httpx.Client) -> None:
+def test_the_page_is_half_a_megabyte_of_our_own(visitor: httpx.Client) -> None:
     page = visitor.get("/").text
-    assert "fonts.googleapis" not in page
-    assert '<script src="http' not in page
+    assert "http" not in page
+    files = re.findall(r'(?:href|src)="([^"]+)"', page)
+    sizes = [len(visitor.get(f"/{file}").raise_for_status().content) for file in set(files)]
+    assert len(sizes) > 40
+    assert sum(sizes) + len(visitor.get("/studio/start").content) < 500_000
 
 
 def test_a_login_is_asked_of_everybody(tmp_path: Path) -> None:
     from fastapi.testclient import TestClient
 
+    pytest.importorskip("gradio", reason="the API needs gradio: pip install 'mofa-video[api]'")
     from mofa.apps.studio.app import Login, build_app
+    from mofa.apps.studio.page import version
 
-    client = TestClient(build_app(tmp_path, Login("ann", "sesam")))
-    for path in ("/", "/studio/start", "/studio/static/main.js", "/config", "/gradio_api/info"):
+    client = TestClient(build_app(tmp_path, Login("ann", "sesam"), api=True))
+    script = f"/studio/static/{version()}/main.js"
+    for path in ("/", "/studio/start", script, "/api/config", "/api/gradio_api/info"):
         assert client.get(path).status_code == 401, path
     wrong = base64.b64encode(b"ann:guess").decode()
     assert client.get("/studio/start", headers={"Authorization": f"Basic {wrong}"}).status_code == 401
@@ -107,7 +110,7 @@ def test_a_login_is_asked_of_everybody(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_api_runs(
-    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api_address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = Path(__file__).parents[3]
     [example] = re.findall(
@@ -115,7 +118,7 @@ def test_the_example_of_the_api_runs(
     )
     monkeypatch.chdir(root)
     made: dict[str, Any] = {}
-    example = example.replace("http://127.0.0.1:7860", address).replace('"frames": 25', '"frames": 4')
+    example = example.replace("http://127.0.0.1:7860", api_address).replace('"frames": 25', '"frames": 4')
     exec(example, made)
     assert b"ftyp" in Path(made["clip"]).read_bytes()[:16]
     assert b"ftyp" in Path(made["small_clip"]).read_bytes()[:16]
@@ -126,8 +129,9 @@ def test_the_example_of_the_api_runs(
         made["client"].predict(scene=SCENE | {"frame": 3}, files=made["files"], api_name="/preview")
 
 
-def test_the_api_tells_how_faces_move(address: str, tmp_path: Path, photo: Path) -> None:
-    client = gradio_client.Client(address, verbose=False)
+def test_the_api_tells_how_faces_move(api_address: str, tmp_path: Path, photo: Path) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    client = gradio_client.Client(f"{api_address}/api/", verbose=False)
     rest = [[100 + 10 * (k % 9), 100 + 10 * (k // 9)] for k in range(68)]
     nod = [[[x, y + step] for x, y in rest] for step in (0, 4, 8, 4)]
     (tmp_path / "nod.json").write_text(json.dumps({"fps": 10, "points": nod}), encoding="utf-8")
@@ -142,13 +146,15 @@ def test_the_api_tells_how_faces_move(address: str, tmp_path: Path, photo: Path)
     assert face[2][8][1] - rest[8][1] == pytest.approx(8, abs=1)
 
 
-def test_the_api_reads_no_file_that_was_not_sent(address: str, photo: Path) -> None:
+def test_the_api_reads_no_file_that_was_not_sent(api_address: str, photo: Path) -> None:
     def ask(scene: dict[str, Any], path: str) -> str:
         file = {"path": path, "orig_name": "cat.jpg", "meta": {"_type": "gradio.FileData"}}
-        asked = httpx.post(f"{address}/gradio_api/call/preview", json={"data": [scene, [file]]})
+        asked = httpx.post(f"{api_address}/api/gradio_api/call/preview", json={"data": [scene, [file]]})
         event = asked.json()["event_id"]
-        return httpx.get(f"{address}/gradio_api/call/preview/{event}", timeout=30).text
+        return httpx.get(f"{api_address}/api/gradio_api/call/preview/{event}", timeout=30).text
 
+    for path in ("/etc/passwd", "pyproject.toml"):
+        assert httpx.get(f"{api_address}/api/gradio_api/file={path}").status_code in (403, 404)
     assert "event: error" in ask(SCENE, str(photo))
     assert "event: error" in ask(SCENE | {"picture": str(photo)}, str(photo))
     hidden = SCENE | {"picture": {"path": str(photo), "meta": {"_type": "gradio.FileData"}}}

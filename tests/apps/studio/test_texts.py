@@ -15,7 +15,7 @@ STATIC = Path(mofa.apps.studio.__file__).parent / "static"
 def test_every_key_in_the_scripts_has_a_text() -> None:
     used = {
         key
-        for script in STATIC.glob("*.js")
+        for script in STATIC.rglob("*.js")
         for key in re.findall(r"""\bt\("([\w.-]+)\"""", script.read_text(encoding="utf-8"))
     }
     assert len(used) > 50
@@ -23,7 +23,7 @@ def test_every_key_in_the_scripts_has_a_text() -> None:
 
 
 def test_every_text_is_used() -> None:
-    scripts = "\n".join(script.read_text(encoding="utf-8") for script in STATIC.glob("*.js"))
+    scripts = "\n".join(script.read_text(encoding="utf-8") for script in STATIC.rglob("*.js"))
     made = set(re.findall(r"t\(`([\w.-]+\.)\$\{", scripts))
     idle = [key for key in TEXTS if f'"{key}"' not in scripts and not key.startswith(tuple(made))]
     assert idle == []

@@ -1,0 +1,92 @@
+"""What the canvas asks about a photo while a hand moves over it, and the sounds that its clips have."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from fastapi import APIRouter, Body
+from fastapi.responses import FileResponse
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.apps.studio.making import SELECT_SIDE, reduced, white_on_black
+from mofa.apps.studio.routes import TheVisitor
+from mofa.apps.studio.uploads import KINDS
+from mofa.control.selection import Selection, parse_selection
+from mofa.densify.things import NOTHING
+from mofa.errors import InputError
+from mofa.media.image import read_picture
+from mofa.pipeline.original import Original
+from mofa.pipeline.selected import selected
+from mofa.pipeline.things import sense_or_note
+from mofa.tensors.geometry import to_working
+from mofa.types import LookedAt, SenseOfThings, SourceImage
+
+PHOTOS_KNOWN = 8
+"""Photos that stay decoded and looked at: a hand that moves over one asks about it several times a second."""
+
+router = APIRouter(prefix="/studio")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A photo, reduced to what selecting needs, and as the sense of things sees it (None without one)."""
+
+    original: Original
+    source: SourceImage
+    look: LookedAt | None
+
+    @property
+    def sense(self) -> SenseOfThings | None:
+        """A sense that has seen this photo already."""
+        look = self.look
+        if look is None:
+            return None
+
+        def seen(picture: Float[Tensor, "3 H W"]) -> LookedAt:
+            return look
+
+        return seen
+
+    def shows_a_thing(self, selection: Selection) -> bool:
+        """Whether its first point lies on a thing at all, and not on mere ground."""
+        if self.look is None:
+            return True
+        place = to_working(self.original.clicked(selection.on[0]), self.source.crop)
+        return bool(self.look.ask(place[None].float(), torch.ones(1, 1)).is_thing[0] > NOTHING)
+
+
+@router.post("/things")
+def thing(
+    picture: Annotated[str, Body()], select: Annotated[str, Body(max_length=2000)], visitor: TheVisitor
+) -> dict[str, Any]:
+    """What a selection in words means: its mask, its share of the photo, and whether it is a thing."""
+    path = visitor.file(picture)
+    known = _looked_at(path, path.stat().st_mtime_ns)
+    selection = parse_selection(select)
+    region, notes = selected(selection, known.original, known.source, known.sense)
+    return {
+        "mask": white_on_black(region),
+        "share": round(region.mean().item(), 4),
+        "thing": known.shows_a_thing(selection),
+        "notes": notes,
+    }
+
+
+@lru_cache(maxsize=PHOTOS_KNOWN)
+def _looked_at(path: Path, changed: int) -> _Known:
+    original = Original(read_picture(path))
+    source = reduced(original.pixels, SELECT_SIDE)
+    sense, _ = sense_or_note()
+    return _Known(original, source, None if sense is None else sense(source.pixels))
+
+
+@router.get("/sounds/{name}")
+def sound(name: str, visitor: TheVisitor) -> FileResponse:
+    """A sound as it was uploaded, to be heard while the canvas plays."""
+    path = visitor.file(name)
+    if path.suffix not in KINDS["speech"].suffixes:
+        raise InputError(f'"{name}" is nothing to listen to.')
+    return FileResponse(path)

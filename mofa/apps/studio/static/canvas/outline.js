@@ -1,0 +1,76 @@
+/** The line round a mask, as closed loops. */
+
+import { penOf } from "../elements/dom.js";
+
+/** Longest side of the grid that is followed; the line is smoothed over it. */
+const GRID = 220;
+const ROUNDS = 3;
+
+/** @typedef {[number, number][]} Loop points as shares of the picture, 0..1 */
+
+/** @type {WeakMap<HTMLCanvasElement, Loop[]>} */
+const known = new WeakMap();
+
+/**
+ * @param {HTMLCanvasElement} mask white on transparent
+ * @returns {Loop[]}
+ */
+export function outlineOf(mask) {
+  let loops = known.get(mask);
+  if (!loops) {
+    loops = traced(mask).map(smooth);
+    known.set(mask, loops);
+  }
+  return loops;
+}
+
+function traced(mask) {
+  const scale = Math.min(1, GRID / Math.max(mask.width, mask.height));
+  const [width, height] = [Math.max(1, Math.round(mask.width * scale)), Math.max(1, Math.round(mask.height * scale))];
+  const small = document.createElement("canvas");
+  [small.width, small.height] = [width, height];
+  const pen = penOf(small);
+  pen.drawImage(mask, 0, 0, width, height);
+  const { data } = pen.getImageData(0, 0, width, height);
+  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && data[4 * (y * width + x) + 3] > 127;
+  // Borders between inside and outside, each going from corner to corner with the inside on its right.
+  /** @type {Map<number, number[]>} */
+  const next = new Map();
+  const add = (x0, y0, x1, y1) => {
+    const from = y0 * (width + 1) + x0;
+    next.set(from, [...(next.get(from) ?? []), y1 * (width + 1) + x1]);
+  };
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      if (!inside(x, y)) continue;
+      if (!inside(x, y - 1)) add(x, y, x + 1, y);
+      if (!inside(x + 1, y)) add(x + 1, y, x + 1, y + 1);
+      if (!inside(x, y + 1)) add(x + 1, y + 1, x, y + 1);
+      if (!inside(x - 1, y)) add(x, y + 1, x, y);
+    }
+  }
+  /** @type {Loop[]} */
+  const loops = [];
+  for (const [start] of next) {
+    /** @type {Loop} */
+    const loop = [];
+    for (let corner = start; next.get(corner)?.length; ) {
+      loop.push([(corner % (width + 1)) / width, Math.floor(corner / (width + 1)) / height]);
+      corner = /** @type {number} */ (next.get(corner)?.pop());
+    }
+    if (loop.length > 8) loops.push(loop);
+  }
+  return loops;
+}
+
+/** @param {Loop} loop @returns {Loop} */
+function smooth(loop) {
+  let line = loop;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    line = line.map(([x, y], k) => {
+      const [before, after] = [line[(k + line.length - 1) % line.length], line[(k + 1) % line.length]];
+      return [(before[0] + 2 * x + after[0]) / 4, (before[1] + 2 * y + after[1]) / 4];
+    });
+  }
+  return line;
+}

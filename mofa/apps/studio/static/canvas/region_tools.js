@@ -1,0 +1,109 @@
+/** Tools that say where things may move: brush, eraser, and a click on a thing. */
+
+import { penOf } from "../elements/dom.js";
+import { parsed, selectionAt, wordsOf } from "../state/selection.js";
+import { newMask, serverName } from "./masks.js";
+
+/** Whose region is painted: the selected control's, else the whole scene's. */
+function regionOwner(store) {
+  const control = store.selected;
+  return control && control.kind !== "camera" ? control : null;
+}
+
+/** Replaces the region of the selected control, or the scene's. */
+export function setRegion(store, region) {
+  const owner = regionOwner(store);
+  if (owner) store.editControl(owner.id, { region });
+  else store.edit({ region });
+}
+
+const painting = (operation) => ({
+  cursor: "none",
+  down(stage, point) {
+    const { store, viewport } = stage;
+    const { picture } = store.document;
+    const region = (regionOwner(store) ?? store.document).region;
+    if (operation === "destination-out" && !region) return null;
+    const mask = newMask(picture, stage.regions.canvas(region, picture));
+    const pen = penOf(mask.canvas);
+    Object.assign(pen, {
+      globalCompositeOperation: operation, lineCap: "round", lineJoin: "round", strokeStyle: "#fff",
+      lineWidth: (store.view.brush / viewport.scale) * mask.scale,
+    });
+    const onMask = ([x, y]) => /** @type {[number, number]} */ ([(x + 0.5) * mask.scale, (y + 0.5) * mask.scale]);
+    let last = onMask(point);
+    const strokeTo = (place) => {
+      const next = onMask(place);
+      pen.beginPath();
+      pen.moveTo(...last);
+      pen.lineTo(...next);
+      pen.stroke();
+      last = next;
+      store.look({ painting: mask.canvas });
+    };
+    strokeTo(point);
+    return {
+      move: strokeTo,
+      up() {
+        store.look({ painting: null });
+        const blank = isBlank(mask.canvas);
+        // On its way at once: leaving the page must not lose it.
+        if (!blank) serverName(mask.name);
+        setRegion(store, blank ? null : { mask: mask.name });
+      },
+      cancel: () => store.look({ painting: null }),
+    };
+  },
+});
+
+export const brushTool = painting("source-over");
+export const eraseTool = painting("destination-out");
+
+function isBlank(canvas) {
+  const { data } = penOf(canvas).getImageData(0, 0, canvas.width, canvas.height);
+  for (let k = 3; k < data.length; k += 4) if (data[k] > 127) return false;
+  return true;
+}
+
+export const pickTool = {
+  cursor: "crosshair",
+  down(stage, point, event) {
+    const { viewport } = stage;
+    if (!viewport.contains(point)) return null;
+    const place = viewport.inside(point).map(Math.round);
+    stage.things.at(stage.store.document.picture, place);
+    return { up: () => picked(stage, place, event.altKey) };
+  },
+};
+
+/** A click adds a thing to what may move, with Alt it takes it away; the first one is all that may. */
+function picked(stage, place, away) {
+  const { store, things, regions } = stage;
+  const { picture } = store.document;
+  const before = (regionOwner(store) ?? store.document).region;
+  if (!before) {
+    if (!away) setRegion(store, { select: selectionAt(place) });
+    return;
+  }
+  if ("select" in before) {
+    const selection = parsed(before.select, picture);
+    (away ? selection.beside : selection.on).push(place);
+    setRegion(store, { select: wordsOf(selection) });
+    return;
+  }
+  const thing = things.at(picture, place);
+  if (thing === "looking") {
+    const again = () => (regionOwner(store) ?? store.document).region === before && picked(stage, place, away);
+    things.addEventListener("change", again, { once: true });
+    return;
+  }
+  const canvas = regions.canvas(before, picture);
+  if (thing === "nothing" || !canvas) return;
+  const mask = newMask(picture, canvas);
+  const pen = penOf(mask.canvas);
+  pen.globalCompositeOperation = away ? "destination-out" : "source-over";
+  pen.drawImage(thing.canvas, 0, 0, mask.canvas.width, mask.canvas.height);
+  const blank = isBlank(mask.canvas);
+  if (!blank) serverName(mask.name);
+  setRegion(store, blank ? null : { mask: mask.name });
+}

@@ -1,0 +1,52 @@
+/** The button that makes the clip: one bar for the whole job, the place in the queue, and a cancel that stops. */
+
+import { h, show } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+import { inWords } from "../net/jobs.js";
+import { toScene } from "../state/scene.js";
+import { t } from "../state/texts.js";
+
+/**
+ * @param {import("../state/store.js").Store} store
+ * @param {import("../state/rendering.js").Rendering} rendering
+ * @param {AbortSignal} signal ends it
+ */
+export function makeGenerate(store, rendering, signal) {
+  const button = h(
+    "button.primary", { type: "button", id: "generate", onclick: () => rendering.begin(() => toScene(store.document)) },
+    icon("spark"), t("generate"));
+  const bar = h("div.bar-fill");
+  const words = h("span.words", { role: "status" });
+  const stop = h("button.secondary", { type: "button", id: "cancel", onclick: () => rendering.cancel() }, t("cancel"));
+  const track = h("div.bar-track", { role: "progressbar", "aria-label": t("generate"), "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
+  const progress = h("div.progress", {}, track, words, stop);
+  const message = h("p.message", { role: "alert" });
+  const element = h("section.generate", {}, message, button, progress);
+
+  const told = () => {
+    const { active, job, problem, share } = rendering;
+    show(button, !active);
+    show(progress, active);
+    message.textContent = problem;
+    const percent = Math.round(100 * share);
+    bar.style.width = `${percent}%`;
+    track.setAttribute("aria-valuenow", String(percent));
+    words.textContent = active && job ? inWords(job) : t("job.waiting");
+  };
+  const update = () => {
+    const { picture, controls } = store.document;
+    show(element, Boolean(picture));
+    button.disabled = !controls.length;
+    button.title = controls.length ? "" : t("generate.nothing");
+  };
+  rendering.addEventListener("change", told, { signal });
+  store.subscribe((what) => {
+    if (what !== "document") return;
+    // What was wrong may be right now.
+    if (!rendering.active) message.textContent = "";
+    update();
+  });
+  update();
+  told();
+  return element;
+}

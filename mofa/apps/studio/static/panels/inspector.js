@@ -1,0 +1,164 @@
+/** Everything about the selected control: colour, easing, strength, where it may move; or the whole scene's region. */
+
+import { COLOURS, isAnchor } from "../state/scene.js";
+import { h } from "../elements/dom.js";
+import { makeEasing } from "./easing.js";
+import { faceFields } from "./face_card.js";
+import { number, slider, toggle } from "../elements/fields.js";
+import { icon } from "../elements/icons.js";
+import { nameOf } from "../state/names.js";
+import { setRegion } from "../canvas/region_tools.js";
+import { deleteSelected, duplicateSelected, reorderSelected, SHAPES, shapeSelected } from "../canvas/shape_tools.js";
+import { t } from "../state/texts.js";
+
+/**
+ * @param {import("../state/store.js").Store} store
+ * @param {import("../canvas/stage.js").Stage} stage
+ */
+export function makeInspector(store, stage) {
+  const element = h("section.card.inspector");
+  /** @type {string | null | undefined} */
+  let shownFor = undefined;
+  /** @type {{element: HTMLElement, update: () => void}[]} */
+  let parts = [];
+
+  const update = () => {
+    const control = store.selected;
+    const key = control ? `${control.id} ${control.kind} ${isAnchor(control)}` : null;
+    if (key !== shownFor) {
+      shownFor = key;
+      parts = control ? partsOf(store, stage) : [region(store)];
+      element.replaceChildren(...parts.map((part) => part.element));
+    }
+    for (const part of parts) part.update();
+    element.hidden = !control && !store.document.region;
+  };
+  store.subscribe(update);
+  update();
+  return element;
+}
+
+function partsOf(store, stage) {
+  const control = store.selected;
+  const get = () => store.selected ?? control;
+  const set = (change, gesture) => store.editControl(control.id, change, gesture);
+  const title = heading(store, stage);
+  if (isAnchor(control)) return [title, note(t("inspector.anchor")), colours(get, set), region(store)];
+  const strength = slider({
+    text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
+    set: (value, gesture) => set({ strength: value }, gesture), say: (value) => `${value.toFixed(2)} ×`,
+  });
+  // In the order of need: what may move, when, how, and then its looks.
+  if (control.kind === "landmarks") return [title, ...faceFields(get, set), region(store), colours(get, set)];
+  const timed = [
+    timing(store, get, set),
+    makeEasing(get, set),
+    toggle({
+      text: t("there_and_back"), help: t("there_and_back.help"), get: () => get().thereAndBack,
+      set: (thereAndBack) => set({ thereAndBack }),
+    }),
+    strength,
+  ];
+  if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...timed];
+  return [title, region(store), ...timed, ...(control.kind === "track" ? [shapes(store)] : []), colours(get, set)];
+}
+
+function heading(store, stage) {
+  const name = h("h2");
+  const tool = (key, picture, action) => h(
+    "button.quiet", { type: "button", title: t(key), "aria-label": t(key), onclick: action }, icon(picture));
+  const element = h("header", {}, name,
+    tool("move.up", "up", () => reorderSelected(store, -1)),
+    tool("move.down", "down", () => reorderSelected(store, 1)),
+    tool("duplicate", "copy", () => duplicateSelected(stage)),
+    tool("delete", "trash", () => {
+      store.look({ point: null });
+      deleteSelected(store);
+    }));
+  return { element, update: () => { if (store.selected) name.textContent = nameOf(store.selected, store.document); } };
+}
+
+const note = (text) => ({ element: h("p.note", {}, text), update() {} });
+
+function colours(get, set) {
+  const buttons = COLOURS.map((colour) => {
+    const button = h("button.colour", {
+      type: "button", "aria-label": `${t("colour")} ${colour}`, onclick: () => set({ colour }),
+    });
+    button.style.setProperty("--colour", colour);
+    return button;
+  });
+  const update = () => buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(COLOURS[k] === get().colour)));
+  return { element: h("div.colours", { role: "group", "aria-label": t("colour") }, buttons), update };
+}
+
+function cameraNumbers(get, set) {
+  const amount = (key, field, step) => number({
+    text: t(key), step, get: () => Math.round(get().move[field] * 100) / 100,
+    set: (value) => set({ move: { ...get().move, [field]: field === "zoom" ? Math.min(8, Math.max(0.3, value)) : value } }),
+  });
+  const fields = [
+    amount("camera.pan_x", "panX", 1), amount("camera.pan_y", "panY", 1), amount("camera.zoom", "zoom", 0.05),
+    amount("camera.rotate", "rotate", 1),
+  ];
+  return {
+    element: h("div.quads", {}, fields.map((field) => field.element)),
+    update: () => fields.forEach((field) => field.update()),
+  };
+}
+
+/** From when to when, in seconds. */
+function timing(store, get, set) {
+  const last = () => store.document.frames - 1;
+  const seconds = (frame) => Math.round((100 * frame) / store.document.fps) / 100;
+  const framesOf = (value) => Math.round(value * store.document.fps);
+  const start = number({
+    text: t("timeline.start.seconds"), step: 0.1, get: () => seconds(get().start),
+    set: (value) => set({ start: Math.min((get().end ?? last()) - 1, Math.max(0, framesOf(value))) }),
+  });
+  const end = number({
+    text: t("timeline.end.seconds"), step: 0.1, get: () => seconds(get().end ?? last()),
+    set: (value) => {
+      const frame = Math.max(get().start + 1, framesOf(value));
+      set({ end: frame >= last() ? null : frame });
+    },
+  });
+  return {
+    element: h("div.quads", {}, start.element, end.element),
+    update: () => [start, end].forEach((field) => field.update()),
+  };
+}
+
+/** Moves that a camera often makes, as a start. */
+const MOVES = {
+  in: { zoom: 1.25 }, out: { zoom: 0.8 }, right: { panX: 0.15 }, left: { panX: -0.15 }, up: { panY: -0.12 }, down: { panY: 0.12 }, turn: { rotate: 8, zoom: 1.15 },
+};
+
+function cameraPresets(store, get, set) {
+  const still = { panX: 0, panY: 0, zoom: 1, rotate: 0 };
+  const { width, height } = store.document.picture ?? { width: 1, height: 1 };
+  const buttons = Object.entries(MOVES).map(([name, share]) => {
+    const move = { ...still, ...share, panX: ("panX" in share ? share.panX : 0) * width, panY: ("panY" in share ? share.panY : 0) * height };
+    return h("button.chip", { type: "button", "data-move": name, onclick: () => set({ move }) }, t(`camera.preset.${name}`));
+  });
+  return { element: h("div.presets", { role: "group", "aria-label": t("camera.presets") }, buttons), update() {} };
+}
+
+function shapes(store) {
+  const buttons = Object.keys(SHAPES).map((shape) => h(
+    "button.chip", { type: "button", "data-shape": shape, onclick: () => shapeSelected(store, shape) }, t(`shape.${shape}`)));
+  return { element: h("div.presets", { role: "group", "aria-label": t("shape") }, buttons), update() {} };
+}
+
+function region(store) {
+  const text = h("span.note");
+  const clear = h("button.text", { type: "button", onclick: () => setRegion(store, null) }, t("region.clear"));
+  const element = h("div.region", {}, h("span.label", {}, t("region")), text, clear);
+  const update = () => {
+    const own = store.selected ? store.selected.region : store.document.region;
+    const words = own ? ("mask" in own ? "region.painted" : "region.selected") : store.document.region ? "region.scene" : "region.none";
+    text.textContent = t(words);
+    clear.hidden = !own;
+  };
+  return { element, update };
+}

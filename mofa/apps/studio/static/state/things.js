@@ -1,0 +1,78 @@
+/** The things of the photo that the server has found so far: asked for in words, known by their masks. */
+
+import { loaded } from "../canvas/masks.js";
+import { penOf } from "../elements/dom.js";
+import { thingIn } from "../net/server.js";
+import { selectionAt } from "./selection.js";
+
+/** Above this share of the photo a thing is most of the scene: nobody means that by a line. */
+const LARGEST = 0.75;
+/** What counts as inside a soft mask. */
+const INSIDE = 127;
+
+/** @typedef {{select: string, canvas: HTMLCanvasElement, share: number, thing: boolean}} Thing */
+
+/** Tells with a "change" when a thing was found. */
+export class Things extends EventTarget {
+  /** @type {Map<string, Thing | "looking" | "nothing">} */
+  #asked = new Map();
+  /** @type {{picture: string, things: Thing[]}} */
+  #found = { picture: "", things: [] };
+
+  /**
+   * The thing at a place: one that is known to be there, else the server looks.
+   * @param {import("./scene.js").Picture} picture
+   * @param {[number, number]} place
+   * @returns {Thing | "looking" | "nothing"}
+   */
+  at(picture, place) {
+    const known = this.#found.picture === picture.name && this.#found.things.find((thing) => contains(thing, place, picture));
+    return known || this.selected(picture, selectionAt(place));
+  }
+
+  /**
+   * What a selection in words means.
+   * @param {import("./scene.js").Picture} picture
+   * @param {string} select
+   */
+  selected(picture, select) {
+    const key = `${picture.name} ${select}`;
+    const known = this.#asked.get(key);
+    if (known) return known;
+    this.#asked.set(key, "looking");
+    this.#look(picture, select, key);
+    return "looking";
+  }
+
+  /** Whether a person who starts a line on it means the thing, rather than a place in the scene. */
+  meant(thing) {
+    return typeof thing === "object" && thing.thing && thing.share <= LARGEST;
+  }
+
+  async #look(picture, select, key) {
+    try {
+      const { mask, share, thing } = await thingIn(picture.name, select);
+      const found = { select, canvas: await loaded(mask), share, thing };
+      this.#asked.set(key, found);
+      if (this.#found.picture !== picture.name) this.#found = { picture: picture.name, things: [] };
+      if (this.meant(found) && !/[ :]/.test(select)) this.#found.things.push(found);
+    } catch {
+      this.#asked.set(key, "nothing");
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** @type {WeakMap<HTMLCanvasElement, ImageData>} */
+const pixels = new WeakMap();
+
+function contains({ canvas }, [x, y], picture) {
+  let data = pixels.get(canvas);
+  if (!data) {
+    data = penOf(canvas).getImageData(0, 0, canvas.width, canvas.height);
+    pixels.set(canvas, data);
+  }
+  const column = Math.floor(((x + 0.5) * canvas.width) / picture.width);
+  const row = Math.floor(((y + 0.5) * canvas.height) / picture.height);
+  return data.data[4 * (row * canvas.width + column) + 3] > INSIDE;
+}

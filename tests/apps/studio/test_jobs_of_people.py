@@ -1,0 +1,246 @@
+"""Whole jobs, as people do them, each from an empty page to the clip; and what their eyes and hands need."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[3] / "tools" / "javascript" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def smaller(page: Any, frames: int = 8) -> None:
+    """A clip that is soon made."""
+    page.evaluate(
+        """frames => {
+          const { store } = mofaStudio;
+          const { width, height } = store.document.picture;
+          const side = 2 * Math.round(80 * height / width);
+          store.edit({ frames, size: [160, side] });
+        }""",
+        frames,
+    )
+
+
+def clip(page: Any, size: Callable[..., None] = smaller) -> Any:
+    """Generates, and waits for the clip to play."""
+    size(page)
+    page.click("#generate")
+    page.wait_for_selector(".results video")
+    page.wait_for_function("document.querySelector('.results video').readyState === 4")
+    return page.locator(".results video")
+
+
+def opened(page: Any, name: str) -> Any:
+    """An example's photo, without what is drawn on it."""
+    page.wait_for_selector(f"[data-example='{name}']")
+    page.click(f"[data-example='{name}']")
+    page.wait_for_selector(".photo:not([hidden])")
+    page.evaluate("mofaStudio.store.load({ ...mofaStudio.store.document, controls: [], region: null })")
+    page.evaluate("async () => { for (let k = 0; k < 4; k += 1) await new Promise(requestAnimationFrame); }")
+    return page
+
+
+def test_a_rocket_lifts_off_by_one_stroke(visit: Callable[..., Any], hand: Any) -> None:
+    page = opened(visit(), "1-liftoff")
+    hand.drag(page, (50.2, 55), (50.2, 25))
+    page.wait_for_function("mofaStudio.store.document.controls[0].region?.select")
+    page.wait_for_selector(".canvas[data-moving=true]")
+    assert page.locator("[data-chip=thing]").get_attribute("aria-pressed") == "true"
+    clip(page)
+
+
+def test_what_a_line_moves_is_chosen_by_a_word(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (45, 55), (60, 45))
+    canvas.wait_for_selector("[data-chip=thing][aria-pressed=true]")
+    canvas.click("[data-chip=around]")
+    assert hand.document(canvas)["controls"][0]["region"] is None
+    assert "anything nearby" in canvas.locator(".inspector .region").text_content()
+    canvas.click("[data-chip=everything]")
+    assert hand.document(canvas)["controls"][0]["region"]["mask"]
+    canvas.evaluate("mofaStudio.store.look({ selected: null })")
+    canvas.keyboard.press("b")
+    hand.drag(canvas, (30, 50), (60, 50))
+    canvas.keyboard.press("v")
+    canvas.evaluate(
+        """() => {
+          const [{ id }] = mofaStudio.store.document.controls;
+          mofaStudio.store.editControl(id, { region: null });
+          mofaStudio.store.look({ selected: id });
+        }"""
+    )
+    assert "limited by the scene" in canvas.locator(".inspector .region").text_content()
+    assert canvas.locator(".chips").is_hidden(), "what is painted for the scene decides"
+
+
+def test_a_click_adds_a_thing_and_alt_takes_it_away(canvas: Any, hand: Any) -> None:
+    canvas.keyboard.press("r")
+    canvas.mouse.click(*hand.place(canvas, 45, 55))
+    first = hand.document(canvas)["region"]
+    assert first["select"]
+    canvas.wait_for_selector(".regions:not([hidden])")
+    canvas.mouse.click(*hand.place(canvas, 90, 15))
+    canvas.keyboard.down("Alt")
+    canvas.mouse.click(*hand.place(canvas, 60, 80))
+    canvas.keyboard.up("Alt")
+    words = hand.document(canvas)["region"]["select"]
+    assert re.fullmatch(r"\d+,\d+ \+\d+,\d+ -\d+,\d+", words)
+    canvas.keyboard.press("b")
+    hand.drag(canvas, (40, 40), (45, 40))
+    painted = hand.document(canvas)["region"]["mask"]
+    canvas.keyboard.press("r")
+    canvas.mouse.click(*hand.place(canvas, 90, 15))
+    canvas.wait_for_function("mask => mofaStudio.store.document.region?.mask !== mask", arg=painted)
+
+
+def test_rows_are_named_hidden_locked_and_moved(canvas: Any, hand: Any) -> None:
+    for y in (30, 60):
+        hand.drag(canvas, (20, y), (35, y))
+        canvas.keyboard.press("Escape")
+    canvas.dblclick(".row >> nth=0 >> .title")
+    canvas.fill("input.rename", "Ear d")
+    canvas.keyboard.press("Enter")
+    assert canvas.locator(".row .title").first.text_content() == "Ear d"
+    canvas.keyboard.press("Delete")
+    assert len(hand.document(canvas)["controls"]) == 1, "the row that was touched is selected"
+    canvas.keyboard.press("Control+z")
+    row = canvas.locator(".row >> nth=1")
+    row.hover()
+    row.locator("[aria-label^=Lock]").click()
+    points = hand.document(canvas)["controls"][1]["points"]
+    canvas.keyboard.press("v")
+    hand.drag(canvas, (28, 60), (28, 80))
+    assert hand.document(canvas)["controls"][1]["points"] == points
+    row.locator("[aria-label^=Hide]").click()
+    names = "[...document.querySelectorAll('.row .title')].map((title) => title.textContent)"
+    assert canvas.evaluate(names) == ["Ear d", "Track 2"]
+    box, target = (canvas.locator(f".row >> nth={k} >> .title").bounding_box() for k in (0, 1))
+    canvas.mouse.move(box["x"] + 40, box["y"] + 10)
+    canvas.mouse.down()
+    canvas.mouse.move(target["x"] + 40, target["y"] + 20, steps=5)
+    canvas.mouse.up()
+    assert canvas.evaluate(names) == ["Track 2", "Ear d"], "names stay with their lines"
+
+
+def test_several_lines_are_moved_copied_and_deleted_at_once(canvas: Any, hand: Any) -> None:
+    for y in (30, 60):
+        hand.drag(canvas, (20, y), (35, y))
+    canvas.keyboard.press("Control+a")
+    before = [control["points"] for control in hand.document(canvas)["controls"]]
+    canvas.keyboard.press("v")
+    hand.drag(canvas, (28, 30), (28, 40))
+    after = [control["points"] for control in hand.document(canvas)["controls"]]
+    height = hand.document(canvas)["picture"]["height"]
+    for old, new in zip(before, after, strict=True):
+        assert new[0][1] - old[0][1] == pytest.approx(0.1 * height, abs=1)
+    canvas.keyboard.press("Control+d")
+    assert len(hand.document(canvas)["controls"]) == 4
+    canvas.keyboard.press("Control+a")
+    canvas.keyboard.press("Delete")
+    assert hand.document(canvas)["controls"] == []
+    canvas.keyboard.press("Control+z")
+    assert len(hand.document(canvas)["controls"]) == 4
+
+
+def test_the_camera_moves_together_with_a_thing(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (50, 50))
+    canvas.keyboard.press("c")
+    canvas.click("#canvas", position={"x": 300, "y": 200})
+    canvas.click("[data-move=in]")
+    document = hand.document(canvas)
+    assert [control["kind"] for control in document["controls"]] == ["track", "camera"]
+    assert document["controls"][1]["move"]["zoom"] == 1.25
+    clip(canvas)
+
+
+def test_wrong_files_are_refused_in_the_readers_language(
+    visit: Callable[..., Any], hand: Any, tmp_path: Path
+) -> None:
+    page = visit(locale="zh-CN")
+    wrong = tmp_path / "holiday.jpg"
+    wrong.write_text("no picture at all", encoding="utf-8")
+    hand.upload(page, wrong)
+    page.wait_for_selector(".toast:not([hidden])")
+    text = page.locator(".toast").text_content()
+    assert "无法读取" in text
+    assert "/" not in text
+
+
+def test_the_photo_alone_is_kept(visit: Callable[..., Any], hand: Any, photo: Path) -> None:
+    page = visit()
+    hand.upload(page, photo)
+    page.wait_for_url("**/?scene=*")
+    page.reload()
+    page.wait_for_selector(".photo:not([hidden])")
+    assert hand.document(page)["picture"]["width"] == 451
+    assert page.locator("#undo").is_disabled(), "loading is where the history begins"
+
+
+def test_ten_seconds_offline_go_by(canvas: Any, hand: Any) -> None:
+    canvas.context.set_offline(True)
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.wait_for_selector(".reconnecting:not([hidden])")
+    canvas.context.set_offline(False)
+    canvas.wait_for_selector(".reconnecting", state="hidden")
+    canvas.wait_for_selector(".canvas[data-moving=true]")
+
+
+def test_a_phone_draws_and_generates_by_touch(visit: Callable[..., Any], hand: Any, photo: Path) -> None:
+    page = visit("/", 390, 844, has_touch=True)
+    hand.upload(page, photo)
+    page.evaluate(
+        """() => {
+          const canvas = document.getElementById('canvas');
+          const photo = document.querySelector('.photo').getBoundingClientRect();
+          canvas.setPointerCapture = () => {};
+          const finger = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
+            pointerId: 1, pointerType: 'touch', bubbles: true, button: 0,
+            clientX: photo.left + x * photo.width, clientY: photo.top + y * photo.height }));
+          finger('pointerdown', 0.4, 0.6);
+          for (let k = 1; k <= 8; k += 1) finger('pointermove', 0.4 + 0.02 * k, 0.6 - 0.01 * k);
+          finger('pointerup', 0.56, 0.52);
+        }"""
+    )
+    assert len(hand.document(page)["controls"]) == 1
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input[type=number], a.button')]
+          .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest('dialog'))
+          .map((one) => [one.getBoundingClientRect(), one.id || one.className || one.textContent])
+          .filter(([box]) => Math.min(box.width, box.height) < 43.5 && box.width > 0)
+          .map(([box, name]) => `${name} ${Math.round(box.width)}x${Math.round(box.height)}`)"""
+    )
+    assert small == [], "a finger needs 44 pixels"
+    assert page.evaluate("document.getElementById('studio').scrollWidth") <= 390
+    video = clip(page)
+    assert video.bounding_box()["width"] > 360
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_serious(canvas: Any, hand: Any, theme: str) -> None:
+    if not AXE.exists():
+        pytest.skip("needs axe-core: cd tools/javascript && npm ci")
+    if theme == "light":
+        canvas.click("#theme")
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.keyboard.press("c")
+    canvas.click("#canvas", position={"x": 300, "y": 200})
+
+    def serious() -> list[str]:
+        found = canvas.evaluate("async () => (await axe.run('#studio')).violations")
+        return [
+            json.dumps([one["id"], [node["html"][:160] for node in one["nodes"]]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    canvas.add_script_tag(path=str(AXE))
+    assert serious() == []
+    canvas.keyboard.press("?")
+    assert serious() == []
+    canvas.keyboard.press("Escape")
+    clip(canvas)
+    assert serious() == []
