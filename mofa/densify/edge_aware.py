@@ -15,23 +15,25 @@ resolution, and a last small correction makes the field exact at every hint.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
-from mofa.densify.kriging import spread
+from mofa.densify.hint_motion import HintMotion, Patch, correction
+from mofa.densify.kriging import shares
 from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, listen
-from mofa.densify.readings import ReadingSettings, scene_motion
-from mofa.densify.segments import Array, Cells, Mask, PartSettings, lab, make_cells
-from mofa.tensors.flow import sample
+from mofa.densify.readings import ReadingSettings, scene_shares
+from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, lab, make_cells
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
 from mofa.types import FlowField, Progress, SenseOfThings, SparseMotion, silent
+
+_MOMENTS = 8
+"""Moments of a clip by which hints are told apart when there are too many of them."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,20 @@ class EdgeAwareSettings:
     """What hints of a whole scene may mean."""
     nodes: int = 65
     """Nodes along each side of the grid on which the smooth motion within one layer is computed."""
+    most_hints: int = 300
+    """Hints of which motion is asked: solving costs the cube of their number. The others are met, too."""
     fade: float = 0.04
     """Furthest reach, as a share of the diagonal, of the correction that makes a hint exact."""
 
 
-def densify(
+def spread_hints(
     image: Float[Tensor, "3 H W"],
     hints: SparseMotion,
     region: Float[Tensor, "1 H W"] | None = None,
     progress: Progress = silent,
     settings: EdgeAwareSettings = EdgeAwareSettings(),
     sense: SenseOfThings | None = None,
-) -> FlowField:
+) -> HintMotion:
     """Dense motion of every pixel from N hints, for S steps at once.
 
     Without a region: each moving hint carries the thing it sits on, as far as the picture's edges
@@ -71,15 +75,15 @@ def densify(
     no hint is known are not valid anywhere. Hints on one and the same spot share their mean.
     """
     height, width = image.shape[-2:]
-    flow = image.new_zeros(len(hints.displacement), 2, height, width)
     inside = torch.ones_like(image[:1], dtype=torch.bool) if region is None else region > 0
     heard = _heard(hints, inside)
-    valid = inside & hints.known[:, heard].any(dim=1)[:, None, None, None]
+    told_at = hints.known[:, heard].any(dim=1)
     if len(heard) == 0:
-        return FlowField(flow, valid)
+        return HintMotion(image.new_zeros(len(told_at), 0, 2), told_at, inside)
     positions = hints.positions[heard].double().cpu().numpy().clip(0, (width - 1, height - 1))
     known = hints.known[:, heard].cpu().numpy()
     motion = bridge_gaps(hints.displacement[:, heard].double().cpu().numpy(), known)
+    asked = representatives(positions, motion, settings.most_hints)
 
     if region is None:
         progress("densify", 0, 3)
@@ -87,27 +91,59 @@ def densify(
         cells = make_cells(colour, settings.parts)
         progress("densify", 1, 3)
         look = None if sense is None else sense(image)
-        told = listen(cells, positions, motion, (height, width), settings.layers, look)
+        told = listen(cells, positions[asked], motion[:, asked], (height, width), settings.layers, look)
         ground = ground_hints(told, settings.layers)
         if len(ground) == 0 and is_scene(cells, told, settings.layers, settings.parts):
             labels = inside[0].long() - 1
-            nodes = scene_motion(told, _nodes(labels.shape, cells.word.shape), settings.readings)
-            _fill(flow, inside[0], nodes.reshape(len(flow), *cells.word.shape, 2))
-            layers = []
+            nodes = _nodes(labels.shape, cells.word.shape)
+            weights = scene_shares(told, nodes, settings.readings).reshape(-1, *cells.word.shape)
+            patches = [_patch(inside[0], asked, weights, image)]
         else:
             layers = find_layers(cells, told, ground, settings.layers, settings.parts)
             labels = refine_labels(colour, cells, layers)
+            patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
         progress("densify", 2, 3)
     else:
-        layers = [Layer(np.arange(len(heard)), np.ones((1, 1), dtype=bool))]
+        layers = [Layer(np.arange(len(asked)), np.ones((1, 1), dtype=bool))]
         labels = inside[0].long() - 1
-    for index, layer in enumerate(layers):
-        _paint(flow, labels == index, positions[layer.hints], motion[:, layer.hints], settings)
-        if layer.reach is not None:
-            flow *= torch.where(labels == index, _fade(positions[layer.hints], layer.reach, labels), 1.0)
-    _meet_hints(flow, labels, positions, motion, settings.fade * float(np.hypot(height, width)))
+        patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
+    exact = correction(positions, labels, settings.fade * float(np.hypot(height, width)), image)
     progress("densify", 3, 3)
-    return FlowField(flow.mul_(valid), valid)
+    return HintMotion(torch.from_numpy(motion).to(image), told_at, inside, tuple(patches), exact)
+
+
+def densify(
+    image: Float[Tensor, "3 H W"],
+    hints: SparseMotion,
+    region: Float[Tensor, "1 H W"] | None = None,
+    progress: Progress = silent,
+    settings: EdgeAwareSettings = EdgeAwareSettings(),
+    sense: SenseOfThings | None = None,
+) -> FlowField:
+    """`spread_hints` at all steps at once: for clips that are short enough to be held as flow."""
+    motion = spread_hints(image, hints, region, progress, settings, sense)
+    return motion.over(range(len(hints.displacement)))
+
+
+def representatives(positions: Array, motion: Array, most: int) -> Indices:
+    """At most so many of the hints, in their order: far from each other in place and in motion.
+
+    Farthest-point sampling (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985). What
+    a picture's layers are, and how motion runs within them, is asked of these; all hints are met in the end.
+    """
+    if len(positions) <= most:
+        return np.arange(len(positions))
+    paths = motion[np.linspace(0, len(motion) - 1, min(len(motion), _MOMENTS)).round().astype(int)]
+    features = np.concatenate([positions[None], paths]).transpose(1, 0, 2)
+    span = np.linalg.norm(np.ptp(positions, axis=0)), max(1e-9, np.linalg.norm(motion, axis=2).max())
+    features = features / np.array([span[0], *[span[1] * len(paths) ** 0.5] * len(paths)])[None, :, None]
+    points = features.reshape(len(positions), -1)
+    chosen = [int(np.linalg.norm(points - points.mean(axis=0), axis=1).argmin())]
+    away = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < most and away.max() > 0:
+        chosen.append(int(away.argmax()))
+        away = np.minimum(away, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return np.sort(np.array(chosen))
 
 
 def _heard(hints: SparseMotion, inside: Tensor) -> Tensor:
@@ -167,85 +203,51 @@ def refine_labels(colour: Float[Tensor, "3 H W"], cells: Cells, layers: list[Lay
     return torch.from_numpy(labels).to(colour.device)
 
 
-def _paint(flow: Tensor, mask: Tensor, positions: Array, motion: Array, settings: EdgeAwareSettings) -> None:
-    """Write the motion of one layer into its pixels: smooth on few nodes, bilinear in between."""
-    if len(positions) == 0 or not bool(mask.any()):
-        return
+def _layer_patches(
+    layers: Sequence[Layer],
+    labels: Int[Tensor, "H W"],
+    asked: Indices,
+    positions: Array,
+    motion: Array,
+    settings: EdgeAwareSettings,
+    like: Tensor,
+) -> list[Patch]:
+    """What follows the hints of each layer: smooth on few nodes, bilinear in between."""
+    patches = []
+    for index, layer in enumerate(layers):
+        mask, hints = labels == index, asked[layer.hints]
+        if len(hints) == 0 or not bool(mask.any()):
+            continue
+        rows, columns = window_around(mask, share=0.0, least=0)
+        size = rows.stop - rows.start, columns.stop - columns.start
+        grid = (settings.nodes, settings.nodes)
+        queries = np.array((columns.start, rows.start)) + _nodes(size, grid)
+        weights = shares(positions[hints], motion[:, hints], queries, 0.5 * float(np.hypot(*mask.shape)))
+        patch = _patch(mask, hints, weights.reshape(-1, *grid), like)
+        if layer.reach is not None:
+            patch = replace(patch, fade=_fade(positions[hints], layer.reach, (rows, columns), like))
+        patches.append(patch)
+    return patches
+
+
+def _patch(mask: Bool[Tensor, "H W"], hints: Indices, weights: Array, like: Tensor) -> Patch:
     rows, columns = window_around(mask, share=0.0, least=0)
-    size = rows.stop - rows.start, columns.stop - columns.start
-    grid = (settings.nodes, settings.nodes)
-    queries = np.array((columns.start, rows.start)) + _nodes(size, grid)
-    nodes = spread(positions, motion, queries, 0.5 * float(np.hypot(*mask.shape)))
-    _fill(flow[:, :, rows, columns], mask[rows, columns], nodes.reshape(len(flow), *grid, 2))
+    held = torch.from_numpy(weights).to(like)
+    return Patch(rows, columns, mask[rows, columns], torch.from_numpy(hints).to(mask.device), held)
 
 
-def _fade(positions: Array, reach: float, labels: Tensor) -> Tensor:
-    """[H, W]: 1 at hints, falling smoothly to 0 on the way as far as they reach, in pixels."""
-    places = torch.from_numpy(positions).float().to(labels.device)
-    away = (
-        (pixel_grid(labels.shape[0], labels.shape[1], places)[None] - places[:, :, None, None])
-        .square()
-        .sum(1)
-    )
-    return (1 - away.amin(0) / reach**2).clamp(min=0) ** 2
+def _fade(positions: Array, reach: float, window: tuple[slice, slice], like: Tensor) -> Tensor:
+    """[h, w] in a window: 1 at hints, falling smoothly to 0 on the way as far as they reach, in pixels."""
+    rows, columns = window
+    origin = np.array((columns.start, rows.start))
+    grid = pixel_grid(rows.stop - rows.start, columns.stop - columns.start, like)
+    away = torch.full_like(grid[0], torch.inf)
+    for place in torch.from_numpy(positions - origin).to(like):
+        away = torch.minimum(away, (grid - place[:, None, None]).square().sum(0))
+    return (1 - away / reach**2).clamp(min=0) ** 2
 
 
 def _nodes(size: Sequence[int], grid: Sequence[int]) -> Array:
     """[h * w, 2]: the centres, in pixels, of the cells of a grid over a picture of some size."""
     y, x = ((np.arange(n) + 0.5) * side / n - 0.5 for side, n in zip(size, grid, strict=True))
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-
-
-def _fill(window: Tensor, mask: Tensor, nodes: Array) -> None:
-    """Write motion [S, h, w, 2], known at the centres of a grid's cells, where the mask is True."""
-    coarse = torch.from_numpy(nodes).to(window).permute(0, 3, 1, 2)
-    for here, motion_here in zip(window, coarse, strict=True):
-        fine = F.interpolate(motion_here[None], tuple(mask.shape), mode="bilinear", align_corners=False)[0]
-        torch.where(mask, fine, here, out=here)
-
-
-def _meet_hints(flow: Tensor, labels: Tensor, positions: Array, motion: Array, fade_px: float) -> None:
-    """Add what is missing at every hint, fading out over half the way to the next hint at most.
-
-    The fade stays in the hint's own layer; the up to four pixels that a bilinear sample at the hint
-    reads always belong, unless they lie outside the region.
-    """
-    height, width = labels.shape
-    apart = np.linalg.norm(positions[:, None] - positions[None], axis=2)
-    reach = np.where(apart < 1e-3, np.inf, 0.5 * apart).min(axis=1).clip(1.5, max(1.5, fade_px))
-    y, x = np.indices((height, width), sparse=True)
-    windows, fades = [], []
-    for (px, py), radius in zip(positions, reach, strict=True):
-        rows = slice(max(0, int(py - radius)), int(py + radius) + 2)
-        columns = slice(max(0, int(px - radius)), int(px + radius) + 2)
-        down, right = y[rows] - py, x[:, columns] - px
-        around = labels[rows, columns].cpu().numpy()
-        own = around == int(labels[round(py), round(px)])
-        read = (np.abs(down) < 1) & (np.abs(right) < 1)
-        fade = (1 - (down**2 + right**2) / radius**2).clip(0) ** 2
-        fades.append(np.where((own | read) & (around >= 0), fade, 0.0))
-        windows.append((rows, columns))
-
-    seen = torch.from_numpy(positions.T[None]).to(flow)
-    missing = torch.from_numpy(motion).to(flow) - sample(flow, seen.expand(len(flow), -1, -1)).mT
-    overlap = _sampled_fades(fades, windows, positions)
-    share = torch.from_numpy(np.linalg.pinv(overlap, rcond=1e-6)).to(flow)
-    height_of_fade = torch.einsum("mn,snc->msc", share, missing)
-    for fade, (rows, columns), amount in zip(fades, windows, height_of_fade, strict=True):
-        flow[:, :, rows, columns] += amount[:, :, None, None] * torch.from_numpy(fade).to(flow)
-
-
-def _sampled_fades(fades: list[Array], windows: list[tuple[slice, slice]], positions: Array) -> Array:
-    """[N, N]: the value of every fade (second axis) sampled bilinearly at every hint (first axis)."""
-    column, row = np.floor(positions.T).astype(int)
-    right, down = (positions - np.floor(positions)).T
-    values = np.zeros((len(positions), len(fades)))
-    for n, (fade, (rows, columns)) in enumerate(zip(fades, windows, strict=True)):
-        padded = np.pad(fade, 1)
-        j = (row - rows.start + 1).clip(0, padded.shape[0] - 2)
-        i = (column - columns.start + 1).clip(0, padded.shape[1] - 2)
-        above = (1 - right) * padded[j, i] + right * padded[j, i + 1]
-        below = (1 - right) * padded[j + 1, i] + right * padded[j + 1, i + 1]
-        inside = (j == row - rows.start + 1) & (i == column - columns.start + 1)
-        values[:, n] = np.where(inside, (1 - down) * above + down * below, 0.0)
-    return values

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
 Array = NDArray[np.float64]
@@ -39,11 +40,6 @@ def _assumptions() -> Iterator[Assumption]:
     return (Assumption(*values) for values in product((0.3, 1.0, 3.0), (0.2, 0.4, 0.8), (0.003, 0.03)))
 
 
-def spread(positions: Array, motion: Array, queries: Array, unit: float) -> Array:
-    """Motion [S, Q, 2] at the queries [Q, 2]: every step weighs the hints in the same way."""
-    return np.einsum("nq,snc->sqc", shares(positions, motion, queries, unit), motion)
-
-
 def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Array:
     """[N, Q]: what each hint weighs at each of the queries [Q, 2], the mean over the likely assumptions.
 
@@ -55,18 +51,20 @@ def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Arra
     here, there = (positions - centre) / unit, (queries - centre) / unit
     observed = motion.transpose(1, 0, 2).reshape(len(here), -1)
     among, across = (cdist(here, here), here @ here.T), (cdist(here, there), here @ there.T)
-    likely, covariances = [], []
+    likely, factors = [], []
     for assumption in _assumptions():
         covariance = _covariance(*among, assumption) + assumption.noise * np.eye(len(here))
-        square = float((observed * np.linalg.solve(covariance, observed)).sum())
-        likely.append(_log_likelihood(square, float(np.linalg.slogdet(covariance)[1]), len(here)))
-        covariances.append(covariance)
+        factor = cho_factor(covariance)
+        square = float((observed * cho_solve(factor, observed)).sum())
+        log_determinant = 2 * float(np.log(np.diag(factor[0])).sum())
+        likely.append(_log_likelihood(square, log_determinant, len(here)))
+        factors.append(factor)
     belief = np.exp(np.array(likely) - max(likely))
     belief[belief < _UNLIKELY] = 0
     weights = np.zeros((len(here), len(there)))
-    for part, covariance, assumption in zip(belief / belief.sum(), covariances, _assumptions(), strict=True):
+    for part, factor, assumption in zip(belief / belief.sum(), factors, _assumptions(), strict=True):
         if part > 0:
-            weights += part * np.linalg.solve(covariance, _covariance(*across, assumption))
+            weights += part * cho_solve(factor, _covariance(*across, assumption))
     return weights
 
 

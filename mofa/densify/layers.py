@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import cdist
 
 from mofa.densify.kriging import leave_one_out
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
@@ -159,7 +160,7 @@ def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
     """Groups of hints linked by motions that differ by no more than a share of the larger one."""
     paths = motion[:, hints].transpose(1, 0, 2).reshape(len(hints), 2 * len(motion))
     length = np.linalg.norm(paths, axis=1)
-    apart = np.linalg.norm(paths[:, None] - paths[None], axis=2)
+    apart = cdist(paths, paths)
     linked = apart <= share * np.maximum(length[:, None], length[None])
     group = np.arange(len(hints))
     for n in range(len(hints)):

@@ -30,8 +30,11 @@ class ReadingSettings:
     """Length, in costs of travel, below which ways do not differ."""
 
 
-def scene_motion(told: Told, queries: Array, settings: ReadingSettings) -> Array:
-    """Motion [S, Q, 2] at the cells' centres (queries [Q, 2], in pixels), the mean over all readings."""
+def scene_shares(told: Told, queries: Array, settings: ReadingSettings) -> Array:
+    """[N, Q]: what each hint weighs at the cells' centres (queries [Q, 2], in pixels).
+
+    The mean over all readings.
+    """
     speed = np.linalg.norm(told.motion, axis=2).max(axis=0)
     nearness = (told.cost.reshape(len(speed), -1) + settings.near) ** -settings.sharpness
     one_motion, each_alone = np.ones(len(speed), dtype=np.int64), 1 + np.arange(len(speed))
@@ -41,7 +44,7 @@ def scene_motion(told: Told, queries: Array, settings: ReadingSettings) -> Array
     for reading, times in zip(readings, count, strict=True):
         reach = np.where(reading > 0, settings.reach**settings.sharpness, 1.0)
         weights += times * _weights(told, reading, reach[:, None] * nearness, queries)
-    return np.einsum("nq,snc->sqc", weights / count.sum(), told.motion, optimize=True)
+    return weights / count.sum()
 
 
 def _weights(told: Told, reading: Indices, nearness: Array, queries: Array) -> Array:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.densify.edge_aware import densify
+from mofa.densify.edge_aware import spread_hints
 from mofa.errors import WeightsError
 from mofa.models.things_in_picture import ThingsSense
-from mofa.types import FlowField, LookedAt, Progress, SenseOfThings, SparseMotion, silent
+from mofa.types import DenseMotion, LookedAt, Progress, SenseOfThings, SparseMotion, silent
 from mofa.weights.things import load_things
 
 
@@ -53,6 +53,6 @@ def densify_things(
     hints: SparseMotion,
     region: Float[Tensor, "1 H W"] | None = None,
     progress: Progress = silent,
-) -> FlowField:
+) -> DenseMotion:
     """`densify.edge_aware` with the sense of things, or, where its weights are damaged, without."""
-    return densify(image, hints, region, progress, sense=sense_or_note()[0])
+    return spread_hints(image, hints, region, progress, sense=sense_or_note()[0])
