@@ -221,8 +221,10 @@ def render_frame(
     canvas = read(torch.lerp(picture, back.pixels, opened), back_points)
     colours = read(torch.lerp(picture, front.pixels, opened), front_points)
     # Beyond the border only that goes on which the border cuts: the border's own matte, clamped, says what.
+    # And only where the camera looks there: what a thing leaves behind at the border is no more of the thing.
     cut = sample(local_maximum(front.matte[0], 2)[None, None], front_points[None])[0]
-    matte = read(front.matte, front_points).clamp(0, 1).minimum(cut)
+    left = beyond_border(front_points) - beyond_border(origin(0 * front_flow, front.member, motion.camera))
+    matte = read(front.matte, front_points).clamp(0, 1).minimum(cut) * (1 - left).clamp(0, 1)
     if front.split.any():
         matte = matte.where(arrives(front, front_flow, front_points, motion.camera), 0)
     return torch.where(matte > 0, torch.lerp(canvas, colours, matte), canvas).clamp(0, 1)
@@ -281,6 +283,13 @@ def inverse_displacement(
         step = torch.stack([(here[:, 2:4] * miss).sum(1), (here[:, 4:] * miss).sum(1)], 1)
         points = points - step.clamp(-2, 2)
     return grid - points
+
+
+def beyond_border(points: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 H W"]:
+    """How many pixels each point lies outside the picture, 0 within it."""
+    height, width = points.shape[1:]
+    last = points.new_tensor([width - 1, height - 1])[:, None, None]
+    return torch.maximum(-points, points - last).clamp(min=0).amax(0, keepdim=True)
 
 
 def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
