@@ -7,7 +7,7 @@ from pathlib import Path
 import mofa.apps.studio
 from mofa.apps.studio.settings_form import CLIP_FIELDS, settings_form
 from mofa.apps.studio.texts import FIELD_HELP_ZH, TEXTS
-from mofa.renderers.diffusion.settings import PRESETS, DiffusionSettings
+from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 
 STATIC = Path(mofa.apps.studio.__file__).parent / "static"
 
@@ -30,7 +30,7 @@ def test_every_text_is_used() -> None:
 
 
 def test_keys_that_are_put_together_have_texts_too() -> None:
-    names = [f"setting.{field.name}" for field in fields(DiffusionSettings)]
+    names = [f"setting.{field.name}" for field in fields(SvdSettings)]
     names += [f"preset.{name}" for name in PRESETS]
     assert set(names) <= TEXTS.keys()
 
@@ -43,6 +43,6 @@ def test_both_languages_say_the_same_values() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    assert FIELD_HELP_ZH.keys() == {*CLIP_FIELDS, *(field.name for field in fields(DiffusionSettings))}
+    assert FIELD_HELP_ZH.keys() == {*CLIP_FIELDS, *(field.name for field in fields(SvdSettings))}
     for setting in settings_form()["diffusion"]:
         assert setting["help"]["en"].endswith(".")
