@@ -311,7 +311,7 @@ class _Control(_Frozen):
     """Colour that it is drawn in, "#rrggbb"; the next of the usual ones when not given."""
 
 
-class _TimedControl(_Control):
+class TimedControl(_Control):
     start: int = Field(default=0, ge=0, le=MAX_FRAMES)
     """Frame at which the motion begins."""
     end: int | None = Field(default=None, ge=0, le=MAX_FRAMES)
@@ -322,7 +322,7 @@ class _TimedControl(_Control):
     """Reach the end half-way in time and be back at the beginning at the end."""
 
     @model_validator(mode="after")
-    def _has_a_timing(self) -> "_TimedControl":
+    def _has_a_timing(self) -> "TimedControl":
         with _as_scene_problem():
             self.timing  # noqa: B018
         return self
@@ -335,7 +335,7 @@ class _TimedControl(_Control):
         return Timing(cast("TimingEase", self.ease), self.start, self.end, self.there_and_back)
 
 
-class TrackControl(_TimedControl):
+class TrackControl(TimedControl):
     """Something moves along a drawn line; a single point is an anchor that stays still."""
 
     kind: Literal["track"] = "track"
@@ -364,7 +364,7 @@ class TrackControl(_TimedControl):
         return self
 
 
-class CameraControl(_TimedControl):
+class CameraControl(TimedControl):
     """The camera moves: pan, zoom, rotate, or their sum. Added to what else moves."""
 
     kind: Literal["camera"] = "camera"
@@ -372,7 +372,7 @@ class CameraControl(_TimedControl):
     """The move in words: "pan right 40 px, zoom 1.1, rotate 5". It is the camera that moves."""
 
 
-class ReferenceControl(_TimedControl):
+class ReferenceControl(TimedControl):
     """The motion of a video drives the picture, resized and retimed."""
 
     kind: Literal["reference"] = "reference"
@@ -594,6 +594,21 @@ class ResolvedRequest(AnimationRequest):
     def steps(self) -> int:
         """Steps of motion from the photo on: a looping clip moves one further, to where it begins again."""
         return self.frames - 1 + self.loop
+
+    def in_frames(self, frames: int) -> "ResolvedRequest":
+        """The same motion in the same time in another number of frames, as nearly as whole frames allow."""
+        other = self.model_copy(update={"frames": frames})
+        share = other.steps / self.steps
+
+        def retimed(control: Control) -> Control:
+            if not isinstance(control, TimedControl):
+                return control
+            start = min(round(control.start * share), frames - 2)
+            end = None if control.end is None else max(start + 1, round(control.end * share))
+            return control.model_copy(update={"start": start, "end": end})
+
+        controls = tuple(retimed(control) for control in self.controls)
+        return other.model_copy(update={"fps": self.fps * share, "controls": controls})
 
 
 def read_scene_text(path: Path) -> str:
