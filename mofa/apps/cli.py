@@ -15,6 +15,7 @@ from mofa.apps import (
     animate_command,
     bench_command,
     eval_command,
+    exchange_command,
     landmarks_command,
     models_command,
     studio_command,
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     animate_command.add_parsers(commands)
+    exchange_command.add_parsers(commands)
     studio_command.add_parser(commands)
     landmarks_command.add_parser(commands)
     models_command.add_parser(commands)

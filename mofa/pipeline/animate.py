@@ -164,11 +164,13 @@ def _planned(
 
 
 def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
-    """The request with every open question answered by what it names.
+    """The request with every open question answered by what it names; a resolved one stays as it is.
 
     A clip without a length of its own is as long as what drives its faces. Raises InputError when a control
     runs beyond it.
     """
+    if isinstance(request, ResolvedRequest):
+        return request
     original = inputs.original
     frames, fps = length_of(request, inputs.drives)
     try:
