@@ -69,6 +69,9 @@ BEGINS = (
 """Each begins a control of its model's kind."""
 REGIONS = (Option("--brush", MaskRegion, "mask", "MASK"), Option("--select", SelectedRegion, "select", "X,Y"))
 DETAILS = (
+    Option("--tracks-axis", TrackControl, "axis", "time-first|points-first"),
+    Option("--tracks-size", TrackControl, "size", "WxH"),
+    Option("--tracks-visibility", TrackControl, "visibility", "FILE"),
     Option("--ease", TrackControl, "ease", "EASE"),
     Option("--from", TrackControl, "start", "FRAME"),
     Option("--to", TrackControl, "end", "FRAME"),
