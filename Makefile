@@ -32,7 +32,7 @@ chromium:
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq chromium; \
 	}; } >/dev/null 2>&1 || echo "no Chromium, and none could be installed: the browser tests will be skipped"
 
-check: $(STAMP_TEST)
+check: $(STAMP_TEST) check-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
