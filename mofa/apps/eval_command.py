@@ -71,6 +71,7 @@ def evaluate(name: str, arguments: argparse.Namespace) -> int:
     from mofa.apps.progress import progress_bars
     from mofa.errors import InputError
     from mofa.evaluation.catalogue import find_suite
+    from mofa.evaluation.features import readers_present
     from mofa.evaluation.judge import Instruments
     from mofa.evaluation.report import markdown, write_report
     from mofa.evaluation.runner import Job, run_suite
@@ -82,7 +83,10 @@ def evaluate(name: str, arguments: argparse.Namespace) -> int:
             raise InputError(f"--{option} {getattr(arguments, option)} cannot be: give 1 or more.")
     folder = arguments.output or Path("report")
     job = Job(
-        find_suite(name, arguments.data), maker_of(arguments), Instruments(LucasKanade(), dis_flow), folder
+        find_suite(name, arguments.data),
+        maker_of(arguments),
+        Instruments(LucasKanade(), dis_flow, readers=readers_present()),
+        folder,
     )
     with progress_bars(arguments.quiet) as progress:
         results = run_suite(job, name, arguments.limit, arguments.workers, progress)

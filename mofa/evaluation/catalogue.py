@@ -10,10 +10,22 @@ import yaml
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
+from mofa.evaluation.drag import DragSuite
+from mofa.evaluation.published import FolderSuite, McBenchSuite, MoveBenchSuite
 from mofa.evaluation.scene import Suite
 from mofa.evaluation.synthetic import SyntheticSuite
+from mofa.evaluation.talking import TalkingSuite
+from mofa.evaluation.tracked import TrackedSuite
 
-KINDS: Mapping[str, Callable[..., Suite]] = {"synthetic": SyntheticSuite}
+KINDS: Mapping[str, Callable[..., Suite]] = {
+    "synthetic": SyntheticSuite,
+    "tracked": TrackedSuite,
+    "drag": DragSuite,
+    "talking": TalkingSuite,
+    "movebench": MoveBenchSuite,
+    "mc-bench": McBenchSuite,
+    "folder": FolderSuite,
+}
 """What `kind` in a suite's file may say; its other keys are the fields of that class."""
 
 

@@ -13,14 +13,18 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mofa.control.reference import FlowEstimator, measured_flow
-from mofa.evaluation.measures import motion, pixels
+from mofa.evaluation.features import PictureReader
+from mofa.evaluation.measures import faces, motion, pixels
 from mofa.evaluation.scene import Scene
 from mofa.evaluation.trackers import Tracker
+from mofa.faces.detection import FaceTrack, follow_face
+from mofa.faces.points import face_size, points_of_mesh
 from mofa.types import FlowField, TrackSet
 
 Goal = str
 LOW, HIGH, ONE, NONE = "low", "high", "one", "none"
 """Which values are better: low, high, near to one; none where a measure only describes."""
+FACE_MESH = "mediapipe"
 MOVED_PX, STAYED_PX, BETWEEN_PX = 3.0, 1.0, 2.0
 """A point of the truth moves when it ends more than 3 px from where the camera alone takes it and stays when
 less than 1 px; a point of the clip counts as moved from 2 px on."""
@@ -28,11 +32,17 @@ less than 1 px; a point of the clip counts as moved from 2 px on."""
 
 @dataclass(frozen=True)
 class Instruments:
-    """What clips are read with. `flow_name` heads the columns of `estimate`."""
+    """What clips are read with. `flow_name` heads the columns of `estimate`; `readers` are the networks that
+    look at pictures, of which there may be none."""
 
     tracker: Tracker
     estimate: FlowEstimator
     flow_name: str = "dis"
+    readers: tuple[PictureReader, ...] = ()
+
+    def names(self, by: str) -> str:
+        """What reads the measures of a kind: "tracker", "flow", "face" or "" for the pixels alone."""
+        return {"tracker": self.tracker.name, "flow": self.flow_name, "face": FACE_MESH, "": ""}[by]
 
 
 class Trial:
@@ -82,6 +92,29 @@ class Trial:
         return self.instruments.tracker.follow(self.frames, grid)
 
     @cached_property
+    def face(self) -> FaceTrack:
+        """The largest face through the clip. Raises InputError where there is none."""
+        return follow_face(self.frames, self.scene.fps, what="the clip")
+
+    @cached_property
+    def true_face(self) -> FaceTrack | None:
+        """The same in the true clip, where there is one."""
+        truth = self.scene.reference
+        return None if truth is None else follow_face(truth, self.scene.fps, what="the true clip")
+
+    @cached_property
+    def loud(self) -> Float[Tensor, "T"]:
+        """How loud the speech is in every frame."""
+        assert self.scene.speech is not None
+        return faces.loudness(self.scene.speech.sound, self.scene.fps, len(self.frames))
+
+    @cached_property
+    def spoken(self) -> Bool[Tensor, "T"]:
+        """Which frames lie within a phrase."""
+        assert self.scene.speech is not None
+        return faces.spoken(self.scene.speech.sound, self.scene.fps, len(self.frames))
+
+    @cached_property
     def ground(self) -> TrackSet:
         """What rests in the world, as the clip shows it: the asked points that do."""
         return _rows(self.tracked, self.scene.rests)
@@ -106,13 +139,8 @@ class Measure:
 
     def key(self, instruments: Instruments) -> str:
         """The column's name in results: the measure and its instrument."""
-        match self.by:
-            case "tracker":
-                return f"{self.name}.{instruments.tracker.name}"
-            case "flow":
-                return f"{self.name}.{instruments.flow_name}"
-            case _:
-                return self.name
+        instrument = instruments.names(self.by)
+        return f"{self.name}.{instrument}" if instrument else self.name
 
 
 def _of_hints(read: Callable[[TrackSet, TrackSet], float | None]) -> Callable[[Trial], float | None]:
@@ -220,6 +248,50 @@ def _against_reference(
     return reading
 
 
+def _of_face(read: Callable[[Trial], float | None]) -> Callable[[Trial], float | None]:
+    """Only scenes in which a face speaks have faces to measure."""
+
+    def reading(trial: Trial) -> float | None:
+        return None if trial.scene.speech is None else read(trial)
+
+    return reading
+
+
+def _mouth_lag(trial: Trial) -> faces.Lag | None:
+    return faces.mouth_lag(faces.mouth_opening(trial.face.mesh), trial.loud, trial.scene.fps)
+
+
+def _mouth_lag_seconds(trial: Trial) -> float | None:
+    lag = _mouth_lag(trial)
+    return None if lag is None else 1000 * lag.seconds
+
+
+def _mouth_correlation(trial: Trial) -> float | None:
+    lag = _mouth_lag(trial)
+    return None if lag is None else lag.correlation
+
+
+def _lip_sync(trial: Trial) -> float | None:
+    return faces.lip_sync(faces.mouth_opening(trial.face.mesh), trial.loud, trial.spoken)
+
+
+def _head(trial: Trial) -> float:
+    mesh = trial.face.mesh
+    size = face_size(points_of_mesh(mesh)).mean()
+    return faces.head_dynamics(
+        faces.head_angles(mesh, *trial.frames.shape[-2:]), 100 * mesh[:, :, :2].mean(1) / size
+    )
+
+
+def _landmarks(trial: Trial) -> float | None:
+    true = trial.true_face
+    return None if true is None else faces.landmark_distance(_points(trial), points_of_mesh(true.mesh))
+
+
+def _points(trial: Trial) -> Float[Tensor, "T 68 2"]:
+    return points_of_mesh(trial.face.mesh)
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("epe_hints", "EPE of hints", "px", LOW, "tracker",
         "Mean distance of the hinted points from where they were asked to be, frames after the first.",
@@ -280,6 +352,36 @@ MEASURES: tuple[Measure, ...] = (
     Measure("ssim", "SSIM", "", HIGH, "",
         "Against the true clip, frames after the first (Wang et al., 2004).",
         _against_reference(pixels.ssim)),
+    Measure("lip_sync", "Lip sync", "", LOW, "face",
+        "Mean difference of mouth opening and loudness over spoken frames, both from 0 to 1 (THEval; people: "
+        "0.25).", _of_face(_lip_sync)),
+    Measure("mouth_correlation", "Mouth follows sound", "", HIGH, "face",
+        "Correlation of mouth opening and loudness at the best lag (SLCC).", _of_face(_mouth_correlation)),
+    Measure("mouth_lag", "Mouth lag", "ms", NONE, "face",
+        "The delay of the mouth at which that correlation is best.", _of_face(_mouth_lag_seconds)),
+    Measure("silent_lips", "Lips in silence", "", LOW, "face",
+        "Median departure of the lips' opening from its mean in silences of 0.3 s (THEval; people: 0.026).",
+        _of_face(lambda trial: faces.silent_lips(trial.face.mesh, trial.spoken, trial.scene.fps))),
+    Measure("lip_dynamics", "Lip dynamics", "px of 256", NONE, "face",
+        "Deviation over time of the distances between lip points (THEval; people: 1.7).",
+        _of_face(lambda trial: faces.lip_dynamics(trial.face.mesh))),
+    Measure("brow_dynamics", "Brow dynamics", "", NONE, "face",
+        "Mean change from frame to frame of the brows' height (THEval; people: 0.0068).",
+        _of_face(lambda trial: faces.brow_dynamics(trial.face.mesh))),
+    Measure("head_dynamics", "Head motion", "", NONE, "face",
+        "Turning and shifting of the head (THEval's formula, in degrees and percent of the face).",
+        _of_face(_head)),
+    Measure("landmark_distance", "Landmark distance", "% of eyes", LOW, "face",
+        "Mean distance of the 68 points from the true clip's (NME).", _of_face(_landmarks)),
+    Measure("jitter", "Jitter", "% of face", LOW, "face",
+        "Acceleration of points that expressions hardly move, the head's pose removed.",
+        _of_face(lambda trial: faces.jitter(_points(trial)))),
+    Measure("identity", "Face shape drift", "% of face", LOW, "face",
+        "Departure of the face's shape from frame 0 (landmark geometry; no network that recognises people).",
+        _of_face(lambda trial: faces.identity_distance(_points(trial)))),
+    Measure("box_edge", "Box edge", "jumps", LOW, "face",
+        "Sharpest straight edge of the change round the face, in usual jumps: a pasted box reads 8 and more.",
+        _of_face(lambda trial: faces.box_edge(trial.frames, _points(trial)[0]))),
 )  # fmt: skip
 
 
@@ -297,4 +399,6 @@ def judge(scene: Scene, frames: UInt8[Tensor, "T 3 H W"], instruments: Instrumen
     trial = Trial(scene, frames, instruments)
     read = {measure.key(instruments): measure.read(trial) for measure in MEASURES}
     values = {key: value for key, value in read.items() if value is not None}
+    for reader in instruments.readers:
+        values |= reader.read(frames, scene.reference)
     return Reading(values, motion.end_point_error(scene.hints, trial.hints).per_frame, trial.hints)

