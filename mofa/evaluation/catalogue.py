@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
@@ -81,4 +82,9 @@ def built(text: str, where: str, data: Path | None, changed: Mapping[str, Any]) 
         settings["data"] = Path(data if data is not None else settings["data"])
     elif data is not None:
         raise InputError(f"the suite {where} makes its own data: leave --data out.")
-    return kind(**settings)
+    try:
+        return TypeAdapter(kind).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"the suite {where}: {key}: {first['msg'].lower()}.") from None

@@ -77,6 +77,8 @@ class DragSuite:
             listed = json.loads(file.read_text(encoding="utf-8"))
             return {f"{Path(case['photo']).stem}_{case['name']}": case for case in listed}
         except OSError:
-            raise InputError(f"{self.data} holds no cases.json: give the folder of the drag set.") from None
+            raise InputError(
+                f"{self.data} holds no cases.json: give the folder of the drag set with --data."
+            ) from None
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{file} is no list of cases.") from None

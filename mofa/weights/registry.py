@@ -189,6 +189,17 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
             "decoder.time_conv_out.weight": (3, 3, 3, 1, 1),
         },
     ),
+    # Before the next, whose keys the whole of CLIP has, too.
+    Checkpoint(
+        "clip-vit-b32",
+        "CLIP ViT-B/32",
+        {
+            "logit_scale": (),
+            "text_projection.weight": (512, 512),
+            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
+        },
+        harmless=("text_model.*", "text_projection.weight", "logit_scale", "*.position_ids"),
+    ),
     Checkpoint(
         "svd-image-encoder",
         "the CLIP image encoder of Stable Video Diffusion",
@@ -258,15 +269,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
             "_blocks.15._project_conv.weight": (320, 1152, 1, 1),
             "_fc.weight": (1000, 1280),
         },
-    ),
-    Checkpoint(
-        "clip-vit-b32",
-        "CLIP ViT-B/32",
-        {
-            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
-            "visual_projection.weight": (512, 768),
-        },
-        harmless=("text_model.*", "text_projection.weight", "logit_scale", "*.position_ids"),
     ),
 )
 

@@ -163,6 +163,9 @@ def test_suites_are_found_by_name_or_file_and_misspelt_ones_named(tmp_path: Path
     own.write_text("kind: synthetic\nsceens: 2\n")
     with pytest.raises(InputError, match='no setting "sceens": did you mean "scenes"'):
         find_suite(str(own))
+    own.write_text("kind: synthetic\nscenes: many\n")
+    with pytest.raises(InputError, match="scenes: input should be a valid integer"):
+        find_suite(str(own))
     own.write_text("- 1\n")
     with pytest.raises(InputError, match="needs a kind"):
         find_suite(str(own))
