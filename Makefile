@@ -12,7 +12,7 @@ JS := tools/javascript
 STAMP_JS := $(JS)/node_modules/.installed
 WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
 
-.PHONY: demo test test-fast chromium check check-js check-lowest bench parity schema gallery clean
+.PHONY: demo test test-fast chromium check check-js check-lowest bench eval parity schema gallery clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
@@ -54,6 +54,10 @@ check-lowest:
 bench: $(STAMP_TEST)
 	$(BIN)/python -m tools.bench
 
+# Under ten minutes on two idle cores; keeps the numbers of docs/evaluation.md and docs/motion.md true.
+eval: $(STAMP_TEST)
+	$(BIN)/python -m tools.evaluate
+
 # Compares every network with reference outputs: minutes, and up to 20 GB of memory.
 parity: $(STAMP_TEST)
 	$(BIN)/python -m tools.parity $(GOLDEN)
@@ -75,7 +79,7 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,diffusion,faces,studio,api,training]"
+	$(PIP) -e ".[dev,diffusion,evaluation,faces,studio,api,training]"
 	@touch $@
 
 $(STAMP_JS): $(JS)/package-lock.json | $(STAMP_TEST)

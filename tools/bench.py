@@ -1,9 +1,9 @@
 """Measures what the project promises about time and memory, and prints it as tables.
 
-    python -m tools.bench [--only help,warp,densify,cost,motion] [--record]
+    python -m tools.bench [--only help,warp,densify,cost] [--record]
 
-Whole processes are measured from outside. Nothing is written but docs/motion.md, which the motion table
-belongs to, and with --record the measured section of docs/performance.md.
+Whole processes are measured from outside. Nothing is written but, with --record, the measured section of
+docs/performance.md.
 """
 
 import argparse
@@ -238,18 +238,6 @@ def measure_cost() -> list[str]:
     )
 
 
-def measure_motion() -> list[str]:
-    """Motion told from ten hints on real clips, against simpler ways to tell it; docs/motion.md keeps it."""
-    from mofa.evaluation.motion_bench import run, table, write_table
-    from tools.fetch_clips import FOLDER, fetch_clips
-
-    clips = ROOT / FOLDER
-    skipped = fetch_clips(clips)
-    tables = run(clips)
-    write_table(tables, ROOT / "docs" / "motion.md")
-    return [table(tables), "", *skipped]
-
-
 @dataclass(frozen=True)
 class Section:
     """A title and what measures it: lines of Markdown."""
@@ -264,7 +252,6 @@ SECTIONS = {
     "warp": Section("A photo, three tracks, warp renderer: the whole process", measure_warp),
     "densify": Section("Dense motion from hints", measure_densify),
     "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),
-    "motion": Section("Motion told from hints on real clips", measure_motion),
 }
 
 

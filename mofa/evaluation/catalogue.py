@@ -1,6 +1,6 @@
 """Suites by name: data files that say which kind of suite, and with what settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from mofa.evaluation.synthetic import SyntheticSuite
 from mofa.evaluation.talking import TalkingSuite
 from mofa.evaluation.tracked import TrackedSuite
 
-KINDS: Mapping[str, Callable[..., Suite]] = {
+KINDS: Mapping[str, type[Any]] = {
     "synthetic": SyntheticSuite,
     "tracked": TrackedSuite,
     "drag": DragSuite,
@@ -69,7 +69,7 @@ def built(text: str, where: str, data: Path | None, changed: Mapping[str, Any]) 
     if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
         raise InputError(f"the suite {where} needs a kind: one of {', '.join(KINDS)}.")
     kind = KINDS[settings.pop("kind")]
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(kind)]
     settings |= changed
     for key in settings:
         if key not in known:
@@ -83,7 +83,8 @@ def built(text: str, where: str, data: Path | None, changed: Mapping[str, Any]) 
     elif data is not None:
         raise InputError(f"the suite {where} makes its own data: leave --data out.")
     try:
-        return TypeAdapter(kind).validate_python(settings)
+        suite: Suite = TypeAdapter(kind).validate_python(settings)
+        return suite
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

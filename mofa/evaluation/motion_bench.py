@@ -24,7 +24,7 @@ NUM_MOVING, NUM_STILL = 6, 4
 # Fewer moving points to predict in a window, or windows in a clip, are not measured: chance decides there.
 LEAST_ASKED, LEAST_WINDOWS = 10, 3
 SUFFIXES = (".mp4", ".avi", ".mpg", ".mov", ".gif", ".webm")
-BEGIN, END = "<!-- motion table: written by make bench -->", "<!-- end of motion table -->"
+BEGIN, END = "<!-- motion table: written by make eval -->", "<!-- end of motion table -->"
 
 Parted = tuple[Bool[Tensor, "N"], Bool[Tensor, "N"]]
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
-from mofa.control.track_files import load_arrays
+from mofa.control.track_arrays import load_arrays
 from mofa.errors import InputError
 from mofa.evaluation.clips import clip_called, clips_in, middle_square
 from mofa.evaluation.motion_bench import spread_out
