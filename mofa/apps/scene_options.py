@@ -23,7 +23,10 @@ from mofa.pipeline.request import (
     Outputs,
     ReferenceControl,
     SelectedRegion,
+    StillControl,
+    SwayControl,
     TrackControl,
+    TransformControl,
 )
 from mofa.renderers.diffusion.settings import PRESETS, STANDARD
 
@@ -60,6 +63,10 @@ class Option:
 BEGINS = (
     Option("--track", TrackControl, "points", "'X,Y X,Y ...'"),
     Option("--tracks", TrackControl, "file", "FILE"),
+    Option("--transform", TransformControl, "move", "'X,Y rotate D scale S'"),
+    Option("--transform-keys", TransformControl, "keys", "'0.5: X,Y ...; 1: ...'"),
+    Option("--sway", SwayControl, "like"),
+    Option("--still", StillControl, "mask", "MASK"),
     Option("--camera", CameraControl, "move", "MOVE"),
     Option("--reference", ReferenceControl, "video", "VIDEO"),
     Option("--speech", LandmarkControl, "speech", "SOUND"),
@@ -77,6 +84,11 @@ DETAILS = (
     Option("--to", TrackControl, "end", "FRAME"),
     Option("--there-and-back", TrackControl, "there_and_back"),
     Option("--strength", TrackControl, "strength", "S"),
+    Option("--pivot", TransformControl, "pivot", "X,Y"),
+    Option("--amount", SwayControl, "amount", "PERCENT"),
+    Option("--direction", SwayControl, "direction", "DEGREES"),
+    Option("--rounds", SwayControl, "rounds", "N"),
+    Option("--sway-seed", SwayControl, "seed", "N"),
     Option("--face", LandmarkControl, "face", "N|X,Y"),
     Option("--driver", LandmarkControl, "driver"),
     Option("--landmarks", LandmarkControl, "landmarks", "POINTS"),

@@ -125,7 +125,7 @@ def read_drives(request: AnimationRequest, progress: Progress = silent, given: G
 
 def regions_in(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
     """The regions of a kind that a request names, each once."""
-    named: Iterable[Region | None] = (request.region, *(control.region for control in request.controls))
+    named: Iterable[Region | None] = (request.region, *(control.own_region for control in request.controls))
     yield from (region for region in dict.fromkeys(named) if isinstance(region, kind))
 
 

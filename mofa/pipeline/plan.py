@@ -8,6 +8,7 @@ from, and worked out for the steps that somebody asks for.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,9 +18,12 @@ from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Share, merge
 from mofa.control.reference import WORKING_SIDE, FlowEstimator, reference_flow
+from mofa.control.sway import Sway
+from mofa.control.timing import Ease
 from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack
 from mofa.control.tracks import curve, hints_from_tracks, retime
+from mofa.control.transform import Keyframe, Pose, similarities
 from mofa.errors import InputError
 from mofa.faces.motion import FaceMotion, face_region
 from mofa.pipeline.faces import DrivenFace, driven_faces
@@ -36,11 +40,14 @@ from mofa.pipeline.request import (
     Region,
     ResolvedRequest,
     SelectedRegion,
+    StillControl,
+    SwayControl,
     TrackControl,
+    TransformControl,
 )
 from mofa.pipeline.selected import selected
-from mofa.tensors.geometry import to_working
-from mofa.tensors.motion import Moved, Scaled, points_as_seen
+from mofa.tensors.geometry import pixel_grid, to_working
+from mofa.tensors.motion import Moved, Scaled, Unknown, points_as_seen
 from mofa.types import (
     DenseMotion,
     MotionBranch,
@@ -185,7 +192,79 @@ def drawn_motion(
         for control in request.controls
         if isinstance(control, ReferenceControl)
     ]
+    shares += [
+        whole_motion(control, request, drawn, inputs, source, num_frames)
+        for kind in (TransformControl, SwayControl, StillControl)  # what is to stay still lies on top
+        for control in request.controls
+        if isinstance(control, kind)
+    ]
     return merge(shares, height, width)
+
+
+# --- motion of whole regions ---
+
+
+def whole_motion(
+    control: TransformControl | SwayControl | StillControl,
+    request: AnimationRequest,
+    drawn: Drawn,
+    inputs: Inputs,
+    source: SourceImage,
+    num_frames: int,
+) -> Share:
+    """What a control does to a region as a whole: turn and grow it, let it sway, hold it still.
+
+    Raises InputError: a transform has no region.
+    """
+    height, width = source.pixels.shape[1:]
+    region = drawn.regions[region_of(control, request)]
+    if isinstance(control, SwayControl):
+        everything = source.pixels.new_ones(1, height, width)
+        return Share(sway(control, everything if region is None else region, request, num_frames), region)
+    if region is None:
+        raise InputError(
+            "a transform moves one thing: say which by a selection (a point on it) or a painted mask."
+        )
+    if isinstance(control, StillControl):
+        return Share(Moved(Unknown(height, width), torch.eye(2, 3).expand(num_frames - 1, 2, 3)), region)
+    return Share(
+        Moved(Unknown(height, width), transform_maps(control, region, inputs, source, num_frames)), region
+    )
+
+
+def transform_maps(
+    control: TransformControl,
+    region: Float[Tensor, "1 H W"],
+    inputs: Inputs,
+    source: SourceImage,
+    num_frames: int,
+) -> Float[Tensor, "S 2 3"]:
+    """A transform's affine map per step, on the working picture."""
+    original, crop = inputs.original, source.crop
+    keyframes = []
+    for key in control.moments:
+        x = key.move.move[0].in_pixels(original.width)
+        y = key.move.move[1].in_pixels(original.height)
+        factor = control.strength
+        move = (factor * x * crop.scale_x, factor * y * crop.scale_y)
+        pose = Pose(move, factor * key.move.rotate, key.move.scale**factor)
+        keyframes.append(Keyframe(key.at, pose, cast("Ease", key.ease)))
+    if control.pivot is None:
+        weight = region / region.sum().clamp(min=1)
+        pivot = (pixel_grid(region.shape[1], region.shape[2], region) * weight).sum((1, 2))
+    else:
+        pivot = to_working(original.clicked(control.pivot), crop)[0]
+    fraction = fraction_of_the_way(control.timing, num_frames)[1:]
+    return similarities(keyframes, fraction, (float(pivot[0]), float(pivot[1])))
+
+
+def sway(
+    control: SwayControl, region: Float[Tensor, "1 H W"], request: AnimationRequest, num_frames: int
+) -> DenseMotion:
+    """A region's sway on the working picture; the clip ends, or its next round begins, as it began."""
+    amount = control.strength * control.amount / 100 * max(region.shape[1:])
+    seed = request.seed if control.seed is None else control.seed
+    return Sway(region, control.like, amount, control.direction, control.rounds, num_frames - 1, seed)
 
 
 # --- faces ---
@@ -229,8 +308,8 @@ def face_hints(points: Float[Tensor, "T 68 2"], height: int, width: int) -> Spar
 
 def region_of(control: Control, request: AnimationRequest) -> Region | None:
     """Where a control may move things: its own region, else the scene's; the camera has only its own."""
-    if control.region is not None or isinstance(control, CameraControl):
-        return control.region
+    if control.own_region is not None or isinstance(control, CameraControl):
+        return control.own_region
     return request.region
 
 

@@ -34,6 +34,7 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from mofa.control import coordinates, selection
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
+from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
 from mofa.errors import InputError
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
@@ -210,6 +211,13 @@ CameraWords = Annotated[
     PlainSerializer(format_camera, return_type=str),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 500}),
 ]
+TransformWords = Annotated[
+    WordedPose,
+    BeforeValidator(_in_scene(parse_pose)),
+    PlainSerializer(format_pose, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["40,-20", "rotate 15", "10%,0 rotate -5 scale 1.2"]}),
+]
+SwayKind = Literal["wind", "water", "breath"]
 ScenePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), return_type=str)]
 
 
@@ -310,6 +318,11 @@ class _Control(_Frozen):
     colour: str | None = Field(default=None, pattern=r"^#[0-9a-fA-F]{6}$")
     """Colour that it is drawn in, "#rrggbb"; the next of the usual ones when not given."""
 
+    @property
+    def own_region(self) -> Region | None:
+        """Where this control may move anything, if it says so itself."""
+        return self.region
+
 
 class TimedControl(_Control):
     start: int = Field(default=0, ge=0, le=MAX_FRAMES)
@@ -362,6 +375,81 @@ class TrackControl(TimedControl):
         if (self.points is None) == (self.file is None):
             raise ValueError("a track needs either points or a file, and not both")
         return self
+
+
+class TransformKey(_Frozen):
+    """Where a transformed thing is at some moment."""
+
+    at: float = Field(gt=0, le=1)
+    """Fraction of the way, 1 being its end."""
+    move: TransformWords
+    """The thing against where it is in the photo: "40,-20 rotate 15 scale 1.2"."""
+    ease: Ease = "linear"
+    """Speed on the way there from the moment before."""
+
+
+class TransformControl(TimedControl):
+    """A thing moves, turns and grows as one; it needs a region: select the thing or paint it."""
+
+    kind: Literal["transform"] = "transform"
+    move: TransformWords | None = None
+    """Where the thing ends: pixels right and down, degrees clockwise, size: "40,-20 rotate 15 scale 1.2"."""
+    keys: Annotated[tuple[TransformKey, ...], BeforeValidator(parse_moments)] = ()
+    """Instead: where it is at several moments, "0.5: 40,-20 rotate 15; 1: 0,0"."""
+    pivot: Point | None = None
+    """Point that it turns and grows about; its middle when not given."""
+
+    @model_validator(mode="after")
+    def _keyframes_in_order(self) -> "TransformControl":
+        from mofa.control.transform import Keyframe, Pose, check_keyframes
+
+        if (self.move is None) == (not self.keys):
+            raise ValueError("a transform needs either a move or keys, and not both")
+        with _as_scene_problem():
+            check_keyframes(
+                [Keyframe(k.at, Pose((0.0, 0.0), k.move.rotate, k.move.scale)) for k in self.moments]
+            )
+        return self
+
+    @property
+    def moments(self) -> tuple[TransformKey, ...]:
+        """The keys, or the move as the only one."""
+        return self.keys if self.move is None else (TransformKey(at=1, move=self.move),)
+
+
+class SwayControl(_Control):
+    """A region moves by itself, as in wind or water or as something that breathes; seamless in a loop."""
+
+    kind: Literal["sway"] = "sway"
+    like: SwayKind = "wind"
+    """What moves it: wind, water or breath."""
+    amount: float = Field(default=1.0, gt=0, le=10)
+    """The largest motion, in percent of the picture's longer side."""
+    direction: float = 0.0
+    """Where to, in degrees: 0 is right, 90 down."""
+    rounds: int = Field(default=2, ge=1, le=100)
+    """How often it sways to and fro in the clip."""
+    seed: int | None = Field(default=None, ge=0)
+    """Number that decides the waves; the scene's when not given."""
+
+
+class StillControl(_Control):
+    """What is painted or selected stays where it is, whatever else moves."""
+
+    kind: Literal["still"] = "still"
+    mask: ScenePath | None = None
+    """Picture that is white where things stay; or give a region, such as a selection."""
+
+    @model_validator(mode="after")
+    def _one_region(self) -> "StillControl":
+        if (self.mask is None) == (self.region is None):
+            raise ValueError("what stays still needs either a mask or a region, and not both")
+        return self
+
+    @property
+    def own_region(self) -> Region | None:
+        """What stays."""
+        return self.region if self.mask is None else MaskRegion(mask=self.mask)
 
 
 class CameraControl(TimedControl):
@@ -419,7 +507,14 @@ class LandmarkControl(_Control):
 
 
 Control = Annotated[
-    TrackControl | CameraControl | ReferenceControl | LandmarkControl, Field(discriminator="kind")
+    TrackControl
+    | TransformControl
+    | SwayControl
+    | StillControl
+    | CameraControl
+    | ReferenceControl
+    | LandmarkControl,
+    Field(discriminator="kind"),
 ]
 
 
@@ -486,7 +581,7 @@ class AnimationRequest(_Frozen):
     def check_ends(self, num_frames: int) -> None:
         """Raises ValueError when a control runs beyond a clip of this length."""
         for index, control in enumerate(self.controls):
-            if isinstance(control, LandmarkControl):
+            if not isinstance(control, TimedControl):
                 continue
             last = control.start if control.end is None else control.end
             if last > num_frames - 1:
@@ -729,7 +824,7 @@ def _short(value: object) -> str:
 
 
 MISSPELT = ("extra_forbidden", "unexpected_keyword_argument")
-KINDS = ("track", "camera", "reference", "landmarks")
+KINDS = ("track", "transform", "sway", "still", "camera", "reference", "landmarks")
 _TAGS = (*KINDS, "MaskRegion", "SelectedRegion")
 
 

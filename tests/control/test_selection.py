@@ -8,9 +8,7 @@ from mofa.control.coordinates import Coordinate, parse_point
 from mofa.control.selection import KINDS_OF_LEVEL, Selection, format_selection, parse_selection
 from mofa.errors import InputError
 
-coordinates = st.builds(
-    Coordinate, st.floats(0, 1e4, allow_nan=False).map(lambda v: round(v, 3)), st.booleans()
-)
+coordinates = st.builds(Coordinate, st.floats(2, 1e4).map(lambda v: round(v, 3)), st.booleans())
 points = st.tuples(coordinates, coordinates)
 
 

@@ -1,0 +1,110 @@
+"""Regions that turn, sway or stay as a whole, from a scene to the plan."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mofa.control.coordinates import Coordinate
+from mofa.control.transform_words import WordedPose, format_pose, parse_pose
+from mofa.errors import InputError
+from mofa.media.image import save_png, to_bytes
+from mofa.pipeline.animate import animate, plan
+from mofa.pipeline.request import AnimationRequest
+
+HEIGHT, WIDTH, FRAMES = 48, 64, 5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo with a box on it, and masks of the box and of its upper half."""
+    folder = tmp_path_factory.mktemp("scene")
+    photo = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.2
+    photo[:, 16:32, 20:40] = 0.9
+    box = torch.zeros(3, HEIGHT, WIDTH)
+    box[:, 16:32, 20:40] = 1
+    upper = box.clone()
+    upper[:, 24:] = 0
+    for name, picture in (("photo", photo), ("box", box), ("upper", upper)):
+        save_png(folder / f"{name}.png", to_bytes(picture))
+    return folder
+
+
+def request(folder: Path, *controls: dict[str, Any], **more: Any) -> AnimationRequest:
+    scene = {"picture": str(folder / "photo.png"), "frames": FRAMES, "renderer": "warp"}
+    return AnimationRequest.from_data(scene | {"controls": list(controls)} | more)
+
+
+def last_flow(made: AnimationRequest) -> torch.Tensor:
+    motion = plan(made).motion.plan
+    (branch,) = motion.branches
+    field = branch.motion.over([motion.num_frames - 2])
+    return torch.where(field.valid[0], field.pixels[0], 0)
+
+
+def mask(folder: Path, name: str) -> dict[str, str]:
+    return {"mask": str(folder / f"{name}.png")}
+
+
+def test_a_thing_turns_about_its_middle_and_nothing_else_moves(folder: Path) -> None:
+    flow = last_flow(
+        request(folder, {"kind": "transform", "move": "rotate 90", "region": mask(folder, "box")})
+    )
+    # The middle of the box is (29.5, 23.5); a quarter turn clockwise takes what is right of it below it.
+    torch.testing.assert_close(flow[:, 23, 36], torch.tensor([-6.0, 7.0]), rtol=0, atol=0.1)
+    assert flow[:, :10].abs().max() == 0
+    assert flow[:, :, 50:].abs().max() == 0
+
+
+def test_it_moves_by_percent_of_the_picture_and_grows_about_a_pivot(folder: Path) -> None:
+    control = {"kind": "transform", "move": "50%,0 scale 2", "pivot": "20,16", "region": mask(folder, "box")}
+    flow = last_flow(request(folder, control))
+    torch.testing.assert_close(flow[:, 20, 24], torch.tensor([31.5 + 4, 4.0]), rtol=0, atol=0.05)
+
+
+def test_a_transform_without_a_thing_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="say which"):
+        plan(request(folder, {"kind": "transform", "move": "5,5"}))
+    with pytest.raises(InputError, match="not both"):
+        request(folder, {"kind": "transform"})
+
+
+def test_what_is_to_stay_stays_though_a_track_carries_the_thing(folder: Path) -> None:
+    track = {"kind": "track", "points": "30,28 36,28", "region": mask(folder, "box")}
+    flow = last_flow(request(folder, track, {"kind": "still"} | mask(folder, "upper")))
+    assert flow[:, 17:23, 21:39].abs().max() == 0
+    assert flow[0, 27:31, 22:38].mean() > 5
+
+
+def test_a_sway_begins_and_ends_with_the_photo_and_loops(folder: Path) -> None:
+    sway = {"kind": "sway", "like": "wind", "amount": 5, "region": mask(folder, "box")}
+    frames = list(animate(request(folder, sway)).frames())
+    assert torch.equal(frames[0], frames[-1])
+    assert not torch.equal(frames[0], frames[1])
+    looped = plan(request(folder, sway, loop=True)).motion.plan
+    assert looped.branches[0].motion.over([looped.num_frames - 2]).pixels.abs().max() < 1e-3
+
+
+numbers = st.floats(-300, 300).map(lambda value: round(value, 3))
+coordinates = st.builds(Coordinate, numbers, st.booleans())
+
+
+@given(st.builds(WordedPose, st.tuples(coordinates, coordinates), numbers, numbers))
+def test_transforms_are_read_back_from_their_words(pose: WordedPose) -> None:
+    assert parse_pose(format_pose(pose)) == pose
+
+
+@pytest.mark.parametrize("words", ["", "rotate", "turn 5", "5,5 6,6", 7, "scale x"])
+def test_what_is_no_transform_is_refused(words: object) -> None:
+    with pytest.raises(InputError):
+        parse_pose(words)
+
+
+def test_moments_can_be_written_in_one_line(folder: Path) -> None:
+    words = {"kind": "transform", "keys": "0.5: 8,0 rotate 20; 1: 0,0", "region": mask(folder, "box")}
+    data = words | {"keys": [{"at": 0.5, "move": "8,0 rotate 20"}, {"at": 1, "move": "0,0"}]}
+    assert request(folder, words) == request(folder, data)
+    assert last_flow(request(folder, words)).abs().max() < 1e-4
