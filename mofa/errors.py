@@ -4,6 +4,16 @@ Every message is one sentence that says what, where, and what to do. The command
 message and leaves with `exit_code`; a service returns it as it is. No input may show a traceback.
 """
 
+LONGEST = 600
+"""Characters of a message: nobody reads more, and foreign text can be of any length."""
+
+
+def shortened(message: str) -> str:
+    """A message cut in its middle where it is too long for anybody to read."""
+    if len(message) <= LONGEST:
+        return message
+    return f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+
 
 class MofaError(Exception):
     """Base of every error that mofa raises on purpose."""

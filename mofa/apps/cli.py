@@ -4,11 +4,14 @@ Heavy imports wait until a command runs, so that `mofa --help` answers at once.
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mofa.apps import (
@@ -23,7 +26,7 @@ from mofa.apps import (
 )
 from mofa.apps.log import start_logging
 from mofa.apps.parser import Parser
-from mofa.errors import MofaError
+from mofa.errors import MofaError, shortened
 
 LOG = logging.getLogger(__name__)
 
@@ -40,18 +43,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 0
         start_logging(getattr(options, "verbose", False))
-        return options.run(options)
+        with stopped_like_ctrl_c():
+            code = options.run(options)
+        sys.stdout.flush()  # a full disk is told here, and not when Python has already said goodbye
+        return code
     except MofaError as error:
-        return _fail(str(error), error.exit_code, options)
+        return _fail(shortened(str(error)), error.exit_code, options)
     except KeyboardInterrupt:
         return _fail("cancelled; nothing half-made was left behind.", 130, options)
     except BrokenPipeError:
         # The reader of our output has left (`mofa ... | head`); there is nobody to tell.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        LOG.debug("the system refuses", exc_info=True)
+        if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            _give_up_output()
+        what = error.filename if isinstance(error.filename, str) else "the output"
+        return _fail(shortened(f"{what} cannot be read or written ({error.strerror or error})."), 2, options)
     except Exception as error:
         LOG.debug("unexpected error", exc_info=True)
         return _fail(*_unexpected(error), options)
+
+
+@contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """While the block runs, a system that shuts down or a terminal that closes ends it as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    with suppress(ValueError):  # signals are for the main thread alone
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _give_up_output() -> None:
+    """Lets Python end without trying once more to write what the system did not take."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, exit_code: int, options: argparse.Namespace) -> int:
@@ -67,7 +105,7 @@ def _unexpected(error: Exception) -> tuple[str, int]:
     if is_out_of_memory(error):
         return "out of memory: ask for a smaller --size or fewer --frames.", 2
     return (
-        f"something went wrong inside mofa ({type(error).__name__}: {error}). "
+        f"something went wrong inside mofa ({type(error).__name__}: {shortened(str(error))}). "
         "Set MOFA_LOG=debug to see where, and please report it.",
         1,
     )

@@ -1,6 +1,7 @@
 """`mofa studio`: opens the studio in the browser."""
 
 import argparse
+import os
 import socket
 import sys
 import threading
@@ -12,6 +13,10 @@ from mofa.errors import InputError, ResourceError
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
+AUTH = "MOFA_STUDIO_AUTH"
+"""The environment variable that may hold user:password."""
+IDLE_KEEP_ALIVE = 10
+"""Seconds that a connection stays open between two questions."""
 PORTS = range(7860, 7880)
 
 
@@ -24,7 +29,24 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--port", type=int, help="port to serve on (the first free one from 7860)")
     parser.add_argument("--listen", action="store_true", help="serve the network too; needs --auth")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="name and password that visitors must give")
+    parser.add_argument(
+        "--auth",
+        metavar="USER:PASSWORD",
+        help=f"name and password that visitors must give (others see it here: better {AUTH} or --auth-file)",
+    )
+    parser.add_argument(
+        "--auth-file", type=Path, metavar="FILE", help="a file with user:password in its first line"
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which visitors may ask",
+    )
+    parser.add_argument(
+        "--trust-proxy", metavar="ADDRESS", help="the proxy in front, which says who asks (X-Forwarded-For)"
+    )
     parser.add_argument(
         "--open", action=argparse.BooleanOptionalAction, default=True, help="open the browser (yes)"
     )
@@ -35,38 +57,65 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until Ctrl-C. Raises InputError or ResourceError with a sentence for the user."""
-    if options.listen and not options.auth:
-        raise InputError("--listen lets the whole network in: add --auth user:password.")
+    auth = _auth(options)
+    if options.listen and not auth:
+        raise InputError("--listen lets the whole network in: add --auth user:password, or --auth-file FILE.")
     try:
         import uvicorn
 
         from mofa.apps.studio.app import Login, build_app, default_home
+        from mofa.apps.studio.guard import LOCAL_NAMES, names_of_this_machine
     except ModuleNotFoundError as error:
         raise _missing("the studio", error, "studio") from None
 
     login = None
-    if options.auth:
-        user, colon, password = options.auth.partition(":")
+    if auth:
+        user, colon, password = auth.partition(":")
         if not (user and colon and password):
             raise InputError("--auth needs a name and a password with a colon between them: user:password.")
         login = Login(user, password)
     host = EVERYWHERE if options.listen else LOCAL
     connection = _bound(host, options.port)
     address = f"http://{LOCAL}:{connection.getsockname()[1]}"
+    hosts = names_of_this_machine(options.host) if options.listen else LOCAL_NAMES | set(options.host)
     try:
-        app = build_app(options.home or default_home(), login, options.api)
+        app = build_app(options.home or default_home(), login, options.api, hosts, by_address=options.listen)
     except ModuleNotFoundError as error:
         raise _missing("--api", error, "api") from None
     print(f"mofa studio: {address}  (Ctrl-C to stop)", file=sys.stderr, flush=True)
     if options.open:
         threading.Timer(0.5, webbrowser.open, [address]).start()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    proxy = {"forwarded_allow_ips": options.trust_proxy} if options.trust_proxy else {}
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=IDLE_KEEP_ALIVE,
+        proxy_headers=bool(proxy),
+        **proxy,
+    )
+    server = uvicorn.Server(config)
     server.run(sockets=[connection])
     return 0
 
 
 def _missing(what: str, error: ModuleNotFoundError, extra: str) -> ResourceError:
     return ResourceError(f"{what} needs {error.name}: pip install 'mofa-video[{extra}]'.")
+
+
+def _auth(options: argparse.Namespace) -> str:
+    """user:password from the command line, a file or the environment; empty for no login."""
+    if options.auth_file is None:
+        return options.auth or os.environ.get(AUTH, "")
+    try:
+        lines = options.auth_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{options.auth_file} cannot be read: give a text file with user:password in it."
+        ) from None
+    if not lines or not lines[0].strip():
+        raise InputError(f"{options.auth_file} is empty: write user:password in its first line.")
+    return lines[0].strip()
 
 
 def _bound(host: str, port: int | None) -> socket.socket:

@@ -81,10 +81,8 @@ def parse_point(value: Any) -> Point:
 
 
 def _is_fraction(x: Coordinate, y: Coordinate) -> bool:
-    """Whether both lie in 0..1 and are no whole pixels, which nobody means as a place in the first pixel."""
-    values = (x.value, y.value)
-    inside = all(0 <= value <= 1 for value in values) and not (x.percent or y.percent)
-    return inside and any(value not in (0, 1) for value in values)
+    """Whether both lie between 0 and 1: nobody means a place within the first pixel."""
+    return not (x.percent or y.percent) and 0 < x.value < 1 and 0 < y.value < 1
 
 
 def parse_points(value: Any) -> tuple[Point, ...]:

@@ -1,11 +1,15 @@
 """Results are written under another name and renamed at the end: nothing half-made is ever seen."""
 
 import errno
+import hashlib
 import os
+import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from mofa.errors import OutputError
@@ -28,7 +32,8 @@ def check_writable(paths: Sequence[Path], overwrite: bool) -> None:
             _check_file_target(path, overwrite)
         else:
             _check_folder_target(path, overwrite)
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        with _explained(path):
+            folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir():
             raise OutputError(
                 f"{folder} is a file, so {path} cannot be written below it; choose another folder."
@@ -54,15 +59,12 @@ def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     with _explained(path):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(target.parent)
             yield hidden
-            if not overwrite:
-                _reserve(target)
-            try:
+            if overwrite:
                 os.replace(hidden, target)
-            except BaseException:
-                if not overwrite:
-                    target.unlink()
-                raise
+            else:
+                _appear(hidden, target)
         finally:
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)
@@ -83,6 +85,7 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     with _explained(path):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(target.parent)
             hidden.mkdir()
             yield hidden
             _check_folder_target(path, overwrite)
@@ -99,8 +102,58 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(previous, ignore_errors=True)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Removes what runs on this machine that were killed have left half-made in a folder."""
+    for entry in folder.glob(f".mofa-{_machine()}-*"):
+        match = _HIDDEN.fullmatch(entry.name)
+        if match is None or _is_alive(int(match["process"])) or entry.is_symlink():
+            continue
+        with suppress(OSError):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+_HIDDEN = re.compile(r"\.mofa-[0-9a-f]{8}-(?P<process>\d{1,10})-[0-9a-f]{12}(\.\w{1,16})?")
+
+
 def _hidden_name(target: Path) -> Path:
-    return target.with_name(f".mofa-{secrets.token_hex(6)}{target.suffix}")
+    """Says who writes it, so that a later run knows whether they still do."""
+    return target.with_name(f".mofa-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}{target.suffix}")
+
+
+@cache
+def _machine() -> str:
+    """A short name for this machine: a folder may be shared with others, whose processes we do not see."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # where asking would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _appear(hidden: Path, target: Path) -> None:
+    """Gives a finished file its name, unless something has it already, in one step of the file system."""
+    try:
+        os.link(hidden, target)
+    except FileExistsError:
+        raise OutputError(_taken(target)) from None
+    except OSError:  # no hard links here: the name is taken first
+        _reserve(target)
+        try:
+            os.replace(hidden, target)
+        except BaseException:
+            target.unlink()
+            raise
 
 
 def _reserve(target: Path) -> None:
@@ -114,7 +167,9 @@ def _reserve(target: Path) -> None:
 def _check_file_target(path: Path, overwrite: bool) -> None:
     if not path.name:
         raise OutputError(f"{path} names no file; give a file name such as clip.mp4.")
-    if path.is_dir():
+    with _explained(path):
+        is_folder = path.is_dir()
+    if is_folder:
         raise OutputError(f"{path} is a folder; give a file name such as {path / 'clip.mp4'}.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is not an ordinary file; give another name.")
@@ -123,7 +178,9 @@ def _check_file_target(path: Path, overwrite: bool) -> None:
 
 
 def _check_folder_target(path: Path, overwrite: bool) -> None:
-    if not path.exists():
+    with _explained(path):
+        exists = path.exists()
+    if not exists:
         return
     if not path.is_dir():
         raise OutputError(

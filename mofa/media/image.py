@@ -191,9 +191,9 @@ def _damage_named(path: Path) -> Iterator[None]:
 @contextmanager
 def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
     """Opens foreign data. Raises InputError naming `kind`: missing, a folder, empty, no permission."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the path of one {kind}.")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give the path of one {kind}.")
         file = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"There is no {kind} at {path}; check the path.") from None

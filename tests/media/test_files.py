@@ -145,3 +145,53 @@ def test_unwritable_folder(tmp_path: Path) -> None:
             check_writable([tmp_path / "clip.mp4"], overwrite=False)
     finally:
         tmp_path.chmod(0o700)
+
+
+def leftovers(folder: Path, process: int) -> list[Path]:
+    """A file and a folder as a run of that process leaves them when it is killed."""
+    with replacing(folder / "clip.mp4", overwrite=True) as hidden:
+        hidden.write_bytes(b"x")
+        name = hidden.name.replace(f"-{os.getpid()}-", f"-{process}-")
+    (folder / "clip.mp4").unlink()
+    (folder / name).write_bytes(b"half")
+    (folder / name.removesuffix(".mp4")).mkdir()
+    return [folder / name, folder / name.removesuffix(".mp4")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes cannot be asked there")
+def test_what_a_killed_run_left_is_cleared_by_the_next_one_and_nothing_else(tmp_path: Path) -> None:
+    gone = leftovers(tmp_path, 4_000_000)
+    alive = leftovers(tmp_path, os.getpid())
+    others = [
+        tmp_path / name for name in (".mofa-mine", ".mofa-0a1b2c3d4e5f.mp4", ".mofa-deadbeef-1-notours")
+    ]
+    for path in others:
+        path.write_bytes(b"mine")
+    with replacing(tmp_path / "next.mp4", overwrite=False) as hidden:
+        hidden.write_bytes(b"whole")
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in (*alive, *others))
+
+
+def test_a_name_is_never_there_before_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any moment, a run leaves a whole file or none under the name."""
+    seen: list[bool] = []
+    link = os.link
+
+    def watched(source: Path, target: Path) -> None:
+        seen.append(Path(target).exists())
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", watched)
+    with replacing(tmp_path / "clip.mp4", overwrite=False) as hidden:
+        hidden.write_bytes(b"whole")
+    assert seen == [False]
+    assert (tmp_path / "clip.mp4").read_bytes() == b"whole"
+    assert entries(tmp_path) == {"clip.mp4"}
+
+
+def test_a_name_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="too long"):
+        check_writable([tmp_path / f"{'x' * 300}.mp4"], overwrite=False)
+    with pytest.raises(OutputError, match="too long"):
+        check_writable([tmp_path / ("x" * 300)], overwrite=False)

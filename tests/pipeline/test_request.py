@@ -170,3 +170,45 @@ def test_no_yaml_type_reaches_beyond_plain_data():
     with pytest.raises(InputError):
         AnimationRequest.from_text("!!python/object/apply:os.system ['true']")
     assert yaml.safe_load(AnimationRequest.from_text(f"picture: a\ncontrols: [{TRACK}]").to_yaml())
+
+
+def test_fractions_are_refused_with_the_percent_that_they_mean():
+    track = {"kind": "track", "points": "0.65,0.5 0.8,0.4"}
+    with pytest.raises(InputError, match="65%,50%"):
+        AnimationRequest.from_data({"picture": "a.png", "controls": [track]})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: !!int ''", "not valid YAML"),
+        ("a: !!float ''", "not valid YAML"),
+        ("a: !!bool ''", "not valid YAML"),
+        ("a: " + "9" * 4400, "not valid YAML"),
+        ("[" * 3000, "nest"),
+        ("a: &x 1\nb: *x", "aliases"),
+        ("{" + '"a": 1,' * 300_000, "too long"),
+        ('{"picture": "a.png", "size": "' + "x" * 5000 + '"}', "is no size"),
+    ],
+)
+def test_hostile_scenes_get_one_short_sentence(text, words):
+    with pytest.raises(InputError, match=words) as refusal:
+        AnimationRequest.from_text(text)
+    assert len(str(refusal.value)) < 800
+
+
+def test_a_scene_has_a_bounded_number_of_controls_and_points():
+    one = {"kind": "track", "points": [[5, 5]]}
+    with pytest.raises(InputError, match="200 are the most"):
+        AnimationRequest.from_data({"picture": "a.png", "controls": [one] * 201})
+    many = {"kind": "track", "points": [[5, 5]] * 50_001}
+    with pytest.raises(InputError, match="100000 are the most"):
+        AnimationRequest.from_data({"picture": "a.png", "controls": [many] * 2})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_scenes_may_be_in_any_unicode_of_windows_editors(tmp_path, encoding):
+    text = 'picture: käse.png\r\ncontrols:\r\n  - kind: track\r\n    points: "10,10"\r\n'
+    mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
+    (tmp_path / "scene.yaml").write_bytes(mark + text.encode(encoding))
+    assert AnimationRequest.from_file(tmp_path / "scene.yaml").picture == tmp_path / "käse.png"

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mofa.apps.studio import clips, looking
+from mofa.apps.studio.guard import Failures, Guard
 from mofa.apps.studio.jobs import sentence
 from mofa.apps.studio.page import mount_page
 from mofa.apps.studio.routes import Studio, router
@@ -51,9 +52,16 @@ def check_own(home: Path) -> None:
         raise ResourceError(f"{home} belongs to somebody else: choose another folder with --home.")
 
 
-def build_app(home: Path, login: Login | None = None, api: bool = False) -> FastAPI:
+def build_app(
+    home: Path,
+    login: Login | None = None,
+    api: bool = False,
+    hosts: frozenset[str] | None = None,
+    by_address: bool = False,
+) -> FastAPI:
     """The whole server as an ASGI app; visitors' folders lie below `home`, the API's endpoints at /api.
 
+    `hosts` are the names by which it may be asked for (None: any), and with `by_address` any address.
     Raises ModuleNotFoundError where the API is wanted and Gradio is not installed.
     """
     check_own(home)
@@ -70,6 +78,7 @@ def build_app(home: Path, login: Login | None = None, api: bool = False) -> Fast
 
         mount_api(app, studio, home)
     app.add_middleware(Gate, login=login)
+    app.add_middleware(Guard, hosts=hosts, addresses=by_address, free_bytes=studio.quota.free_bytes)
     return app
 
 
@@ -112,6 +121,7 @@ class Gate:
     def __init__(self, app: ASGIApp, login: Login | None) -> None:
         self._app = app
         self._login = login
+        self._failures = Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it here."""
@@ -119,7 +129,13 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        asker = (scope.get("client") or ("",))[0]
+        if self._login is not None and self._failures.too_many(asker):
+            await Response("Too many wrong passwords: wait some minutes.", 429)(scope, receive, send)
+            return
         if self._login is not None and not self._login.accepts(headers.get("authorization", "")):
+            if "authorization" in headers:
+                self._failures.note(asker)
             asks = {"WWW-Authenticate": 'Basic realm="mofa studio", charset="UTF-8"'}
             await Response("Name and password, please.", 401, asks)(scope, receive, send)
             return

@@ -64,7 +64,10 @@ def _received(scene: dict, files: list[Any], studio: Studio) -> tuple[AnimationR
             if not path.is_relative_to(uploads):
                 raise InputError(f'"{name}" was not uploaded: send it with handle_file.')
             check_upload(path, kind_of(name))
-            shutil.copyfile(path, visitor.folder / name)
+            with visitor.keeping(path.stat().st_size) as room:
+                if room < path.stat().st_size:
+                    raise InputError(f'"{name[:80]}" takes more room than is left here: send it later.')
+                shutil.copyfile(path, visitor.room() / name)
         return request_from_scene(scene, visitor), visitor
     except InputError as error:
         raise gr.Error(str(error), print_exception=False) from None

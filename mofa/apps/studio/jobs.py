@@ -9,16 +9,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mofa.errors import Cancelled, InputError, MofaError
+from mofa.apps.studio.guard import ADDRESS
+from mofa.errors import Cancelled, InputError, MofaError, shortened
 from mofa.types import Progress
 
 LOG = logging.getLogger(__name__)
 
+log = logging.getLogger("mofa.studio")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 Work = Callable[[Progress], Any]
 
 MOST_WAITING = 4
 """Jobs that one visitor may have waiting; more would only be forgotten."""
+MOST_OF_AN_ADDRESS = 24
+"""Jobs that all visitors of one address may have waiting: cookies are cheap, addresses are not."""
 MOST_KNOWN = 16
 """Jobs of one visitor that can still be asked about; older ones are forgotten."""
 
@@ -36,6 +40,7 @@ class Job:
     total: int = 0
     stage_began: float = 0.0
     future: Future = field(default_factory=Future)
+    address: str = field(default_factory=ADDRESS.get)
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -63,7 +68,8 @@ class Job:
 
 
 class FairQueue:
-    """Runs jobs one at a time. Next is the visitor who has waited longest since their last turn.
+    """Runs jobs one at a time. Next is the address whose visitors have waited longest since their
+    last turn, and of these the visitor who has.
 
     A visitor with many jobs therefore delays another by one job, not by many.
     """
@@ -89,6 +95,8 @@ class FairQueue:
                     return other
             if sum(other.owner == owner for other in self._waiting) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.")
+            if sum(other.address == job.address for other in self._waiting) >= MOST_OF_AN_ADDRESS:
+                raise InputError(f"{MOST_OF_AN_ADDRESS} jobs from your address are waiting already: wait.")
             self._waiting.append(job)
             self._known[owner] = [*self._known.get(owner, []), job][-MOST_KNOWN:]
             self._changed.notify()
@@ -140,7 +148,7 @@ class FairQueue:
         before = 0
         while (following := _next(waiting, turns)) is not job:
             waiting.remove(following)
-            turns[following.owner] = max(turns.values(), default=0) + 1
+            _take_turn(following, turns)
             before += 1
         return before + busy
 
@@ -150,7 +158,7 @@ class FairQueue:
                 self._changed.wait_for(lambda: self._waiting)
                 job = _next(self._waiting, self._turns)
                 self._waiting.remove(job)
-                self._turns[job.owner] = max(self._turns.values(), default=0) + 1
+                _take_turn(job, self._turns)
                 self._running, job.state = job, "running"
             _run(job)
             with self._changed:
@@ -160,7 +168,16 @@ class FairQueue:
 
 
 def _next(waiting: list[Job], turns: dict[str, int]) -> Job:
-    return min(waiting, key=lambda job: turns.get(job.owner, 0))
+    return min(waiting, key=lambda job: (turns.get(_at(job), 0), turns.get(job.owner, 0)))
+
+
+def _take_turn(job: Job, turns: dict[str, int]) -> None:
+    latest = max(turns.values(), default=0) + 1
+    turns[job.owner] = turns[_at(job)] = latest
+
+
+def _at(job: Job) -> str:
+    return f"at {job.address}"
 
 
 def _run(job: Job) -> None:
@@ -176,11 +193,24 @@ def _run(job: Job) -> None:
     else:
         job.state = "done"
         job.future.set_result(result)
+        job.work = _nothing
 
 
 def _finish(job: Job, state: State, error: Exception) -> None:
-    job.state = state
-    job.future.set_exception(error)
+    """Lets go of all that the job held: a traceback alone keeps every frame and tensor on its way."""
+    job.state, job.work = state, _nothing
+    job.future.set_exception(_bare(error))
+
+
+def _nothing(progress: Progress) -> None:
+    """The work of a job that is over."""
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error without the places it went through, nor the errors behind it, which hold theirs."""
+    log.info("a job ended: %s", error)
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def sentence(error: BaseException) -> str:
@@ -188,7 +218,7 @@ def sentence(error: BaseException) -> str:
     from mofa.devices import is_out_of_memory
 
     if isinstance(error, MofaError):
-        return str(error)
+        return shortened(str(error))
     if is_out_of_memory(error):
         return "out of memory: ask for a smaller size or fewer frames."
-    return f"something went wrong inside mofa ({type(error).__name__}: {error}); please report it."
+    return shortened(f"something went wrong inside mofa ({type(error).__name__}: {error}); please report it.")

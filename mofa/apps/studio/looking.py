@@ -1,5 +1,6 @@
 """What the canvas asks about a photo while a hand moves over it, and the sounds that its clips have."""
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,9 @@ from mofa.types import LookedAt, SenseOfThings, SourceImage
 
 PHOTOS_KNOWN = 8
 """Photos that stay decoded and looked at: a hand that moves over one asks about it several times a second."""
+
+_one_at_a_time = threading.Lock()
+"""Decoding a photo takes memory, and a hundred hands may ask at once."""
 
 router = APIRouter(prefix="/studio")
 

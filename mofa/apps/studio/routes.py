@@ -14,6 +14,7 @@ from mofa.apps.examples import example, example_names
 from mofa.apps.studio import making
 from mofa.apps.studio.jobs import FairQueue, Job, sentence
 from mofa.apps.studio.problems import PROBLEMS
+from mofa.apps.studio.quota import Quota
 from mofa.apps.studio.scenes import (
     KEPT,
     adopt_files,
@@ -44,18 +45,21 @@ class Studio:
     """Everything the pages of one server share: who visits, who calls the API, what is being made."""
 
     def __init__(self, home: Path) -> None:
-        self.visitors = Visitors(home / "visitors")
-        self.callers = Visitors(home / "api" / "callers")
+        self.quota = Quota(home)
+        self.visitors = Visitors(home / "visitors", self.quota)
+        self.callers = Visitors(home / "api" / "callers", self.quota)
         self.workshop = making.Workshop()
         self.renders = FairQueue("renders")
         self.previews = FairQueue("previews")
         self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
+        self.looks = FairQueue("looks")
+        """At files that came in, and at photos for what is clicked: one at a time: each takes memory."""
 
     def sweep(self) -> None:
         """Lets go of everything that visitors who are gone for a day have left."""
         for name in [*self.visitors.sweep(), *self.callers.sweep()]:
-            for queue in (self.renders, self.previews, self.motions, self.downloads):
+            for queue in (self.renders, self.previews, self.motions, self.downloads, self.looks):
                 queue.forget(name)
 
 
@@ -103,12 +107,16 @@ def start(
 
 
 @router.post("/files/{kind}")
-async def upload(kind: str, name: str, request: Request, visitor: TheVisitor) -> dict[str, Any]:
+async def upload(
+    kind: str, name: str, request: Request, studio: TheStudio, visitor: TheVisitor
+) -> dict[str, Any]:
     """Takes a file in, as the request's body; answers with its name in the visitor's folder."""
     path = await receive(request.stream(), kind, Path(name).suffix.lower(), visitor)
     try:
-        await run_in_threadpool(check_upload, path, kind)
-    except InputError:
+        await _done(
+            studio.looks.submit(visitor.name, lambda _: check_upload(path, kind)), studio.looks, request
+        )
+    except BaseException:
         path.unlink(missing_ok=True)
         raise
     return {"name": path.name} | (_size(path) if kind == "photo" else {})
@@ -235,21 +243,30 @@ async def landmarks(scene: Scene, request: Request, studio: TheStudio, visitor: 
 
 async def _answered(job: Job, queue: FairQueue, request: Request) -> dict[str, Any]:
     """What a job returns, for as long as the browser waits for it."""
+    try:
+        return await _done(job, queue, request)
+    except Cancelled:
+        return {"cancelled": True}
+
+
+async def _done(job: Job, queue: FairQueue, request: Request) -> Any:
+    """What a job returns; it is cancelled when the browser no longer waits for it."""
     made = asyncio.wrap_future(job.future)
     while not made.done():
         await asyncio.wait([made], timeout=LISTENS_EVERY)
         if await request.is_disconnected():
             queue.cancel(job)
-    try:
-        return made.result()
-    except Cancelled:
-        return {"cancelled": True}
+    return made.result()
 
 
 @router.post("/faces")
-def faces(picture: Annotated[str, Body(embed=True)], visitor: TheVisitor) -> dict[str, Any]:
+async def faces(
+    picture: Annotated[str, Body(embed=True)], request: Request, studio: TheStudio, visitor: TheVisitor
+) -> dict[str, Any]:
     """The faces in a photo."""
-    return {"faces": making.faces_in(visitor.file(picture))}
+    path = visitor.file(picture)
+    job = studio.looks.submit(visitor.name, lambda _: {"faces": making.faces_in(path)})
+    return await _answered(job, studio.looks, request)
 
 
 @router.put("/renders/{name}")

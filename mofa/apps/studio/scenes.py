@@ -27,6 +27,8 @@ FACE_PREVIEW_FPS = 10.0
 SCENE_NAME = "scene.yaml"
 LARGEST_DOCUMENT = 2_000_000
 """Characters; a hundred lines of a hundred points take a tenth of it."""
+MOST_MEMBERS = 500
+"""Files in a packed scene: two for each of the controls that a scene may have, and some."""
 KEPT = "scene-"
 """What the names of scenes begin with that the page keeps for a reload."""
 
@@ -63,7 +65,7 @@ def save_document(name: str, document: dict[str, Any], visitor: Visitor) -> None
     text = json.dumps(document)
     if len(text) > LARGEST_DOCUMENT:
         raise InputError("this scene has too many points to be kept: make it simpler.")
-    with replacing(visitor.folder / "scenes" / f"{name}.json", overwrite=True) as hidden:
+    with replacing(visitor.room() / "scenes" / f"{name}.json", overwrite=True) as hidden:
         hidden.write_text(text, encoding="utf-8")
 
 
@@ -87,7 +89,7 @@ def adopt_files(request: AnimationRequest, visitor: Visitor) -> AnimationRequest
     """The request over copies of its files in the visitor's folder; files already copied are not again."""
 
     def adopt(path: Path) -> Path:
-        copy = visitor.folder / path.name
+        copy = visitor.room() / path.name
         if not copy.exists():
             shutil.copyfile(path, copy)
         return copy
@@ -151,6 +153,8 @@ def unpack_scene(file: Path, visitor: Visitor, picture: str | None) -> dict[str,
         return _with_files(_read_text(file.read_bytes()), {}, visitor, picture)
     with zipfile.ZipFile(file) as package:
         entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}
+        if len(entries) > MOST_MEMBERS:
+            raise InputError(f"the zip holds {len(entries)} files, and no scene needs so many: pack fewer.")
         scenes = [name for name in entries if Path(name).suffix in (".yaml", ".yml", ".json")]
         if len(scenes) != 1:
             raise InputError(f"the zip holds {len(scenes)} scenes: it should hold one, and its files.")
@@ -163,8 +167,12 @@ def _land(package: zipfile.ZipFile, entry: zipfile.ZipInfo, visitor: Visitor) ->
     """Takes a file out of the zip, checked as any upload is; returns its new name."""
     suffix = Path(entry.filename).suffix.lower()
     kind = kind_of(entry.filename)
-    path = visitor.folder / new_name(kind, suffix)
-    path.write_bytes(_extracted(package, entry))
+    content = _extracted(package, entry)
+    with visitor.keeping(len(content)) as room:
+        if room < len(content):
+            raise InputError(f'"{entry.filename[:80]}" in the zip is too large for this visit: shrink it.')
+        path = visitor.room() / new_name(kind, suffix)
+        path.write_bytes(content)
     try:
         check_upload(path, kind)
     except InputError:

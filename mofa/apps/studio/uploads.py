@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mofa.apps.studio.visitors import LARGEST_FOLDER, Visitor
+from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.media.audio import LONGEST_SOUND, read_audio
 from mofa.media.decode import video_seconds
@@ -63,20 +63,20 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
     if rule is None or suffix not in rule.suffixes:
         known = ", ".join(rule.suffixes) if rule else ", ".join(KINDS)
         raise InputError(f'a {rule.title if rule else "file"} cannot be "{suffix[:20]}": use {known}.')
-    room = min(rule.most_bytes, LARGEST_FOLDER - visitor.used_bytes())
-    path = visitor.folder / new_name(kind, suffix)
-    size = 0
-    try:
-        with path.open("xb") as file:
-            async for piece in content:
-                size += len(piece)
-                if size > room:
-                    raise InputError(_too_large(rule, room))
-                file.write(piece)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
+    with visitor.keeping(rule.most_bytes) as room:
+        path = visitor.room() / new_name(kind, suffix)
+        size = 0
+        try:
+            with path.open("xb") as file:
+                async for piece in content:
+                    size += len(piece)
+                    if size > room:
+                        raise InputError(_too_large(rule, room))
+                    file.write(piece)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
 
 
 def _too_large(rule: Kind, room: int) -> str:

@@ -1,21 +1,27 @@
 """Who is visiting: a folder for each, found by a secret in a cookie, removed a day after its last use."""
 
 import hashlib
+import logging
+import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mofa.apps.studio.quota import Quota
 from mofa.errors import InputError
 
 KEEP_SECONDS = 24 * 60 * 60
-LARGEST_FOLDER = 2_000_000_000
-"""Bytes that one visitor's files may take together."""
+MARKER = ".mofa-visitor"
+"""The file that says that a folder is a visitor's, and may be removed when they are gone."""
+log = logging.getLogger("mofa.studio")
 
+_NAME = re.compile(r"[0-9a-f]{32}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
@@ -26,6 +32,7 @@ class Visitor:
 
     name: str
     folder: Path
+    quota: Quota | None = field(default=None, compare=False)
 
     @property
     def results(self) -> Path:
@@ -42,44 +49,67 @@ class Visitor:
             raise InputError(f'there is no file "{"/".join(names)[:100]}" in this visit: upload it again.')
         return path
 
-    def used_bytes(self) -> int:
-        """What the visitor's files take together."""
-        return sum(size for _, size in _files(self.folder))
+    def room(self) -> Path:
+        """The folder, made and marked as a visitor's where it is not there yet."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / MARKER).touch()
+        return self.folder
+
+    @contextmanager
+    def keeping(self, most: int) -> Iterator[int]:
+        """The folder is about to grow by up to `most` bytes: yields how many it may, see `Quota.room`."""
+        if self.quota is None:
+            yield most
+            return
+        with self.quota.room(self.folder, most) as granted:
+            yield granted
 
 
 class Visitors:
     """All visitors of this server, below one folder that nobody else may read."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, quota: Quota | None = None) -> None:
+        self._home, self._quota = home, quota
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def visitor(self, token: str) -> Visitor:
-        """The visitor with this secret; their day begins anew. Raises InputError for what is no secret."""
+        """The visitor with this secret; their day begins anew. Raises InputError for what is no secret.
+
+        Their folder is made when something is first kept in it: who only looks leaves nothing behind.
+        """
         if not _TOKEN.fullmatch(token):
             raise InputError("this visit is not known: reload the page to begin a new one.")
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
         folder = self._home / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        folder.touch()
-        return Visitor(name, folder)
+        visitor = Visitor(name, folder, self._quota)
+        if folder.is_dir():
+            os.utime(visitor.room())
+        return visitor
 
     def sweep(self, now: float | None = None) -> list[str]:
-        """Removes the folders that nobody has used for a day; returns the visitors' names."""
+        """Removes the folders that nobody has used for a day; returns the visitors' names.
+
+        Only folders that `Visitor.room` made are touched: people may keep other things in this place.
+        """
         oldest = (time.time() if now is None else now) - KEEP_SECONDS
-        stale = [folder for folder in self._home.iterdir() if folder.stat().st_mtime < oldest]
-        for folder in stale:
-            shutil.rmtree(folder, ignore_errors=True)
-        return [folder.name for folder in stale]
+        return [folder.name for folder in self._home.iterdir() if _swept(folder, oldest)]
+
+
+def _swept(folder: Path, oldest: float) -> bool:
+    """Whether a folder was a visitor's, unused for long, and is gone now; one that resists stays."""
+    try:
+        facts = folder.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or not _NAME.fullmatch(folder.name) or facts.st_mtime >= oldest:
+            return False
+        if not (folder / MARKER).is_file():
+            return False
+        shutil.rmtree(folder)
+    except OSError as error:
+        log.warning("%s cannot be removed (%s)", folder.name, error.strerror)
+        return False
+    return True
 
 
 def new_token() -> str:
     """A secret for a visitor's cookie: 192 bits nobody guesses."""
     return secrets.token_urlsafe(24)
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # swept meanwhile
-            if path.is_file():
-                yield path, path.lstat().st_size

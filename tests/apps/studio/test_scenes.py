@@ -31,7 +31,7 @@ TRACK = {"kind": "track", "points": [[100, 100], [150, 90]]}
 @pytest.fixture
 def visitor(tmp_path: Path, photo: Path) -> Visitor:
     visitor = Visitors(tmp_path / "home").visitor(new_token())
-    shutil.copy(photo, visitor.folder / "photo-1.jpg")
+    shutil.copy(photo, visitor.room() / "photo-1.jpg")
     return visitor
 
 
