@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import threading
@@ -95,6 +96,8 @@ def run(options: argparse.Namespace) -> int:
         **proxy,
     )
     server = uvicorn.Server(config)
+    # The server ends its questions when it is asked to end, and only then the process.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     server.run(sockets=[connection])
     return 0
 

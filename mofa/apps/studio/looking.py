@@ -68,7 +68,8 @@ def thing(
 ) -> dict[str, Any]:
     """What a selection in words means: its mask, its share of the photo, and whether it is a thing."""
     path = visitor.file(picture)
-    known = _looked_at(path, path.stat().st_mtime_ns)
+    with _one_at_a_time:
+        known = _looked_at(path, path.stat().st_mtime_ns)
     selection = parse_selection(select)
     region, notes = selected(selection, known.original, known.source, known.sense)
     return {
