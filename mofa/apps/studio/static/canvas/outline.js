@@ -24,6 +24,37 @@ export function outlineOf(mask) {
   return loops;
 }
 
+/** @type {WeakMap<HTMLCanvasElement, {centre: [number, number], box: [number, number, number, number]}>} */
+const extents = new WeakMap();
+
+/**
+ * The middle of what is under a mask, as the server takes it for a pivot, and its box: left, top, right, bottom.
+ * @param {HTMLCanvasElement} mask
+ * @param {{width: number, height: number}} picture in whose pixels they are
+ */
+export function extentOf(mask, picture) {
+  let extent = extents.get(mask);
+  if (!extent) {
+    const { data } = penOf(mask).getImageData(0, 0, mask.width, mask.height);
+    let [all, sumX, sumY, left, top, right, bottom] = [0, 0, 0, Infinity, Infinity, -Infinity, -Infinity];
+    for (let k = 3, n = 0; k < data.length; k += 4, n += 1) {
+      const weight = data[k] / 255;
+      if (weight === 0) continue;
+      const [x, y] = [n % mask.width, Math.floor(n / mask.width)];
+      all += weight;
+      sumX += weight * x;
+      sumY += weight * y;
+      if (weight < 0.5) continue;
+      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+    }
+    const [across, down] = [picture.width / mask.width, picture.height / mask.height];
+    const [toX, toY] = [(x) => (x + 0.5) * across - 0.5, (y) => (y + 0.5) * down - 0.5];
+    extent = { centre: [toX(sumX / (all || 1)), toY(sumY / (all || 1))], box: [toX(left), toY(top), toX(right), toY(bottom)] };
+    extents.set(mask, extent);
+  }
+  return extent;
+}
+
 function traced(mask) {
   const scale = Math.min(1, GRID / Math.max(mask.width, mask.height));
   const [width, height] = [Math.max(1, Math.round(mask.width * scale)), Math.max(1, Math.round(mask.height * scale))];

@@ -85,6 +85,22 @@ function drawTrack(pen, viewport, control, selected, point) {
   if (selected) places.forEach((place, k) => drawHandle(pen, place, control.colour, k === point));
 }
 
+/**
+ * The box of a thing that is moved, turned and grown, with its handles.
+ * @param {{corners: number[][], upper: number[], middle: number[], turn: [number, number]}} box
+ */
+export function paintHandles(pen, viewport, box, colour) {
+  const { corners, upper, middle, turn } = box;
+  const places = corners.map((corner) => viewport.toScreen(corner));
+  for (const [ink, width] of /** @type {[string, number][]} */ ([[INK, 4], [colour, 1.75]])) {
+    stroke(pen, [...places, places[0]], ink, width);
+    stroke(pen, [viewport.toScreen(upper), turn], ink, width);
+  }
+  for (const place of places) disc(pen, place, 6, "#fff", colour, 2.5);
+  disc(pen, turn, 7, "#fff", colour, 2.5);
+  disc(pen, viewport.toScreen(middle), 3.5, colour, INK);
+}
+
 function drawHandle(pen, place, colour, active) {
   disc(pen, place, active ? 7 : 5, active ? colour : "#fff", active ? "#fff" : colour, 2.5);
 }
@@ -235,7 +251,7 @@ function drawGhost(pen, viewport, control, frame, frames) {
 
 function drawCursor(pen, viewport, view, cursor, keyboard) {
   const [x, y] = viewport.toScreen(cursor);
-  if (view.tool === "brush" || view.tool === "erase") {
+  if (["brush", "erase", "still"].includes(view.tool)) {
     for (const [ink, width] of [[INK, 3], ["#fff", 1.5]]) {
       pen.beginPath();
       pen.arc(x, y, view.brush / 2, 0, 2 * Math.PI);

@@ -17,12 +17,21 @@ export function setRegion(store, region) {
   else store.edit({ region });
 }
 
-const painting = (operation) => ({
+/** Whose region is painted with the brush, and how it gets it. */
+const SELECTED = { of: regionOwner, set: (store, _, region) => setRegion(store, region) };
+
+/**
+ * A tool that paints a region.
+ * @param {GlobalCompositeOperation} operation
+ * @param {{of: (store: any) => any, set: (store: any, owner: any, region: import("../state/scene.js").Region) => void}} whose
+ */
+export const paintingTool = (operation, whose = SELECTED) => ({
   cursor: "none",
   down(stage, point) {
     const { store, viewport } = stage;
     const { picture } = store.document;
-    const region = (regionOwner(store) ?? store.document).region;
+    const owner = whose.of(store);
+    const region = (owner ?? (whose === SELECTED ? store.document : null))?.region ?? null;
     if (operation === "destination-out" && !region) return null;
     const mask = newMask(picture, stage.regions.canvas(region, picture));
     const pen = penOf(mask.canvas);
@@ -49,15 +58,15 @@ const painting = (operation) => ({
         const blank = isBlank(mask.canvas);
         // On its way at once: leaving the page must not lose it.
         if (!blank) serverName(mask.name);
-        setRegion(store, blank ? null : { mask: mask.name });
+        whose.set(store, owner, blank ? null : { mask: mask.name });
       },
       cancel: () => store.look({ painting: null }),
     };
   },
 });
 
-export const brushTool = painting("source-over");
-export const eraseTool = painting("destination-out");
+export const brushTool = paintingTool("source-over");
+export const eraseTool = paintingTool("destination-out");
 
 function isBlank(canvas) {
   const { data } = penOf(canvas).getImageData(0, 0, canvas.width, canvas.height);

@@ -10,16 +10,18 @@ import { t } from "../state/texts.js";
 import { faceTool } from "./face_tool.js";
 import { cameraTool, handTool } from "./frame_tools.js";
 import { Moving } from "./moving.js";
-import { outlineOf } from "./outline.js";
-import { paintControls, paintMoving, paintRegions } from "./painter.js";
+import { extentOf, outlineOf } from "./outline.js";
+import { paintControls, paintHandles, paintMoving, paintRegions } from "./painter.js";
 import { Pieces } from "./pieces.js";
+import { mapOf, poseOf } from "./pose.js";
 import { brushTool, eraseTool, pickTool } from "./region_tools.js";
 import { anchorTool, drawTool, finishDraft, hoveredPoint, insertPoint, removePointAt, selectTool } from "./shape_tools.js";
+import { editedAt, handlesOf, stillTool, swayTool, transformTool } from "./thing_tools.js";
 import { nearby, pullsAt, seenAt, together } from "./warp.js";
 
 const TOOLS = {
   select: selectTool, draw: drawTool, anchor: anchorTool, brush: brushTool, erase: eraseTool, pick: pickTool,
-  camera: cameraTool, hand: handTool, face: faceTool,
+  camera: cameraTool, hand: handTool, face: faceTool, transform: transformTool, sway: swayTool, still: stillTool,
 };
 const REGION_SIDE = 900;
 const KEY_STEP = 12;
@@ -110,6 +112,9 @@ export class Stage {
 
   photoCame() {
     this.pieces.open(this.photo);
+    const { picture } = this.store.document;
+    // The first look at a photo takes longest: it is begun before anybody asks.
+    if (picture) this.things.at(picture, [picture.width / 2, picture.height / 2]);
     this.redraw();
   }
 
@@ -165,10 +170,12 @@ export class Stage {
       paintControls(screenPen(this.controls), viewport, store, this.faces, hovered);
     }
     this.element.dataset.moving = moving;
+    const turning = store.selected?.kind === "transform" && !player.playing ? handlesOf(this, store.selected) : null;
     paintMoving(screenPen(this.overlay), viewport, store, {
       frame: player.frame, ghosts: player.playing || player.frame > 0, cursor, keyboard, faces: this.faces, now,
       outline: moving === "still" ? this.outline ?? null : null, hoveredThing: this.hoveredThing(),
     });
+    if (turning) paintHandles(screenPen(this.overlay), viewport, turning, store.selected?.colour ?? "#fff");
   }
 
   /** Draws the photo as it is at the playhead, or under the hand; says what is shown: "still", "guess", "true". */
@@ -211,23 +218,28 @@ export class Stage {
     const picture = /** @type {import("../state/scene.js").Picture} */ (store.document.picture);
     const seen = seenAt(controls, drafted ? 0 : frame, frames, picture);
     const through = (warp) => (seen ? (x, y) => seen(...(/** @type {[number, number]} */ (warp(x, y)))) : warp);
-    /** @type {Map<HTMLCanvasElement, import("./warp.js").Pull[]>} */
+    const now = drafted ? 0 : frame;
+    /** @type {Map<HTMLCanvasElement, {pulls: import("./warp.js").Pull[], maps: import("./warp.js").Warp[]}>} */
     const things = new Map();
+    const partsOf = (mask) => things.get(mask) ?? things.set(mask, { pulls: [], maps: [] }).get(mask);
     const loose = [];
     for (const control of controls) {
-      if (control.kind !== "track" || control.hidden) continue;
-      const [pull] = pullsAt([control], drafted ? 0 : frame, frames);
+      if (control.hidden || (control.kind !== "track" && control.kind !== "transform")) continue;
       const mask = regions.canvas(control.region ?? region, picture);
-      if (mask) things.set(mask, [...(things.get(mask) ?? []), pull]);
-      else loose.push(pull);
+      if (control.kind === "transform") {
+        if (mask) partsOf(mask)?.maps.push(mapOf(poseOf(control, now, frames), extentOf(mask, picture).centre));
+      } else if (mask) partsOf(mask)?.pulls.push(...pullsAt([control], now, frames));
+      else loose.push(...pullsAt([control], now, frames));
     }
-    if (drafted?.mask) things.set(drafted.mask, [...(things.get(drafted.mask) ?? []), drafted.pull]);
+    if (drafted?.mask) partsOf(drafted.mask)?.pulls.push(drafted.pull);
     else if (drafted) loose.push(drafted.pull);
+    const all = ({ pulls, maps }) => [...maps, ...(pulls.length ? [together(pulls)] : [])];
+    const inTurn = (warps) => (x, y) => warps.reduce((place, warp) => warp(...place), [x, y]);
     const whole = pieces.photo;
     const box = /** @type {[number, number, number, number]} */ ([-0.5, -0.5, picture.width - 0.5, picture.height - 0.5]);
     const still = (x, y) => /** @type {[number, number]} */ ([x, y]);
     const ground = { canvas: things.size ? pieces.ground([...things.keys()]) : whole, box, warp: through(loose.length ? nearby(loose, picture) : still) };
-    return [ground, ...[...things].map(([mask, pulls]) => ({ ...pieces.cut(mask, picture), warp: through(together(pulls)) }))];
+    return [ground, ...[...things].map(([mask, parts]) => ({ ...pieces.cut(mask, picture), warp: through(inTurn(all(parts))) }))];
   }
 
   /** What the line that is being drawn moves, and where the hand has taken it. */
@@ -248,6 +260,8 @@ export class Stage {
     const control = this.store.selected;
     if (!control || control.kind === "landmarks") return null;
     const last = this.store.document.frames - 1;
+    if (control.kind === "transform" && editedAt(control, this.player.frame, last + 1) < 1) return this.player.frame;
+    if (!("start" in control)) return null;
     if (!control.thereAndBack) return control.end ?? last;
     return (control.start + (control.end ?? last)) / 2;
   }
@@ -258,7 +272,7 @@ export class Stage {
     const { picture } = store.document;
     const { tool, drafting } = store.view;
     if (!picture || !cursor || this.hovered || this.gesture || drafting || this.player.playing) return null;
-    if (!["draw", "pick"].includes(tool) || !this.viewport.contains(cursor) || !this.resting) return null;
+    if (!["draw", "pick", "transform", "sway"].includes(tool) || !this.viewport.contains(cursor) || !this.resting) return null;
     const thing = this.things.at(picture, cursor);
     return typeof thing === "object" && this.things.meant(thing) ? outlineOf(thing.canvas) : null;
   }
@@ -329,7 +343,8 @@ export class Stage {
     }
     if (this.pointers.size > 2) return;
     const tool = event.button === 1 ? handTool : TOOLS[this.store.view.tool];
-    if (tool !== handTool) this.player.rest();
+    if (tool === transformTool) this.player.pause();
+    else if (tool !== handTool) this.player.rest();
     this.gesture = tool.down(this, this.picturePoint(event), event);
     if (this.gesture) this.store.look({ drawing: true });
     this.redraw();

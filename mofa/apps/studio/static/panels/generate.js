@@ -3,6 +3,7 @@
 import { h, show } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
 import { inWords } from "../net/jobs.js";
+import { moves } from "../state/preview.js";
 import { toScene } from "../state/scene.js";
 import { t } from "../state/texts.js";
 
@@ -34,10 +35,9 @@ export function makeGenerate(store, rendering, signal) {
     words.textContent = active && job ? inWords(job) : t("job.waiting");
   };
   const update = () => {
-    const { picture, controls } = store.document;
-    show(element, Boolean(picture));
-    button.disabled = !controls.length;
-    button.title = controls.length ? "" : t("generate.nothing");
+    show(element, Boolean(store.document.picture));
+    button.disabled = !moves(store.document);
+    button.title = button.disabled ? t("generate.nothing") : "";
   };
   rendering.addEventListener("change", told, { signal });
   store.subscribe((what) => {

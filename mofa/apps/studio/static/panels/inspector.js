@@ -2,9 +2,11 @@
 
 import { COLOURS, isAnchor } from "../state/scene.js";
 import { h } from "../elements/dom.js";
+import { poseAt, withPose } from "../canvas/pose.js";
+import { editedAt } from "../canvas/thing_tools.js";
 import { makeEasing } from "./easing.js";
 import { faceFields } from "./face_card.js";
-import { number, slider, toggle } from "../elements/fields.js";
+import { number, segments, slider, toggle } from "../elements/fields.js";
 import { icon } from "../elements/icons.js";
 import { nameOf } from "../state/names.js";
 import { setRegion } from "../canvas/region_tools.js";
@@ -48,6 +50,8 @@ function partsOf(store, stage) {
     text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
     set: (value, gesture) => set({ strength: value }, gesture), say: (value) => `${value.toFixed(2)} ×`,
   });
+  if (control.kind === "still") return [title, note(t("inspector.still")), region(store), colours(get, set)];
+  if (control.kind === "sway") return [title, region(store), ...swayFields(get, set), colours(get, set)];
   // In the order of need: what may move, when, how, and then its looks.
   if (control.kind === "landmarks") return [title, ...faceFields(get, set), region(store), colours(get, set)];
   const timed = [
@@ -59,6 +63,7 @@ function partsOf(store, stage) {
     }),
     strength,
   ];
+  if (control.kind === "transform") return [title, region(store), poseNumbers(store, stage, get, set), ...timed, colours(get, set)];
   if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...timed];
   return [title, region(store), ...timed, ...(control.kind === "track" ? [shapes(store)] : []), colours(get, set)];
 }
@@ -90,6 +95,35 @@ function colours(get, set) {
   });
   const update = () => buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(COLOURS[k] === get().colour)));
   return { element: h("div.colours", { role: "group", "aria-label": t("colour") }, buttons), update };
+}
+
+/** The pose at the moment that is edited. */
+function poseNumbers(store, stage, get, set) {
+  const at = () => editedAt(get(), stage.player.frame, store.document.frames);
+  const amount = (field, step) => number({
+    text: t(`pose.${field}`), step, get: () => Math.round(100 * poseAt(get().keys, at())[field]) / 100,
+    set: (value) => set({ keys: withPose(get().keys, at(), { ...poseAt(get().keys, at()), [field]: field === "scale" ? Math.min(20, Math.max(0.05, value)) : value }) }),
+  });
+  const fields = [amount("x", 1), amount("y", 1), amount("rotate", 1), amount("scale", 0.05)];
+  return { element: h("div.quads", {}, fields.map((field) => field.element)), update: () => fields.forEach((field) => field.update()) };
+}
+
+function swayFields(get, set) {
+  return [
+    segments({
+      text: t("sway.like"), choices: ["wind", "water", "breath"].map((like) => [like, t(`sway.${like}`)]), get: () => get().like,
+      set: (like) => set({ like }),
+    }),
+    slider({
+      text: t("sway.amount"), help: t("sway.amount.help"), min: 0.1, max: 6, step: 0.1, get: () => get().amount,
+      set: (amount, gesture) => set({ amount }, gesture), say: (value) => `${value.toFixed(1)} %`,
+    }),
+    slider({
+      text: t("sway.direction"), min: -180, max: 180, step: 5, get: () => get().direction,
+      set: (direction, gesture) => set({ direction }, gesture), say: (value) => `${value}°`,
+    }),
+    slider({ text: t("sway.rounds"), min: 1, max: 8, step: 1, get: () => get().rounds, set: (rounds, gesture) => set({ rounds }, gesture) }),
+  ];
 }
 
 function cameraNumbers(get, set) {

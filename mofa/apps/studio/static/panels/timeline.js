@@ -9,6 +9,8 @@ import { easePath } from "./easing.js";
 
 /** Screen pixels that a row's name is dragged before it is taken out of its place. */
 const LOOSE = 6;
+/** Milliseconds between two presses that are one double-click. */
+const TWICE = 450;
 
 /**
  * @param {import("../state/store.js").Store} store
@@ -55,7 +57,7 @@ export function makeTimeline(store, player, sounds, signal) {
     const end = h("span.grip.end", gripAttributes(t("timeline.end"), control.end ?? last(), last()));
     const curve = svg("svg", { viewBox: "0 0 100 20", preserveAspectRatio: "none", class: "ease-line" },
       svg("path", { d: easePath(control.ease, 100, 20, control.thereAndBack) }));
-    const body = h("div.bar", {}, start, curve, end);
+    const body = h("div.bar", {}, start, curve, control.kind === "transform" ? control.keys.map((key) => moment(control, key)) : null, end);
     const [first, final] = [control.start / last(), (control.end ?? last()) / last()];
     body.style.left = `${100 * first}%`;
     body.style.width = `${100 * (final - first)}%`;
@@ -90,6 +92,18 @@ export function makeTimeline(store, player, sounds, signal) {
     return lane;
   };
 
+  /** A moment at which a thing has a pose of its own: a click goes there, a double-click takes it away. */
+  const moment = (control, key) => {
+    const frame = Math.round(control.start + key.at * ((control.end ?? last()) - control.start));
+    const element = h("button.moment", {
+      type: "button", title: t("timeline.moment"), "aria-label": `${t("timeline.moment")} ${Math.round(100 * key.at)} %`,
+      onclick: () => player.seek(frame), onpointerdown: (event) => event.stopPropagation(),
+      ondblclick: () => control.keys.length > 1 && store.editControl(control.id, { keys: control.keys.filter((other) => other !== key) }),
+    });
+    element.style.left = `${100 * key.at}%`;
+    return element;
+  };
+
   const nameField = (control, name) => {
     const done = (keep) => {
       if (renaming !== control.id) return;
@@ -110,6 +124,7 @@ export function makeTimeline(store, player, sounds, signal) {
     return input;
   };
 
+  let pressed = { id: -1, at: 0 };
   /** Lets a row be taken by its name to another place. */
   const reordering = (control, title) => title.addEventListener("pointerdown", (down) => {
     let loose = false;
@@ -122,7 +137,16 @@ export function makeTimeline(store, player, sounds, signal) {
       });
       const from = store.document.controls.findIndex(({ id }) => id === control.id);
       if (loose && over >= 0 && over !== from) store.moveControl(from, over);
-    }, () => { if (!loose) select(control, down); });
+    }, () => {
+      if (loose) return;
+      select(control, down);
+      // The row is drawn anew between two presses, so that no double-click reaches it.
+      if (pressed.id === control.id && down.timeStamp - pressed.at < TWICE) {
+        renaming = control.id;
+        drawAnew();
+      }
+      pressed = { id: control.id, at: down.timeStamp };
+    });
   });
 
   const row = (control) => {
@@ -132,10 +156,6 @@ export function makeTimeline(store, player, sounds, signal) {
     swatch.style.setProperty("--colour", control.colour);
     const title = h("button.title", {
       type: "button", title: t("timeline.row"), onclick: (event) => !event.detail && select(control, event),
-      ondblclick: () => {
-        renaming = control.id;
-        drawAnew();
-      },
     }, swatch, h("span", {}, name));
     reordering(control, title);
     const tool = (key, picture, pressed, action) => h("button.quiet", {
@@ -160,6 +180,9 @@ export function makeTimeline(store, player, sounds, signal) {
   /** What stands in place of a bar where a control has no timing of its own. */
   function wordsFor(control) {
     if (isAnchor(control)) return h("div.lane", {}, h("span.still", {}, t("timeline.still")));
+    if (control.kind === "still" || control.kind === "sway") {
+      return h("div.lane", {}, h("span.still", {}, control.kind === "sway" ? t(`sway.${control.like}`) : t("timeline.stays")));
+    }
     if (control.kind !== "landmarks") return null;
     const wave = control.source === "speech" ? sounds.wave(control.file, store.document) : null;
     const words = h("span.still", {}, control.transcript || t(`timeline.${control.source}`));
@@ -202,7 +225,7 @@ export function makeTimeline(store, player, sounds, signal) {
   return element;
 }
 
-const KIND_ICONS = { anchor: "anchor", camera: "camera", reference: "film", tracks: "waves", landmarks: "face" };
+const KIND_ICONS = { anchor: "anchor", camera: "camera", reference: "film", tracks: "waves", landmarks: "face", transform: "transform", sway: "sway", still: "still" };
 
 const gripAttributes = (label, value, most) => ({
   role: "slider", tabindex: "0", "aria-label": label, "aria-valuenow": String(value), "aria-valuemin": "0", "aria-valuemax": String(most),

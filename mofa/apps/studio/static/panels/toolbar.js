@@ -5,7 +5,7 @@ import { icon } from "../elements/icons.js";
 import { TOOL_KEYS } from "../state/keys.js";
 import { t } from "../state/texts.js";
 
-const GROUPS = [["draw", "anchor", "select"], ["brush", "erase", "pick"], ["camera", "face", "hand"]];
+const GROUPS = [["draw", "transform", "sway"], ["anchor", "still", "select"], ["brush", "erase", "pick"], ["camera", "face", "hand"]];
 
 /** @param {import("../state/store.js").Store} store */
 export function makeToolbar(store) {
@@ -28,7 +28,7 @@ export function makeToolbar(store) {
     "nav.tools", { "aria-label": t("tools") }, GROUPS.map((group) => h("div.group", {}, group.map(button))), brush);
   const update = () => {
     for (const [tool, one] of buttons) one.setAttribute("aria-pressed", String(tool === store.view.tool));
-    show(brush, ["brush", "erase"].includes(store.view.tool));
+    show(brush, ["brush", "erase", "still"].includes(store.view.tool));
     size.value = String(store.view.brush);
   };
   store.subscribe(update);

@@ -3,7 +3,7 @@
 import { addCopies, deleteSelected, duplicateSelected, finishDraft, nudgeSelected, reorderSelected } from "../canvas/shape_tools.js";
 
 /** Tool -> its key. */
-export const TOOL_KEYS = { select: "V", draw: "D", anchor: "A", camera: "C", brush: "B", erase: "E", pick: "R", face: "F", hand: "H" };
+export const TOOL_KEYS = { select: "V", draw: "D", anchor: "A", camera: "C", brush: "B", erase: "E", pick: "R", face: "F", hand: "H", transform: "T", sway: "W", still: "S" };
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 

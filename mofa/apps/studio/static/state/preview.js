@@ -103,6 +103,6 @@ export class Preview extends EventTarget {
 }
 
 /** Whether anything in a document moves, so that a clip can be made of it. */
-export const moves = (document) => document.controls.some((control) => !control.hidden);
+export const moves = (document) => document.controls.some((control) => !control.hidden && control.kind !== "still");
 
 const alike = (one, other) => MATTERS.every((key) => one[key] === other[key]);

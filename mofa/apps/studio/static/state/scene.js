@@ -12,7 +12,10 @@
  *   source: "speech" | "video" | "file", file: string, driver: string, face: number | [number, number],
  *   points: [number, number][] | null, transcript?: string, mouth: number, eyes: number, brows: number, pose: number, absolute: boolean,
  *   maxSeconds: number}} DrivenFace `points` are set by hand; null where the face is found
- * @typedef {Track | TrackFile | Camera | Reference | DrivenFace} Control
+ * @typedef {Timed & {kind: "transform", keys: import("../canvas/pose.js").Key[]}} Transform
+ * @typedef {Timed & {kind: "sway", like: string, amount: number, direction: number, rounds: number}} Sway
+ * @typedef {Timed & {kind: "still"}} Still
+ * @typedef {Track | TrackFile | Camera | Reference | DrivenFace | Transform | Sway | Still} Control
  * @typedef {{name: string, width: number, height: number}} Picture
  * @typedef {{picture: Picture | null, size: [number, number] | null, frames: number, fps: number, fit: string,
  *   loop: boolean, seed: number, renderer: string, diffusion: Record<string, any> | null, region: Region,
@@ -20,6 +23,7 @@
  */
 
 import { moveFromWords, wordsFromMove } from "../canvas/camera.js";
+import { poseFromWords, wordsFromPose } from "../canvas/pose.js";
 import { serverName } from "../canvas/masks.js";
 import { selectionAt } from "./selection.js";
 import { upload } from "../net/server.js";
@@ -72,7 +76,7 @@ export function adopted(kept) {
 /** Whether a control is an anchor: a track of one point. */
 export const isAnchor = (control) => control.kind === "track" && control.points.length === 1;
 
-/** "track", "anchor", "tracks", "camera", "reference", "landmarks". */
+/** "track", "anchor", "tracks", "camera", "reference", "landmarks", "transform", "sway", "still". */
 export const kindOf = (control) => (isAnchor(control) ? "anchor" : control.kind);
 
 /**
@@ -131,6 +135,7 @@ export async function toScene(document) {
 
 async function toControl(control) {
   if (control.kind === "landmarks") return toDrivenFace(control);
+  if (control.kind === "sway" || control.kind === "still") return toUntimed(control);
   const scene = { strength: control.strength, colour: control.colour, start: control.start, ease: control.ease, there_and_back: control.thereAndBack };
   if (control.end !== null) scene.end = control.end;
   if (control.region) scene.region = await toRegion(control.region);
@@ -141,9 +146,18 @@ async function toControl(control) {
       return { kind: "track", file: control.file, ...scene };
     case "camera":
       return { kind: "camera", move: wordsFromMove(control.move), ...scene };
+    case "transform":
+      return { kind: "transform", keys: control.keys.map((key) => ({ at: key.at, move: wordsFromPose(key), ease: key.ease })), ...scene };
     default:
       return { kind: "reference", video: control.video, ...scene };
   }
+}
+
+/** What has no beginning and no end. */
+async function toUntimed(control) {
+  const { kind, colour, strength, like, amount, direction, rounds } = control;
+  const region = control.region && (await toRegion(control.region));
+  return kind === "sway" ? { kind, colour, strength, region, like, amount, direction, rounds } : { kind, colour, region };
 }
 
 async function toDrivenFace(control) {
@@ -188,9 +202,10 @@ export function fromScene(scene, picture, points = {}) {
       continue;
     }
     const timed = {
-      strength: control.strength, region: fromRegion(control.region, picture), start: control.start,
-      end: control.end ?? null, ease: control.ease, thereAndBack: control.there_and_back, ...colourOf(control),
+      strength: control.strength ?? 1, region: fromRegion(control.region, picture), start: control.start ?? 0,
+      end: control.end ?? null, ease: control.ease ?? "linear", thereAndBack: control.there_and_back ?? false, ...colourOf(control),
     };
+    if (control.kind === "still" && control.mask) timed.region = { mask: control.mask };
     document.controls = [...document.controls, newControl(document, { ...content(control, picture), ...timed })];
   }
   return document;
@@ -217,6 +232,16 @@ function content(control, picture) {
       return { kind: "camera", move: moveFromWords(control.move, picture) };
     case "reference":
       return { kind: "reference", video: control.video };
+    case "transform": {
+      const keys = control.keys?.length ? control.keys : [{ at: 1, move: control.move, ease: "linear" }];
+      return { kind: "transform", keys: keys.map(({ at, move, ease }) => ({ ...poseFromWords(move, picture), at: Number(at), ease: ease ?? "linear" })) };
+    }
+    case "sway": {
+      const { kind, like, amount, direction, rounds } = control;
+      return { kind, like, amount, direction, rounds };
+    }
+    case "still":
+      return { kind: "still" };
     default:
       return control.file
         ? { kind: "tracks", file: control.file }

@@ -1,0 +1,135 @@
+/** Tools for whole things: move, turn and grow one; let it sway; paint what stays. */
+
+import { selectionAt } from "../state/selection.js";
+import { newControl } from "../state/scene.js";
+import { extentOf } from "./outline.js";
+import { mapOf, poseAt, REST, withPose } from "./pose.js";
+import { paintingTool } from "./region_tools.js";
+
+const GRIP = 18;
+const CLICK = 6;
+/** Screen pixels that the handle which turns is above the box. */
+const LIFT = 30;
+const near = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) <= GRIP;
+
+/** The share of its way at which a transform is edited: where the playhead is, else its end. */
+export function editedAt(control, frame, frames) {
+  const end = control.end ?? frames - 1;
+  return frame > control.start && frame < end ? (frame - control.start) / (end - control.start) : 1;
+}
+
+/**
+ * The handles of a transform: its box as it is at the moment that is edited, in picture pixels.
+ * @param {import("./stage.js").Stage} stage
+ */
+export function handlesOf(stage, control) {
+  const { picture, frames } = stage.store.document;
+  const mask = picture && control.region ? stage.regions.canvas(control.region, picture) : null;
+  if (!mask || !picture) return null;
+  const { centre, box: [left, top, right, bottom] } = extentOf(mask, picture);
+  const at = editedAt(control, stage.player.frame, frames);
+  const pose = poseAt(control.keys, at);
+  const map = mapOf(pose, centre);
+  const corners = [[left, top], [right, top], [right, bottom], [left, bottom]].map(([x, y]) => map(x, y));
+  const upper = map((left + right) / 2, top);
+  const middle = map(centre[0], centre[1]);
+  const [x, y] = stage.viewport.toScreen(upper);
+  const [cx, cy] = stage.viewport.toScreen(middle);
+  const length = Math.hypot(x - cx, y - cy) || 1;
+  const turn = /** @type {[number, number]} */ ([x + ((x - cx) / length) * LIFT, y + ((y - cy) / length) * LIFT]);
+  return { at, pose, centre, middle, corners, upper, turn };
+}
+
+export const transformTool = {
+  cursor: "move",
+  keepsFrame: true,
+  down(stage, point) {
+    const { store, viewport } = stage;
+    const control = store.selected?.kind === "transform" && !store.selected.locked ? store.selected : null;
+    const handles = control && handlesOf(stage, control);
+    if (!control || !handles) return choosing(stage, point);
+    const { at, pose, middle, corners, turn } = handles;
+    const before = store.document;
+    const gesture = {};
+    const place = viewport.toScreen(point);
+    const change = (next) => store.editControl(control.id, { keys: withPose(control.keys, at, { ...pose, ...next }) }, gesture);
+    const held = { changes: stage.player.frame === 0, cancel: () => store.takeBack(before, gesture) };
+    const angle = ([x, y]) => (Math.atan2(y - middle[1], x - middle[0]) * 180) / Math.PI;
+    const distance = ([x, y]) => Math.max(1, Math.hypot(x - middle[0], y - middle[1]));
+    if (near(turn, place)) {
+      let last = angle(point);
+      let turned = pose.rotate;
+      return { ...held, move(to) {
+        turned += ((angle(to) - last + 540) % 360) - 180;
+        last = angle(to);
+        change({ rotate: Math.abs(turned) < 2 ? 0 : Math.round(2 * turned) / 2 });
+      } };
+    }
+    if (corners.some((corner) => near(viewport.toScreen(corner), place))) {
+      return { ...held, move: (to) => change({ scale: Math.min(20, Math.max(0.05, Math.round((100 * pose.scale * distance(to)) / distance(point)) / 100)) }) };
+    }
+    if (!inside(point, corners)) return choosing(stage, point);
+    return { ...held, move: (to) => change({ x: pose.x + to[0] - point[0], y: pose.y + to[1] - point[1] }) };
+  },
+};
+
+function inside([x, y], corners) {
+  return corners.every(([ax, ay], k) => {
+    const [bx, by] = corners[(k + 1) % corners.length];
+    return (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0;
+  });
+}
+
+/** A press beside what is selected chooses another thing. */
+function choosing(stage, point) {
+  if (!stage.viewport.contains(point)) return null;
+  return { up: () => onThing(stage, stage.viewport.inside(point), (region) => ({ kind: "transform", region, keys: [{ ...REST, at: 1, ease: "linear" }], ease: "in-out" })) };
+}
+
+export const swayTool = {
+  cursor: "crosshair",
+  down(stage, point) {
+    const { viewport, store } = stage;
+    if (!viewport.contains(point)) return null;
+    stage.things.at(store.document.picture, viewport.inside(point));
+    let to = point;
+    return {
+      changes: true,
+      move: (place) => { to = place; },
+      up() {
+        const [dx, dy] = [to[0] - point[0], to[1] - point[1]];
+        const { width, height } = store.document.picture;
+        const far = Math.hypot(dx, dy);
+        const drawn = far * viewport.scale > CLICK
+          ? { direction: Math.round((Math.atan2(dy, dx) * 180) / Math.PI), amount: Math.min(10, Math.max(0.2, Math.round((1000 * far) / Math.max(width, height)) / 10)) }
+          : { direction: 0, amount: 1 };
+        onThing(stage, viewport.inside(point), (region) => ({ kind: "sway", region, like: "wind", rounds: 2, ...drawn }));
+      },
+    };
+  },
+};
+
+/** Adds a control for the thing at a place as soon as it is known; one that is there already is selected. */
+function onThing(stage, place, make) {
+  const { store, things } = stage;
+  const { picture } = store.document;
+  const thing = things.at(picture, place);
+  if (thing === "looking") {
+    things.addEventListener("change", () => onThing(stage, place, make), { once: true });
+    return;
+  }
+  const region = { select: typeof thing === "object" ? thing.select : selectionAt(place) };
+  const content = make(region);
+  const known = store.document.controls.find((one) => one.kind === content.kind && one.region && "select" in one.region && one.region.select === region.select);
+  if (known) store.look({ selected: known.id, also: [], point: null });
+  else store.add(newControl(store.document, content));
+}
+
+/** Paints what stays where it is, whatever else moves. */
+export const stillTool = paintingTool("source-over", {
+  of: (store) => store.document.controls.find(({ kind }) => kind === "still") ?? null,
+  set(store, owner, region) {
+    if (owner) store.editControl(owner.id, { region });
+    else if (region) store.add(newControl(store.document, { kind: "still", region }));
+  },
+});
