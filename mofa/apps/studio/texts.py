@@ -56,7 +56,7 @@ _PAIRS = {
     ),
     "tool.transform": ("Turn", "变换"),
     "tool.transform.help": (
-        "Click a thing, then move, turn or scale it by its handles; at the playhead it gets a moment of its own",
+        "Click a thing; its handles move, turn and scale it, at the playhead or at the end",
         "点击物体，再用手柄移动、旋转或缩放；在播放头处设置关键时刻",
     ),
     "tool.sway": ("Sway", "摇曳"),
