@@ -5,10 +5,14 @@ import shutil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
+from fastapi.responses import FileResponse
 
 from mofa.apps.studio import making
 from mofa.apps.studio.routes import TheVisitor
+from mofa.control.exchange import TRACK_FORMATS, check_format
 from mofa.media.files import replacing
+from mofa.pipeline.export import FORMATS, Wanted, export_scene
+from mofa.pipeline.request import AnimationRequest
 
 LONGEST_TITLE = 60
 
@@ -23,6 +27,18 @@ def name_clip(name: str, title: Annotated[str, Body(embed=True)], visitor: TheVi
     with replacing(path, overwrite=True) as hidden:
         hidden.write_text(json.dumps(facts), encoding="utf-8")
     return facts
+
+
+@router.get("/{name}/for/{form}")
+def clip_for(name: str, form: str, visitor: TheVisitor) -> FileResponse:
+    """The clip's motion in the files of another model or tool; a folder comes as a zip."""
+    scene = visitor.file("results", name, making.SCENE)
+    check_format(form, FORMATS)
+    suffix = TRACK_FORMATS[form].suffix if form in TRACK_FORMATS else ""
+    path = scene.with_name(f"for-{form}{suffix}")
+    if not path.exists():
+        export_scene(AnimationRequest.from_file(scene), path, Wanted(form), overwrite=True)
+    return FileResponse(path if suffix else making.zipped(path), filename=f"mofa-{form}{suffix or '.zip'}")
 
 
 @router.delete("/{name}")

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,18 +210,19 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
                 write_clip(read_video(folder / CLIP), path, overwrite=True)
             return path
         case "frames":
-            path = folder / "frames.zip"
-            if not path.exists():
-                _zip(sorted((folder / FRAMES).iterdir()), path)
-            return path
+            return zipped(folder / FRAMES)
         case _:
             raise InputError(f'a clip cannot be downloaded as "{form[:20]}": use mp4, gif, frames or scene.')
 
 
-def _zip(files: Sequence[Path], path: Path) -> None:
-    with replacing(path, overwrite=True) as hidden, zipfile.ZipFile(hidden, "w") as package:
-        for file in files:
-            package.write(file, file.name)
+def zipped(folder: Path) -> Path:
+    """A folder as a zip beside it, made once."""
+    path = folder.with_name(f"{folder.name}.zip")
+    if not path.exists():
+        with replacing(path, overwrite=True) as hidden, zipfile.ZipFile(hidden, "w") as package:
+            for file in sorted(folder.rglob("*")):
+                package.write(file, file.relative_to(folder).as_posix())
+    return path
 
 
 def reduced(pixels: Float[Tensor, "3 h w"], side: int) -> SourceImage:

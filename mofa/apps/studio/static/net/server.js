@@ -93,4 +93,5 @@ export const photoAddress = (name) => `studio/photos/${name}`;
 export const soundAddress = (name) => `studio/sounds/${name}`;
 export const fileAddress = (name) => `studio/files/${name}`;
 export const resultAddress = (result, file) => `studio/results/${result.name}/${result.files[file]}`;
+export const exportAddress = (result, form) => `studio/clips/${result.name}/for/${form}`;
 export const downloadAddress = (result, form) => `studio/results/${result.name}/as/${form}`;

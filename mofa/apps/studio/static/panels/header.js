@@ -15,7 +15,7 @@ import { currentTheme, setTheme } from "../state/theme.js";
  */
 export function makeHeader(store, { files, busy, sheet, language, results }) {
   const button = (id, picture, action, text = "") => h(
-    "button.bar-button", { type: "button", id, title: t(`header.${id}`), "aria-label": t(`header.${id}`), onclick: action },
+    "button.bar-button", { type: "button", id, title: t(`header.${id}`), "aria-label": text || t(`header.${id}`), onclick: action },
     icon(picture), text && h("span", {}, text));
   const undo = button("undo", "undo", () => store.undo());
   const redo = button("redo", "redo", () => store.redo());

@@ -8,11 +8,12 @@ import { segments } from "../elements/fields.js";
 import { icon } from "../elements/icons.js";
 import { differences } from "../state/differences.js";
 import { clipTitle } from "../state/names.js";
-import { deleteClip, downloadAddress, nameClip, resultAddress } from "../net/server.js";
+import { deleteClip, downloadAddress, exportAddress, nameClip, resultAddress } from "../net/server.js";
 import { t } from "../state/texts.js";
 
 const TABS = ["clip", "flow", "overlay", "landmarks"];
 const OTHER_FORMS = ["gif", "frames", "scene"];
+const OTHERS = ["wan-move", "ati", "kjnodes", "kling", "ttm"];
 
 /**
  * @param {any[]} results the visit's clips, the newest first
@@ -76,6 +77,12 @@ export function makeResults(results, { again, opened }, signal) {
 
   const download = (form, style) => h(style, { href: downloadAddress(current, form), download: "", "data-form": form }, icon("save"), t(`form.${form}`));
 
+  /** The motion in the files of other models and tools. */
+  function forOthers() {
+    const links = OTHERS.map((form) => h("a.button", { href: exportAddress(current, form), download: "", "data-for": form }, t(`for.${form}`)));
+    return h("details.menu", {}, h("summary.button", {}, t("form.others")), h("div", {}, links));
+  }
+
   function draw() {
     if (!current.files[tab]) tab = "clip";
     tabs.update();
@@ -85,7 +92,7 @@ export function makeResults(results, { again, opened }, signal) {
     title.placeholder = clipTitle(current, results);
     stage.replaceChildren(...shown());
     stage.classList.toggle("comparing", Boolean(other));
-    downloads.replaceChildren(...OTHER_FORMS.map((form) => download(form, "a.button")), download("mp4", "a.primary"));
+    downloads.replaceChildren(forOthers(), ...OTHER_FORMS.map((form) => download(form, "a.button")), download("mp4", "a.primary"));
     history_.replaceChildren(...results.map(entry));
     show(history_, results.length > 1);
   }
