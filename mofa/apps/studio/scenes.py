@@ -16,7 +16,14 @@ from mofa.apps.studio.uploads import KINDS, check_upload, kind_of, new_name
 from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.media.files import replacing
-from mofa.pipeline.request import AnimationRequest, LandmarkControl, Outputs, parse_scene
+from mofa.pipeline.request import (
+    AnimationRequest,
+    LandmarkControl,
+    Outputs,
+    StillControl,
+    SwayControl,
+    parse_scene,
+)
 
 LONGEST_SIDE = 1920
 MOST_FRAMES = 1500
@@ -109,7 +116,7 @@ def preview_request(request: AnimationRequest, width: int, height: int) -> Anima
     only_faces = len(request.driven_faces) == len(request.controls)
 
     def sooner(control: Any) -> Any:
-        if isinstance(control, LandmarkControl):
+        if isinstance(control, (LandmarkControl, SwayControl, StillControl)):
             return control
         end = request.num_frames - 1 if control.end is None else control.end
         start = min(round(control.start * share), frames - 2)

@@ -346,7 +346,7 @@ _PAIRS = {
     ),
     "history": ("Clips of this visit", "本次访问的视频"),
     "compare": ("Compare side by side", "并排比较"),
-    "again": ("Use these settings again", "再次使用这些设置"),
+    "again": ("Use settings again", "再次使用设置"),
     "form.others": ("For other tools", "用于其他工具"),
     "for.wan-move": ("Wan-Move tracks", "Wan-Move 轨迹"),
     "for.ati": ("ATI tracks", "ATI 轨迹"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 pytestmark = pytest.mark.browser
 
@@ -157,13 +158,68 @@ def test_the_camera_moves_together_with_a_thing(canvas: Any, hand: Any) -> None:
     clip(canvas)
 
 
+def test_a_flower_sways_by_one_click(visit: Callable[..., Any], hand: Any) -> None:
+    page = opened(visit(), "3-dandelion")
+    page.keyboard.press("w")
+    page.mouse.click(*hand.place(page, 30, 42))
+    page.wait_for_function("mofaStudio.store.document.controls.length === 1")
+    [sway] = hand.document(page)["controls"]
+    assert (sway["kind"], sway["like"]) == ("sway", "wind")
+    page.click("[data-value=breath]")
+    page.wait_for_selector(".canvas[data-moving=true]")
+    clip(page)
+
+
+def test_a_thing_is_moved_turned_and_grown_by_its_handles(canvas: Any, hand: Any) -> None:
+    canvas.keyboard.press("t")
+    canvas.mouse.click(*hand.place(canvas, 45, 55))
+    canvas.wait_for_function("mofaStudio.store.document.controls.length === 1")
+    canvas.wait_for_selector(".regions:not([hidden])", state="attached")
+    hand.drag(canvas, (45, 55), (50, 55))
+    [moved] = hand.document(canvas)["controls"]
+    assert moved["keys"][0]["x"] == pytest.approx(0.05 * 451, abs=2)
+    canvas.fill(".inspector .quads >> nth=0 >> input >> nth=2", "20")
+    canvas.keyboard.press("Enter")
+    canvas.evaluate("mofaStudio.player.seek(12)")
+    canvas.evaluate("mofaStudio.store.look({})")
+    canvas.fill(".inspector .quads >> nth=0 >> input >> nth=3", "1.5")
+    canvas.keyboard.press("Enter")
+    [posed] = hand.document(canvas)["controls"]
+    assert [(key["at"], key["scale"]) for key in posed["keys"]] == [(0.5, 1.5), (1, 1)]
+    assert posed["keys"][1]["rotate"] == 20
+    assert canvas.locator(".moment").count() == 2
+    canvas.evaluate("mofaStudio.player.seek(20)")
+    canvas.wait_for_selector(".canvas[data-moving=true]")
+
+
+def test_the_browsers_poses_are_the_pipelines(canvas: Any) -> None:
+    from mofa.control.transform import Keyframe, Pose, similarities
+
+    keys = [(0.4, 10.0, -5.0, 30.0, 1.5, "in"), (1.0, 40.0, 8.0, -20.0, 0.7, "out")]
+    places = canvas.evaluate(
+        """async ([keys, fractions]) => {
+          const { mapOf, poseAt, poseFromWords, wordsFromPose } = await mofaStudio.module('canvas/pose.js');
+          const made = keys.map(([at, x, y, rotate, scale, ease]) => ({ at, x, y, rotate, scale, ease }));
+          const again = made.map((key) => ({ ...key, ...poseFromWords(wordsFromPose(key), { width: 9, height: 9 }) }));
+          return fractions.map((fraction) => mapOf(poseAt(again, fraction), [50, 60])(70, 90));
+        }""",
+        [keys, [0.0, 0.2, 0.4, 0.7, 1.0]],
+    )
+    frames = [Keyframe(at, Pose((x, y), rotate, scale), ease) for at, x, y, rotate, scale, ease in keys]
+    maps = similarities(frames, torch.tensor([0.0, 0.2, 0.4, 0.7, 1.0]), (50.0, 60.0))
+    expected = (maps @ torch.tensor([70.0, 90.0, 1.0])).tolist()
+    assert places == [pytest.approx(place, abs=1e-3) for place in expected]
+
+
 def test_wrong_files_are_refused_in_the_readers_language(
     visit: Callable[..., Any], hand: Any, tmp_path: Path
 ) -> None:
     page = visit(locale="zh-CN")
     wrong = tmp_path / "holiday.jpg"
     wrong.write_text("no picture at all", encoding="utf-8")
-    hand.upload(page, wrong)
+    with page.expect_file_chooser() as chooser:
+        page.click(".drop")
+    chooser.value.set_files(wrong)
     page.wait_for_selector(".toast:not([hidden])")
     text = page.locator(".toast").text_content()
     assert "无法读取" in text

@@ -83,6 +83,19 @@ def test_the_preview_is_small_and_lasts_as_long(visitor: Visitor) -> None:
     AnimationRequest.from_data(small.to_data())
 
 
+def test_what_has_no_beginning_is_previewed_as_it_is(visitor: Visitor) -> None:
+    region = {"select": "100,100"}
+    kinds = [
+        {"kind": "sway", "region": region},
+        {"kind": "still", "region": region},
+        {"kind": "transform", "region": region, "move": "rotate 15", "end": 20},
+    ]
+    request = request_from_scene(scene(frames=61, controls=kinds), visitor)
+    small = preview_request(request, 1200, 800)
+    assert small.controls[:2] == request.controls[:2]
+    assert small.controls[2].end == 5
+
+
 def test_a_packed_scene_opens_in_another_visit(visitor: Visitor, tmp_path: Path) -> None:
     packed = tmp_path / "scene.zip"
     packed.write_bytes(pack_scene(request_from_scene(scene(frames=30), visitor)))

@@ -14,8 +14,8 @@ const VERTEX = `
 attribute vec2 place; attribute vec2 from; varying vec2 at;
 void main() { at = from; gl_Position = vec4(place, 0.0, 1.0); }`;
 const FRAGMENT = `
-precision mediump float; varying vec2 at; uniform sampler2D picture; uniform float share;
-void main() { gl_FragColor = texture2D(picture, at) * share; }`;
+precision mediump float; varying vec2 at; uniform sampler2D picture;
+void main() { gl_FragColor = texture2D(picture, at); }`;
 
 export class Moving {
   element = h("canvas.moving", { "aria-hidden": "true", hidden: true });
@@ -25,8 +25,6 @@ export class Moving {
   #textures = new Map();
   #turn = 0;
   #places = new Float32Array(4 * (CELLS + 1) ** 2);
-  /** @type {WebGLUniformLocation | null} */
-  #share = null;
 
   /** Whether the photo itself can be bent here. */
   get bends() {
@@ -51,28 +49,25 @@ export class Moving {
     if (!gl) return;
     for (const { canvas, box, warp } of layers) {
       this.#bend(box, warp, picture);
-      this.#paint(gl, canvas, 1, 6 * CELLS ** 2);
+      this.#paint(gl, canvas);
     }
     this.#forget();
   }
 
   /**
-   * Draws a moment of the true preview, between its frames a mixture of two.
+   * Draws a moment of the true preview.
    * @param {import("../state/preview.js").Sheet} sheet
    * @param {number} share of the clip that is over, 0..1
    * @param {{width: number, height: number}} picture
    * @param {string} fit how the clip lies in the photo where their shapes differ
    */
   drawSheet(sheet, share, picture, fit) {
-    const at = share * (sheet.count - 1);
-    const [first, part] = [Math.min(sheet.count - 1, Math.floor(at)), at - Math.floor(at)];
+    const frame = Math.round(share * (sheet.count - 1));
     const place = placeOf(sheet, picture, fit);
     const gl = this.#begun();
-    for (const [frame, weight] of part > 0.02 ? [[first, 1], [first + 1, part]] : [[first, 1]]) {
-      const corner = /** @type {[number, number]} */ ([(frame % sheet.columns) * sheet.width, Math.floor(frame / sheet.columns) * sheet.height]);
-      if (gl) this.#stamp(gl, sheet, corner, place, weight);
-      else this.#stampFlat(sheet, corner, place, weight);
-    }
+    const corner = /** @type {[number, number]} */ ([(frame % sheet.columns) * sheet.width, Math.floor(frame / sheet.columns) * sheet.height]);
+    if (gl) this.#stamp(gl, sheet, corner, place);
+    else this.#stampFlat(sheet, corner, place);
     this.#forget();
   }
 
@@ -80,7 +75,7 @@ export class Moving {
   #context() {
     if (this.#gl === undefined) {
       this.#gl = this.element.getContext("webgl", { alpha: true, antialias: false, depth: false, preserveDrawingBuffer: true });
-      if (this.#gl) this.#share = program(this.#gl);
+      if (this.#gl) prepare(this.#gl);
     }
     return this.#gl;
   }
@@ -115,14 +110,13 @@ export class Moving {
     }
   }
 
-  #paint(gl, image, share, count) {
+  #paint(gl, image) {
     this.#use(gl, image);
     gl.bufferData(gl.ARRAY_BUFFER, this.#places, gl.DYNAMIC_DRAW);
-    gl.uniform1f(this.#share, share);
-    gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_SHORT, 0);
+    gl.drawElements(gl.TRIANGLES, 6 * CELLS ** 2, gl.UNSIGNED_SHORT, 0);
   }
 
-  #stamp(gl, { image, width, height }, [x, y], [left, top, right, bottom], share) {
+  #stamp(gl, { image, width, height }, [x, y], [left, top, right, bottom]) {
     const [w, h_] = [image.naturalWidth, image.naturalHeight];
     // Half a pixel inside, so that no neighbouring frame shows at the border.
     const [u0, u1, v0, v1] = [(x + 0.5) / w, (x + width - 0.5) / w, (y + 0.5) / h_, (y + height - 0.5) / h_];
@@ -134,16 +128,14 @@ export class Moving {
       this.#places[k + 2] = u0 + u * (u1 - u0);
       this.#places[k + 3] = v0 + v * (v1 - v0);
     }
-    this.#paint(gl, image, share, 6 * CELLS ** 2);
+    this.#paint(gl, image);
   }
 
-  #stampFlat({ image, width, height }, [x, y], [left, top, right, bottom], share) {
+  #stampFlat({ image, width, height }, [x, y], [left, top, right, bottom]) {
     const pen = this.element.getContext("2d");
     if (!pen) return;
     const { width: w, height: h_ } = this.element;
-    pen.globalAlpha = share;
     pen.drawImage(image, x, y, width, height, left * w, top * h_, (right - left) * w, (bottom - top) * h_);
-    pen.globalAlpha = 1;
   }
 
   #use(gl, image) {
@@ -186,8 +178,8 @@ function placeOf(sheet, picture, fit) {
   return [(1 - w) / 2, (1 - h_) / 2, (1 + w) / 2, (1 + h_) / 2];
 }
 
-/** Compiles the shaders and lays out the mesh; returns where the share of a layer is set. */
-function program(gl) {
+/** Compiles the shaders and lays out the mesh. */
+function prepare(gl) {
   const made = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
     const shader = gl.createShader(kind);
@@ -208,7 +200,6 @@ function program(gl) {
   gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, cells(), gl.STATIC_DRAW);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  return gl.getUniformLocation(made, "share");
 }
 
 function cells() {

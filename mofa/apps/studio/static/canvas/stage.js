@@ -187,7 +187,8 @@ export class Stage {
     show(this.flow, Boolean(view.flow && sheet));
     if (view.flow && sheet && this.flow.src !== sheet.flow) this.flow.src = sheet.flow;
     const drafted = this.draftPull();
-    const held = this.gesture && view.drawing && !drafted ? this.heldFrame() : null;
+    const posing = view.tool === "transform" && this.store.selected?.kind === "transform" && !player.playing && player.frame === 0;
+    const held = posing || (this.gesture && view.drawing && !drafted) ? this.heldFrame() : null;
     const frame = held ?? player.frame;
     const wanted = Boolean(drafted) || frame > 0 || player.playing;
     if (!picture || !wanted || !pieces.ready) {
