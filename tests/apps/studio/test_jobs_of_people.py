@@ -181,7 +181,6 @@ def test_a_thing_is_moved_turned_and_grown_by_its_handles(canvas: Any, hand: Any
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=2", "20")
     canvas.keyboard.press("Enter")
     canvas.evaluate("mofaStudio.player.seek(12)")
-    canvas.evaluate("mofaStudio.store.look({})")
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=3", "1.5")
     canvas.keyboard.press("Enter")
     [posed] = hand.document(canvas)["controls"]
@@ -200,7 +199,8 @@ def test_the_browsers_poses_are_the_pipelines(canvas: Any) -> None:
         """async ([keys, fractions]) => {
           const { mapOf, poseAt, poseFromWords, wordsFromPose } = await mofaStudio.module('canvas/pose.js');
           const made = keys.map(([at, x, y, rotate, scale, ease]) => ({ at, x, y, rotate, scale, ease }));
-          const again = made.map((key) => ({ ...key, ...poseFromWords(wordsFromPose(key), { width: 9, height: 9 }) }));
+          const read = (key) => poseFromWords(wordsFromPose(key), { width: 9, height: 9 });
+          const again = made.map((key) => ({ ...key, ...read(key) }));
           return fractions.map((fraction) => mapOf(poseAt(again, fraction), [50, 60])(70, 90));
         }""",
         [keys, [0.0, 0.2, 0.4, 0.7, 1.0]],

@@ -36,6 +36,8 @@ export function makeInspector(store, stage) {
     element.hidden = !control && !store.document.region;
   };
   store.subscribe(update);
+  // The pose of a thing is another at every frame.
+  stage.player.addEventListener("frame", () => !stage.player.playing && store.selected?.kind === "transform" && update(), { signal: stage.signal });
   update();
   return element;
 }
