@@ -13,7 +13,7 @@ LAYER = {
     "weights": 3, "sampling": 3, "faces": 3,
     "renderers": 4,
     "pipeline": 5, "training": 5,
-    "evaluation": 6,
+    "evaluation": 6, "batch": 6,
     "apps": 7,
 }  # fmt: skip
 # A library and its only homes: nobody else imports it.

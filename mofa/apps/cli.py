@@ -16,6 +16,7 @@ from typing import Any
 
 from mofa.apps import (
     animate_command,
+    batch_command,
     bench_command,
     eval_command,
     exchange_command,
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     models_command.add_parser(commands)
     train_command.add_parser(commands)
     bench_command.add_parser(commands)
+    batch_command.add_parser(commands)
     eval_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")
     schema.set_defaults(run=_run_schema)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +20,7 @@ from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.media.image import read_picture, save_png, to_bytes
 from mofa.pipeline.animate import animate
+from mofa.pipeline.engine import Engines
 from mofa.pipeline.request import AnimationRequest
 from mofa.types import Clip
 
@@ -63,10 +65,15 @@ class OurRenderer:
     def make(self, scene: Scene, keep: Path) -> UInt8[Tensor, "T 3 H W"]:
         with tempfile.TemporaryDirectory() as folder:
             data = request_of(scene, Path(folder)) | dict(self.describe())
-            clip = animate(AnimationRequest.from_data(data)).clip
-        assert clip is not None
+            clip = animate(AnimationRequest.from_data(data), make_engine=engines().engine).clip
         write_clip(clip, keep, overwrite=True)
         return fitted(clip.frames, scene)
+
+
+@cache
+def engines() -> Engines:
+    """Networks are loaded once per process."""
+    return Engines()
 
 
 def request_of(scene: Scene, folder: Path) -> dict[str, Any]:

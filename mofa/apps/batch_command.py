@@ -1,0 +1,186 @@
+"""`mofa batch`: many scenes overnight, by several processes, going on where it was stopped."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mofa.batch.manifest import Entry
+    from mofa.batch.rows import BadRow, Row
+    from mofa.batch.run import Heard, Tally
+    from mofa.batch.workers import Step
+
+WATCH_SECONDS = 2.0
+"""How often a watched folder is looked at, and how long a file must have been left alone to be read."""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds `batch` to the subparsers of the command line; `run` is what it is to call."""
+    parser = commands.add_parser(
+        "batch",
+        help="make the clips of many scenes, going on where it was stopped",
+        description=(
+            "Makes DIR/NAME.mp4 of every scene. What is there and still holds is not made again, and\n"
+            "a scene that fails costs its own clip alone (docs/scale.md).\n\n"
+            "  mofa batch scenes/*.yaml -o clips --workers 2\n"
+            "  mofa batch table.csv -o clips\n"
+            "  mofa batch photos/ --template zoom.yaml -o clips"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SCENES",
+        help="scene files, folders of them, patterns, tables (.csv, .jsonl); with --template photos, too",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the clips")
+    parser.add_argument(
+        "--template", type=Path, metavar="SCENE", help="scene in which {picture} and {name} are each photo's"
+    )
+    parser.add_argument("--format", default="mp4", choices=("mp4", "gif", "webp"), help="of the clips (mp4)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes at a time (1)")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    parser.add_argument("--watch", action="store_true", help="go on with scenes that appear, until Ctrl-C")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
+    parser.add_argument("--verbose", action="store_true", help="tell what is done, and how long it takes")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Makes what is missing; 1 when a row failed. Raises MofaError with a sentence for the user."""
+    from mofa.batch.manifest import only_one
+    from mofa.batch.page import write_page
+    from mofa.batch.run import Tally
+    from mofa.errors import InputError
+
+    if arguments.workers < 1:
+        raise InputError(f"--workers {arguments.workers} cannot be: give 1 or more.")
+    check_folder(arguments.output)
+    with only_one(arguments.output):
+        while True:
+            rows, tally = rows_of(arguments), Tally()
+            make(rows, arguments, tally)
+            if not arguments.watch or tally.made or tally.failed:
+                page = write_page(rows, arguments.output, tally)
+            if not arguments.watch:
+                break
+            time.sleep(WATCH_SECONDS)
+    if not (arguments.quiet or arguments.json):
+        tell(tally, page)
+    if arguments.json:
+        summary = {"there": tally.there, "made": tally.made, "failed": tally.failed, "page": str(page)}
+        print(json.dumps({"event": "finished"} | summary), flush=True)
+    return 1 if tally.failed else 0
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses, before any work is done, a folder that cannot be written to. Raises OutputError."""
+    from mofa.media.files import check_writable
+
+    check_writable([folder / "index.html"], overwrite=True)
+
+
+def rows_of(arguments: argparse.Namespace) -> "list[Row | BadRow]":
+    """What the sources ask for now. A watched folder may be empty, and may hold files still being written."""
+    from mofa.batch.rows import Row, input_files, read_rows
+    from mofa.errors import InputError
+
+    rows = read_rows(arguments.sources, arguments.output, arguments.template, f".{arguments.format}")
+    if not rows and not arguments.watch:
+        raise InputError(f"there are no scenes in {', '.join(arguments.sources)}.")
+    if not arguments.watch:
+        return rows
+    newest = time.time() - WATCH_SECONDS
+    return [
+        row
+        for row in rows
+        if not isinstance(row, Row)
+        or all(path.stat().st_mtime < newest for path in (*input_files(row.request), *source_of(row)))
+    ]
+
+
+def source_of(row: "Row") -> list[Path]:
+    """The file that asked for a row."""
+    path = Path(row.where)
+    return [path] if path.is_file() else []
+
+
+def make(rows: "Sequence[Row | BadRow]", arguments: argparse.Namespace, tally: "Tally") -> None:
+    """Runs what is missing under the progress that was asked for."""
+    from mofa.batch.run import run_batch
+
+    with listener(len(rows), arguments, tally) as heard:
+        run_batch(rows, arguments.output, arguments.workers, arguments.retry_failed, heard, tally)
+
+
+@contextmanager
+def listener(total: int, arguments: argparse.Namespace, tally: "Tally") -> "Iterator[Heard]":
+    """What is told while the batch runs: lines of JSON, bars, or nothing."""
+    if arguments.json:
+        yield print_event
+    elif arguments.quiet:
+        yield lambda news: None
+    else:
+        with bars(total, tally) as heard:
+            yield heard
+
+
+def print_event(news: "Entry | Step") -> None:
+    """One line of JSON."""
+    from dataclasses import asdict
+
+    from mofa.batch.manifest import Entry, plain
+
+    if isinstance(news, Entry):
+        print(json.dumps({"event": news.status} | plain(news)), flush=True)
+    else:
+        print(json.dumps({"event": "progress"} | asdict(news)), flush=True)
+
+
+@contextmanager
+def bars(total: int, tally: "Tally") -> "Iterator[Heard]":
+    """One bar for the batch, with its rate and the time left, and a line per worker."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mofa.batch.manifest import Entry
+
+    lines: dict[int, Any] = {}
+    begin = time.monotonic()
+    display = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"),
+        console=Console(stderr=True),
+    )
+    whole = display.add_task("clips", total=total, rate="")
+
+    def heard(news: "Entry | Step") -> None:
+        if isinstance(news, Entry):
+            rate = 60 * len(tally.made) / max(time.monotonic() - begin, 1e-3)
+            display.update(whole, completed=tally.finished, rate=f"{rate:.1f} a minute")
+            return
+        if news.worker not in lines:
+            lines[news.worker] = display.add_task("", total=1, rate="")
+        text = f"  {news.worker + 1}: {news.name}, {news.stage}"
+        display.update(lines[news.worker], description=text, completed=news.done, total=news.total)
+
+    with display:
+        yield heard
+        display.update(whole, completed=tally.finished)
+
+
+def tell(tally: "Tally", page: Path) -> None:
+    """The sum, failures first."""
+    for name, error in tally.failed:
+        print(f"mofa: {name}: {error}", file=sys.stderr)
+    print(f"{len(tally.made)} made, {len(tally.there)} there already, {len(tally.failed)} failed: {page}")

@@ -1,0 +1,104 @@
+"""A batch from rows to clips: what is missing is made, what failed is told, nothing is made twice."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mofa.batch.manifest import ASIDE, Entry, Past, append, fingerprint, is_done, past_of, read_manifest
+from mofa.batch.rows import BadRow, Row
+from mofa.batch.workers import Step, Task, make_all
+from mofa.errors import MofaError
+
+MOST_DEATHS = 2
+"""A scene whose worker died so often is set aside."""
+
+
+@dataclass
+class Tally:
+    """What became of a batch so far: names of clips that were there, were made, failed, or were set aside."""
+
+    there: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """Rows that need nothing more."""
+        return len(self.there) + len(self.made) + len(self.failed)
+
+
+Heard = Callable[[Entry | Step], None]
+
+
+def run_batch(
+    rows: Sequence[Row | BadRow], folder: Path, workers: int, retry_failed: bool, heard: Heard, tally: Tally
+) -> None:
+    """Makes what is missing of `rows` in `folder`; `heard` is told of everything, `tally` keeps the sum.
+
+    The caller holds `manifest.only_one`. A row that failed before, for the same reason as now, stays failed
+    unless `retry_failed`.
+    """
+    tasks = list(missing(rows, folder, retry_failed, tally))
+    while tasks:
+        again: list[Task] = []
+        by_name = {task.name: task for task in tasks}
+        for news in make_all(tasks, workers):
+            heard(news)
+            if isinstance(news, Step):
+                continue
+            if news.status == "died":
+                append(folder, news)
+                if deaths_of(news, folder) < MOST_DEATHS:
+                    again.append(by_name[news.name])
+                    continue
+            note(news, tally)
+        tasks = again
+
+
+def note(entry: Entry, tally: Tally) -> None:
+    """Adds an ending to the sum."""
+    tally.seconds[entry.name] = entry.seconds
+    if entry.status == "done":
+        tally.made.append(entry.name)
+    else:
+        tally.failed.append((entry.name, entry.error or "it failed."))
+
+
+def deaths_of(entry: Entry, folder: Path) -> int:
+    """How often this very row has killed its worker."""
+    return past_of(read_manifest(folder))[entry.name, entry.fingerprint].deaths
+
+
+def missing(rows: Sequence[Row | BadRow], folder: Path, retry_failed: bool, tally: Tally) -> Iterator[Task]:
+    """The rows that are to be made; the others go into the sum at once."""
+    past = past_of(read_manifest(folder))
+    for row in rows:
+        if isinstance(row, BadRow):
+            tally.failed.append((row.name, reason(row)))
+            continue
+        try:
+            known = fingerprint(row)
+        except (OSError, MofaError) as error:
+            tally.failed.append((row.name, f"{row.where}: {error}"))
+            continue
+        before = past.get((row.name, known))
+        if is_done(row.output, before, folder / ASIDE / row.name):
+            tally.there.append(row.name)
+        elif (why := hopeless(before)) and not retry_failed:
+            tally.failed.append((row.name, why))
+        else:
+            yield Task(row.name, row.request.to_data(), row.output, known)
+
+
+def reason(row: BadRow) -> str:
+    """Where and why, the place once."""
+    return row.error if row.where in row.error else f"{row.where}: {row.error}"
+
+
+def hopeless(past: Past | None) -> str | None:
+    """Why a row is not tried again; None where it is."""
+    if past is None or past.last is None:
+        return None
+    failed = past.last.status == "failed" or past.deaths >= MOST_DEATHS
+    return (past.last.error or "it failed.") if failed else None

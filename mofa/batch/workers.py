@@ -1,0 +1,230 @@
+"""Worker processes: each loads its networks once, makes one clip at a time, and may die without taking
+anything but that clip with it."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from mofa.batch.manifest import ASIDE, Entry, append, content_of, put_in_place
+from mofa.errors import MofaError
+
+WATCH_SECONDS = 0.5
+"""How often a worker looks whether the process that started it is still there."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be made: its name, its request as plain data, its place, and its fingerprint."""
+
+    name: str
+    request: Mapping[str, Any]
+    output: Path
+    fingerprint: str
+
+    @property
+    def aside(self) -> Path:
+        """Where it is made."""
+        return self.output.parent / ASIDE / self.name
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a worker is with its clip."""
+
+    worker: int
+    name: str
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and what it is doing."""
+
+    number: int
+    process: Any
+    pipe: Connection
+    task: Task | None = None
+    began: float = field(default=0.0)
+
+
+def make_all(tasks: list[Task], workers: int) -> Iterator[Entry | Step]:
+    """Makes every task, as many at a time as there are workers; yields what became of each, and steps on the
+    way. A worker that dies is replaced, and its task is reported as died."""
+    waiting = list(reversed(tasks))
+    team = [start_worker(number, workers) for number in range(min(workers, len(tasks)))]
+    try:
+        for worker in team:
+            give(worker, waiting)
+        while any(worker.task for worker in team):
+            for pipe in wait([worker.pipe for worker in team if worker.task]):
+                index = next(i for i, worker in enumerate(team) if worker.pipe is pipe)
+                worker = team[index]
+                heard = hear(worker)
+                if heard is not None:
+                    yield heard
+                    if isinstance(heard, Step):
+                        continue
+                    worker.task = None
+                if heard is None or not worker.process.is_alive():
+                    if worker.task is not None:
+                        yield died(worker)
+                    team[index] = worker = start_worker(worker.number, workers)
+                give(worker, waiting)
+    finally:
+        stop(team)
+
+
+def start_worker(number: int, workers: int) -> Worker:
+    """A new process, which does not share anything with this one."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    process = context.Process(target=work, args=(there, number, threads, os.getpid()), daemon=True)
+    process.start()
+    there.close()
+    return Worker(number, process, here)
+
+
+def give(worker: Worker, waiting: list[Task]) -> None:
+    """The next task, if there is one."""
+    if waiting:
+        worker.task, worker.began = waiting.pop(), time.monotonic()
+        worker.pipe.send(worker.task)
+
+
+def hear(worker: Worker) -> Entry | Step | None:
+    """What a worker says; None when it is gone."""
+    try:
+        message: Entry | Step = worker.pipe.recv()
+        return message
+    except (EOFError, OSError):
+        worker.process.join()
+        return None
+
+
+def died(worker: Worker) -> Entry:
+    """The entry of a task whose worker is gone."""
+    task = worker.task
+    assert task is not None
+    code = worker.process.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return Entry(
+        task.name,
+        task.fingerprint,
+        task.output.name,
+        "died",
+        round(time.monotonic() - worker.began, 3),
+        f"the process that made it ended with {how}: too little memory is the usual reason.",
+    )
+
+
+def stop(team: list[Worker]) -> None:
+    """Ends all processes; what they were making is left aside and made again."""
+    for worker in team:
+        worker.pipe.close()
+        if worker.task is not None:
+            worker.process.terminate()
+    for worker in team:
+        worker.process.join()
+
+
+# --- In the worker ------------------------------------------------------------------------------
+
+
+def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
+    """The life of a worker: task in, entry out, until the pipe closes or the parent is gone."""
+    import signal
+
+    import torch
+
+    from mofa.pipeline.engine import Engines
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and ends us
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
+    torch.set_num_threads(threads)
+    engines = Engines()
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        entry, broken = made(task, number, pipe.send, engines)
+        pipe.send(entry)
+        if broken:
+            return
+
+
+def leave_with(parent: int) -> None:
+    """Ends this process when the one that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
+
+
+def made(task: Task, number: int, tell: Callable[[Step], None], engines: Any) -> tuple[Entry, bool]:
+    """Makes a clip, records it and puts it in its place. True when this process had better be replaced: a
+    device that has failed once fails again."""
+    from mofa.devices import is_out_of_memory
+
+    def progress(stage: str, done: int, total: int, /) -> None:
+        tell(Step(number, task.name, stage, done, total))
+
+    begin = time.monotonic()
+    try:
+        make(task, progress, engines)
+        return done(task, time.monotonic() - begin), False
+    except MofaError as error:
+        sentence, broken = str(error), False
+    except Exception as error:  # one scene among thousands must not end the batch
+        broken = True
+        sentence = f"something went wrong inside mofa ({type(error).__name__}: {error})."
+        if is_out_of_memory(error):
+            sentence = "out of memory: ask for a smaller size or fewer frames."
+    entry = Entry(
+        task.name, task.fingerprint, task.output.name, "failed", round(time.monotonic() - begin, 3), sentence
+    )
+    append(task.output.parent, entry)
+    return entry, broken
+
+
+def make(task: Task, progress: Any, engines: Any) -> None:
+    """The clip and its extras, aside."""
+    from mofa.pipeline.animate import prepare
+    from mofa.pipeline.outputs import write_outputs
+    from mofa.pipeline.request import AnimationRequest
+
+    shutil.rmtree(task.aside, ignore_errors=True)
+    task.aside.mkdir(parents=True)
+    request = AnimationRequest.from_data(dict(task.request), task.name)
+    outputs = request.outputs.model_copy(update={"clip": task.aside / task.output.name})
+    request = request.model_copy(update={"outputs": outputs})
+    animation = prepare(request, progress=progress, make_engine=engines.engine)
+    write_outputs(animation, overwrite=True, progress=progress)
+
+
+def done(task: Task, seconds: float) -> Entry:
+    """Records the clip that lies aside, puts it in its place, and records that."""
+    clip = task.aside / task.output.name
+    entry = Entry(
+        task.name,
+        task.fingerprint,
+        task.output.name,
+        "made",
+        round(seconds, 3),
+        sha256=content_of(clip),
+        size=clip.stat().st_size,
+    )
+    append(task.output.parent, entry)
+    put_in_place(task.aside, task.output)
+    entry = replace(entry, status="done")
+    append(task.output.parent, entry)
+    return entry

@@ -1,0 +1,208 @@
+"""A batch makes what is missing, once; kills at any moment leave every clip whole or to be made."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mofa.apps.cli import main
+from mofa.batch import manifest, run, workers
+from mofa.batch.manifest import Entry, append, fingerprint, is_done, only_one, past_of, read_manifest
+from mofa.batch.rows import read_rows
+from mofa.batch.run import Tally, run_batch
+from mofa.errors import OutputError
+from mofa.media.decode import read_video
+from mofa.media.image import save_png
+
+SCENE = "picture: photo.png\nsize: 48x32\nframes: 3\ncontrols:\n- {kind: camera, move: zoom 1.1}\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    save_png(tmp_path / "photo.png", torch.randint(0, 255, (3, 32, 48), dtype=torch.uint8))
+    (tmp_path / "scenes").mkdir()
+    for name in ("a", "b", "c"):
+        scene = SCENE.replace("photo.png", "../photo.png")
+        (tmp_path / "scenes" / f"{name}.yaml").write_text(scene + f"seed: {ord(name)}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Clips are made in the test's own process; the names of those that were, in order."""
+    made: list[str] = []
+
+    def make_all(tasks: list[workers.Task], count: int):
+        from mofa.pipeline.engine import Engines
+
+        for task in tasks:
+            made.append(task.name)
+            yield workers.made(task, 0, lambda step: None, Engines())[0]
+
+    monkeypatch.setattr(run, "make_all", make_all)
+    return made
+
+
+def batch(home: Path, **options) -> Tally:
+    tally = Tally()
+    rows = read_rows([str(home / "scenes")], home / "out")
+    (home / "out" / manifest.ASIDE).mkdir(parents=True, exist_ok=True)
+    settings = {"workers": 1, "retry_failed": False} | options
+    run_batch(rows, home / "out", **settings, heard=lambda news: None, tally=tally)
+    return tally
+
+
+def test_a_second_call_makes_nothing_and_a_changed_scene_is_made_again(
+    home: Path, in_this_process: list[str]
+) -> None:
+    assert batch(home).made == ["a", "b", "c"]
+    assert len(read_video(home / "out" / "a.mp4").frames) == 3
+    assert batch(home).there == ["a", "b", "c"]
+    (home / "scenes" / "b.yaml").write_text(SCENE.replace("photo.png", "../photo.png").replace("1.1", "1.2"))
+    assert batch(home).made == ["b"]
+    save_png(home / "photo.png", torch.zeros(3, 32, 48, dtype=torch.uint8))
+    assert batch(home).made == ["a", "b", "c"]
+    assert in_this_process == ["a", "b", "c", "b", "a", "b", "c"]
+
+
+def test_a_clip_that_was_touched_or_removed_is_made_again(home: Path, in_this_process: list[str]) -> None:
+    batch(home)
+    (home / "out" / "a.mp4").write_bytes(b"half a clip")
+    (home / "out" / "c.mp4").unlink()
+    tally = batch(home)
+    assert (tally.made, tally.there) == (["a", "c"], ["b"])
+
+
+def test_failures_are_kept_until_somebody_asks_for_another_try(
+    home: Path, in_this_process: list[str]
+) -> None:
+    (home / "photo.png").write_bytes(b"no picture")
+    first = batch(home)
+    assert len(first.failed) == 3
+    assert "photo.png" in first.failed[0][1]
+    assert batch(home).failed == first.failed
+    assert in_this_process == ["a", "b", "c"]
+    assert len(batch(home, retry_failed=True).failed) == 3
+    assert in_this_process == 2 * ["a", "b", "c"]
+
+
+def test_a_kill_between_record_and_place_is_mended_without_making_the_clip_again(
+    home: Path, in_this_process: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(aside: Path, output: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "put_in_place", killed)
+    with pytest.raises(KeyboardInterrupt):
+        batch(home)
+    assert not (home / "out" / "a.mp4").exists()
+    monkeypatch.undo()
+    [row, *_] = read_rows([str(home / "scenes")], home / "out")
+    past = past_of(read_manifest(home / "out"))
+    aside = home / "out" / manifest.ASIDE / "a"
+    assert is_done(row.output, past[row.name, fingerprint(row)], aside)
+    assert len(read_video(home / "out" / "a.mp4").frames) == 3
+    assert not aside.exists()
+
+
+def test_a_line_that_was_cut_off_is_no_entry(tmp_path: Path) -> None:
+    entry = Entry("a", "f", "a.mp4", "done", 1.0, None, "0" * 64, 5)
+    append(tmp_path, entry)
+    with (tmp_path / manifest.MANIFEST).open("a") as file:
+        file.write('{"name": "b", "finger')
+    assert read_manifest(tmp_path) == [entry]
+    assert read_manifest(tmp_path / "absent") == []
+
+
+def test_a_scene_that_killed_its_worker_twice_is_set_aside_and_success_forgives(tmp_path: Path) -> None:
+    died = Entry("a", "f", "a.mp4", "died", error="it ended.")
+    assert run.hopeless(past_of([died])["a", "f"]) is None
+    assert run.hopeless(past_of([died, died])["a", "f"]) == "it ended."
+    done = replace(died, status="done", error=None)
+    assert past_of([died, done, died])["a", "f"].deaths == 1
+    assert run.hopeless(None) is None
+
+
+def test_two_batches_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(OutputError, match="another batch"), only_one(tmp_path):
+        pass
+
+
+def test_the_command_makes_tells_and_counts(
+    home: Path, in_this_process: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "scenes" / "broken.yaml").write_text("picture: nowhere.png\n")
+    line = ["batch", str(home / "scenes"), "-o", str(home / "out")]
+    assert main([*line, "--json"]) == 1
+    events = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == ["done", "done", "done", "finished"]
+    assert events[-1]["failed"][0][0] == "broken"
+    page = (home / "out" / "index.html").read_text()
+    assert page.count("<video") == 3
+    assert "broken" in page
+    assert main([*line, "--quiet"]) == 1
+    assert main(["batch", str(home / "scenes"), "-o", str(home / "out"), "--workers", "0"]) == 2
+    assert "give 1 or more" in capsys.readouterr().err
+    assert main(["batch", str(home / "out" / manifest.ASIDE), "-o", str(home / "out")]) == 2
+    assert "there are no scenes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_drivers_and_workers_leave_every_clip_once_and_whole(home: Path) -> None:
+    for index in range(6):
+        (home / "scenes" / f"s{index}.yaml").write_text(
+            SCENE.replace("photo.png", "../photo.png") + f"seed: {index}\n"
+        )
+    line = [sys.executable, "-m", "mofa.apps.cli", "batch", str(home / "scenes"), "-o", str(home / "out")]
+    line += ["--workers", "2", "--quiet"]
+
+    def done_so_far() -> int:
+        return sum(entry.status == "done" for entry in read_manifest(home / "out"))
+
+    driver = subprocess.Popen(line)
+    until(lambda: done_so_far() >= 1)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    until(lambda: not children_of(driver.pid))
+    survived = done_so_far()
+
+    driver = subprocess.Popen(line)
+    until(lambda: done_so_far() > survived or driver.poll() is not None)
+    for worker in children_of(driver.pid)[:1]:
+        os.kill(worker, signal.SIGKILL)
+    assert driver.wait(timeout=300) == 0
+    finished = Counter(e.name for e in read_manifest(home / "out") if e.status == "done")
+    assert set(finished.values()) == {1}
+    assert len(finished) == 9
+    assert {path.stem for path in (home / "out").glob("*.mp4")} == set(finished)
+    assert all(len(read_video(path).frames) == 3 for path in (home / "out").glob("*.mp4"))
+
+
+def until(true, seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    """Worker processes that a driver started, also when it is gone: their command tells its number."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if f"parent_pid={pid}" in command or f"parent_pid={pid}," in command:
+            found.append(int(entry.name))
+    return found
