@@ -4,8 +4,9 @@
 
 DIR holds files of the form that ../shared/golden/README.md describes. One line per array: its name, shape,
 relative error ||ours - reference|| / ||reference||, the limit, and whether it holds. The exit code is 0 if
-all do. Seeds, strengths, sizes, frames, windows and steps are read from the files. Parts run in turn and
-free their memory; the largest takes about 12 GB.
+all do. A folder of the training scripts' numbers (../shared/golden_train/README.md) is known by its files and
+compared as a whole. Seeds, strengths, sizes, frames, windows and steps are read from the files. Parts run in
+turn and free their memory; the largest takes about 12 GB.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from mofa.tensors.windows import Window, windows
 from mofa.types import AdapterName, BackboneCondition, SparseMotion
 from tools.parity_reference import Comparison, Findings, Reference, Skipped, relative_error
 from tools.parity_speech import aniportrait_speech, sadtalker_speech
+from tools.parity_training import compare_training, is_training_reference, limit_of, parts_of
 from tools.weights_by_name import build
 
 NETWORK_LIMIT = 1e-4
@@ -332,6 +334,16 @@ def check(name: str, folder: Path, tally: Tally) -> None:
     print(f"{name}: {time.perf_counter() - begin:.0f} s, {peak:.1f} GB at most so far", flush=True)
 
 
+@torch.no_grad()
+def check_training(name: str, path: Path, tally: Tally) -> None:
+    """Runs one part of the training references and prints a line per array."""
+    begin = time.perf_counter()
+    for finding in compare_training(name, Reference(path)):
+        limit = NETWORK_LIMIT if isinstance(finding, Skipped) else limit_of(finding)
+        report(finding, name, limit, tally)
+    print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
+
+
 def report(finding: Comparison | Skipped, part: str, limit: float, tally: Tally) -> None:
     """One line, and one more in the tally."""
     if isinstance(finding, Skipped):
@@ -381,6 +393,11 @@ def main() -> int:
         return 0
     torch.set_num_threads(min(os.cpu_count() or 1, 8))
     tally = Tally()
+    if is_training_reference(options.folder):
+        for name, path in parts_of(options.folder):
+            check_training(name, path, tally)
+        print(tally)
+        return 1 if tally.failed else 0
     for name in options.parts:
         check(name, options.folder, tally)
         gc.collect()

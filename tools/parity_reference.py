@@ -52,7 +52,9 @@ class Reference(Mapping[str, Tensor]):
 
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as file:
-            self.arrays = {name: torch.from_numpy(np.array(file[name])) for name in file.files}
+            values = {name: np.array(file[name]) for name in file.files}
+        # Some files list parameter names, which no tensor holds.
+        self.arrays = {name: torch.from_numpy(v) for name, v in values.items() if v.dtype.kind != "U"}
 
     def __getitem__(self, name: str) -> Tensor:
         return self.arrays[name]
