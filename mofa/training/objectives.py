@@ -14,9 +14,9 @@ from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
-from mofa.models.sparse_to_dense import ConditionalMotionPropagation
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
-from mofa.models.tiny import TINY_ADAPTER
+from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
 from mofa.training.adapters import (
     AdapterObjective,
     MotionKind,
@@ -27,8 +27,9 @@ from mofa.training.adapters import (
 )
 from mofa.training.backbones import BackboneObjective
 from mofa.training.conventions import OURS, Conventions
-from mofa.training.hint_sampling import RELEASED_SAMPLING, HintSampling
+from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
 from mofa.training.motion_signal import PairFlow
+from mofa.training.sparse_to_dense import SparseToDenseObjective
 from mofa.types import AdapterName
 from mofa.weights.networks import (
     files_in,
@@ -105,6 +106,9 @@ class BackboneRecipe:
 
     vae_layers: int = 1
     crop: int = 32
+    """Side of the windows that the VAE learns from."""
+    drawing_examples: int = 1600
+    """Examples that teach the VAE; the rest teach the UNet."""
     conventions: Conventions = OURS
 
     def build(self, device: torch.device, dtype: torch.dtype) -> BackboneObjective:
@@ -114,7 +118,34 @@ class BackboneRecipe:
             backbone = Backbone(make_unet(sizes), make_vae(sizes), make_image_encoder(sizes))
         for network in (backbone.unet, backbone.vae, backbone.image_encoder):
             nn.Module.to(network, device)
-        return BackboneObjective(backbone, self.conventions, self.crop)
+        return BackboneObjective(backbone, self.conventions, self.crop, self.drawing_examples)
+
+
+@dataclass(frozen=True)
+class SparseToDenseRecipe:
+    """The network that makes hints dense (`training.sparse_to_dense`)."""
+
+    start: str = "random"
+    """What it begins as: random, cmp (of `mofa models`), or a folder that a training run wrote."""
+    side: int = 384
+    """Side of its square grid, of a random one."""
+    width: int = 64
+    """Width of its channels, of a random one; the released one's is 64."""
+    reach: float = 50.0
+    """Longest displacement along an axis, in pixels of the grid, of a random one."""
+    sampling: HintSampling = CMP_SAMPLING
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> SparseToDenseObjective:
+        """The network in float32, as its bins ask for."""
+        if self.start != "random":
+            network = load_sparse_to_dense(folder_or_slot(self.start))
+        else:
+            with seeded():
+                blocks = TINY_SPARSE_TO_DENSE.blocks if self.width < 64 else SparseToDenseConfig().blocks
+                network = ConditionalMotionPropagation(
+                    SparseToDenseConfig(side=self.side, width=self.width, reach=self.reach, blocks=blocks)
+                )
+        return SparseToDenseObjective(network.to(device).requires_grad_(True), self.sampling)
 
 
 def read_backbone(source: str, device: torch.device, dtype: torch.dtype) -> Backbone:

@@ -12,9 +12,13 @@ from mofa.errors import InputError
 OBJECTIVES = {
     "adapter": "mofa.training.objectives:AdapterRecipe",
     "backbone": "mofa.training.objectives:BackboneRecipe",
+    "sparse-to-dense": "mofa.training.objectives:SparseToDenseRecipe",
 }
 SOURCES = {
     "synthetic": "mofa.training.sources:SyntheticClips",
+    "faces": "mofa.training.synthetic_faces:SyntheticFaces",
+    "videos": "mofa.training.videos:Videos",
+    "shards": "mofa.training.shards:Shards",
 }
 
 
