@@ -1,9 +1,10 @@
 """A few frames from anywhere in a video, quickly: what training reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -30,10 +31,10 @@ class VideoFacts:
     height: int
 
 
-def video_facts(source: Path | BinaryIO, name: str) -> VideoFacts:
+def video_facts(source: Path | BytesIO, name: str) -> VideoFacts:
     """The facts of a video, without decoding it; raises InputError for what is none."""
     try:
-        with av.open(_openable(source), container_options={}, options=SELF_CONTAINED) as container:
+        with _opened(source) as container:
             stream = container.streams.video[0]
             rate = float(stream.average_rate or stream.base_rate or 0)
             seconds = _seconds(container, stream)
@@ -46,7 +47,7 @@ def video_facts(source: Path | BinaryIO, name: str) -> VideoFacts:
 
 
 def read_clip(
-    source: Path | BinaryIO, moments: Sequence[float], crop: CropBox, name: str
+    source: Path | BytesIO, moments: Sequence[float], crop: CropBox, name: str
 ) -> UInt8[Tensor, "T 3 H W"]:
     """The frames that are shown at these moments (rising, seconds from the first frame), at the crop's size.
 
@@ -54,7 +55,7 @@ def read_clip(
     the first moment. Raises InputError where the video is damaged or ends too early.
     """
     try:
-        with av.open(_openable(source), options=SELF_CONTAINED) as container:
+        with _opened(source) as container:
             frames = _decoded(container, moments, crop)
     except (*DAMAGE, IndexError) as error:
         raise InputError(f"{name} cannot be read at {moments[0]:.2f} s ({error}).") from error
@@ -63,8 +64,12 @@ def read_clip(
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
 
 
-def _openable(source: Path | BinaryIO) -> str | BinaryIO:
-    return str(source) if isinstance(source, Path) else source
+@contextmanager
+def _opened(source: Path | BytesIO) -> Iterator[av.container.InputContainer]:
+    # Libav is handed an open file and no name: it then opens nothing else.
+    with ExitStack() as stack:
+        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        yield stack.enter_context(av.open(file, "r", options=SELF_CONTAINED))
 
 
 def _seconds(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:

@@ -56,8 +56,9 @@ class Shared(IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
-        number, count = (worker.id, worker.num_workers) if worker else (0, 1)
-        # Workers take turns with whole batches: those already seen are shared out the same way.
+        place, count = (worker.id, worker.num_workers) if worker else (0, 1)
+        # Workers take turns with whole batches: whose turn it was when the run stopped begins now.
+        number = (place + self.first_pass) % count
         before = self.first_pass // count + (number < self.first_pass % count)
         part = self.shares.rank * count + number
         return self.stream.share(part, self.shares.processes * count, before * self.shares.batch)
@@ -90,7 +91,6 @@ def batches(source: Source | Stream, shares: Shares, first: int, last: int, work
         more |= {"prefetch_factor": 2, "persistent_workers": True}
     loader: DataLoader[Any]
     if isinstance(source, Stream):
-        # Workers take turns, so a run that goes on begins with the worker whose turn it was.
         loader = DataLoader(Shared(source, shares, first), batch_size=shares.batch, **more)
     else:
         loader = DataLoader(Numbered(source), batch_sampler=Passes(shares, first, last), **more)

@@ -94,10 +94,13 @@ class ShardStream:
 
 def samples_of(url: str) -> Iterator[dict[str, Any]]:
     """The samples of one shard, as bytes by suffix; a shard that breaks off gives those before."""
+    yield from group_by_keys(_members_of(url), handler=_give_up)
+
+
+def _members_of(url: str) -> Iterator[dict[str, Any]]:
     try:
         with fsspec.open(url, "rb") as stream:
-            members = tar_file_expander([{"url": url, "stream": stream}], handler=_give_up)
-            yield from group_by_keys(members, handler=_give_up)
+            yield from tar_file_expander([{"url": url, "stream": stream}], handler=_give_up)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         LOG.warning("left out: the rest of %s (%s)", url, error)
 

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ def facts_of(path: Path) -> VideoFacts:
 
 
 def clip_of(
-    source: Path | BinaryIO, name: str, facts: VideoFacts, settings: ClipSettings, rng: np.random.Generator
+    source: Path | BytesIO, name: str, facts: VideoFacts, settings: ClipSettings, rng: np.random.Generator
 ) -> Clips:
     """A clip from a random place of a video; InputError where it is too short or damaged."""
     needed = settings.stride * (settings.num_frames - 1) + 1
@@ -128,7 +129,7 @@ def clip_of(
     start = int(rng.integers(0, available - needed + 1))
     moments = [(start + settings.stride * i) / facts.fps for i in range(settings.num_frames)]
     crop = window_of(facts, settings, rng)
-    if hasattr(source, "seek"):
+    if isinstance(source, BytesIO):
         source.seek(0)
     frames = read_clip(source, moments, crop, name)
     if settings.flip and rng.random() < 0.5:
