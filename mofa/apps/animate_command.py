@@ -52,6 +52,16 @@ def _fill(parser: Parser) -> None:
     add_scene_options(parser)
     _add_run_options(parser)
     parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        dest="own_weights",
+        help="weights of one's own in place of the released ones, told apart by their keys: an adapter, such "
+        "as runs/x/checkpoint-2000, a sparse-to-dense network, a backbone; may be given several times",
+    )
+    parser.add_argument(
         "--preview", action="store_true", help="stop after the motion: flow and overlay, no clip"
     )
 
@@ -67,7 +77,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 def _run_animate(options: argparse.Namespace) -> int:
     from mofa.apps.scene_options import request_from
 
-    return _animate(request_from(options), options)
+    if not options.own_weights:
+        return _animate(request_from(options), options)
+    from mofa.weights.store import standing_in
+
+    with standing_in(options.own_weights):
+        return _animate(request_from(options), options)
 
 
 def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:

@@ -10,15 +10,27 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from mofa.errors import OutputError, WeightsError
 from mofa.media.files import replacing
 from mofa.types import Progress, silent
 from mofa.weights.convert import PICKLE_SUFFIXES, convert, converted_name, read_shapes, sha256_of
-from mofa.weights.registry import Slot, WeightFile, find_checkpoint, find_slot, in_words, odd_size, recognise
+from mofa.weights.registry import (
+    SLOTS,
+    Slot,
+    WeightFile,
+    find_checkpoint,
+    find_slot,
+    in_words,
+    odd_size,
+    recognise,
+)
 
 MANIFEST = "manifest.json"
 
@@ -82,8 +94,52 @@ def unfinished_folder(slot: Slot) -> Path:
     return home() / "downloads" / slot.name
 
 
+_standing_in: ContextVar[Mapping[str, Path]] = ContextVar("standing_in", default=MappingProxyType({}))
+
+
+@contextmanager
+def standing_in(folders: Sequence[Path]) -> Iterator[None]:
+    """Within this block, weights of these folders stand in for those of their slots.
+
+    What a folder holds (an adapter, CMP, a backbone) is told by its keys, so that what `mofa train` wrote is
+    used as the released weights are. Raises WeightsError for a folder without weights that a slot takes.
+    """
+    token = _standing_in.set({**_standing_in.get(), **{_slot_of(folder): folder for folder in folders}})
+    try:
+        yield
+    finally:
+        _standing_in.reset(token)
+
+
+def _slot_of(folder: Path) -> str:
+    """The slot whose kind of checkpoint lies in a folder, at the folder's top or where the slot has it."""
+    for path in (*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("unet/*.safetensors"))):
+        kind = recognise(read_shapes(path))
+        for slot in SLOTS:
+            if kind is not None and any(file.checkpoint == kind.name for file in slot.files):
+                return slot.name
+    raise WeightsError(
+        f"{folder} holds no weights that mofa uses: name a folder that has an adapter's "
+        "diffusion_pytorch_model.safetensors and config.json, such as runs/x/checkpoint-2000."
+    )
+
+
+def _of_own_folder(slot: Slot, folder: Path) -> SlotState:
+    """A folder's files under the registry's names; a checkpoint may be called as it likes."""
+    found = {file.name: path for file in slot.files if (path := folder / file.name).is_file()}
+    single = sorted(folder.glob("*.safetensors"))
+    lacking = [file for file in slot.files if file.checkpoint and file.name not in found]
+    if len(single) == len(lacking) == 1:
+        found[lacking[0].name] = single[0]
+    if (config := folder / "config.json").is_file():
+        found.setdefault("config.json", config)
+    return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
+
+
 def locate(slot: Slot) -> SlotState:
     """Looks for the slot's files in our store, converted ones first, then in the Hugging Face cache."""
+    if slot.name in _standing_in.get():
+        return _of_own_folder(slot, _standing_in.get()[slot.name])
     found = {file.name: path for file in slot.files if (path := _locate_file(slot, file))}
     return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
 
