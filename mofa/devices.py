@@ -32,7 +32,15 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format asked for ("float32", "float16", "bfloat16"); "auto" is half precision on a GPU."""
+    """The number format asked for ("float32", "float16", "bfloat16"); "auto" is half precision on a GPU.
+
+    Raises InputError for float16 on a CPU, which has no instructions for it.
+    """
+    if name == "float16" and device.type == "cpu":
+        raise InputError(
+            "float16 crawls on a CPU, which computes it in steps: use --precision bfloat16, which takes as "
+            "little memory and runs many times faster, or float32."
+        )
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16
     return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]

@@ -147,7 +147,7 @@ def _download(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from mofa.weights.importing import import_weights
-    from mofa.weights.registry import find_slot
+    from mofa.weights.registry import SLOTS, find_slot
     from mofa.weights.store import locate
 
     with _progress_in_megabytes() as progress:
@@ -158,7 +158,7 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"left out: {spare.source}: {spare.reason}")
     if report.others:
         print(f"{report.others} other files are no checkpoints")
-    for name in sorted({entry.slot for entry in report.imported}):
+    for name in sorted({entry.slot for entry in report.imported} & {slot.name for slot in SLOTS}):
         state = locate(find_slot(name))
         lacking = ", ".join(file.name for file in state.missing if not file.optional)
         print(f"{name}: present" if state.present else f"{name}: still lacks {lacking}")

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa.models.adapter_config import AdapterConfig
+from mofa.models.adapter_config import RELEASED_HEADS, AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import make_motion_encoder
@@ -56,7 +56,7 @@ class Stage:
 
 def full_size_networks(device: torch.device, dtype: torch.dtype) -> DiffusionModel:
     """The released sizes. On the meta device they take no memory, elsewhere 9 GB at two bytes a weight."""
-    adapter = AdapterConfig(num_attention_heads=SVD_XT.attention_heads)
+    adapter = AdapterConfig(num_attention_heads=RELEASED_HEADS)
     return make_networks(SVD_XT, adapter, SparseToDenseConfig(), device, dtype)
 
 

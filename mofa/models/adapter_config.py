@@ -7,15 +7,20 @@ from typing import Any
 from mofa.errors import WeightsError
 
 RELEASED_CLASS = "FlowControlNet"
+RELEASED_WIDTHS, RELEASED_HEADS = (320, 640, 1280, 1280), (5, 10, 10, 20)
+"""The released class ignored num_attention_heads, in training and inference alike: these are what its
+weights mean, whatever their config.json says."""
+OWN_MARK = "_heads_as_stated"
+"""In the config.json of an adapter that mofa wrote: its head counts are what they say."""
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
     """The adapter's trunk and conditioning branches; the defaults are SVD-XT's geometry.
 
-    `num_attention_heads` changes what the trunk computes without changing a single weight's shape, so
-    nothing but the adapter's own config.json can tell it: it has no default. The widths that
-    config.json does not list (landmark drawing, matting) are the released landmark adapter's.
+    `num_attention_heads` changes what the trunk computes without changing a single weight's shape: it has
+    no default. The widths that config.json does not list (landmark drawing, matting) are the released
+    landmark adapter's.
     """
 
     num_attention_heads: tuple[int, ...]
@@ -66,8 +71,9 @@ UNUSED = ("sample_size", "out_channels", "up_block_types", "num_frames")
 def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig:
     """The config that a parsed config.json states; `source` names the file in messages.
 
-    Numbers stand for one value per block, as diffusers writes them. Raises WeightsError when the file
-    is another class's, lacks the head counts, holds unknown fields, or contradicts itself.
+    Numbers stand for one value per block, as diffusers writes them. The head counts of a released adapter
+    are those it was trained with (`RELEASED_HEADS`), whatever the file says. Raises WeightsError when it
+    describes another class, lacks the head counts, holds unknown fields, or contradicts itself.
     """
     class_name = values.get("_class_name")
     if class_name != RELEASED_CLASS:
@@ -76,6 +82,11 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
             "point this slot at the adapter's own folder."
         )
     fields = {name: value for name, value in values.items() if not name.startswith("_")}
+    widths = fields.get("block_out_channels", RELEASED_WIDTHS)
+    if not values.get(OWN_MARK) and tuple(widths if _has_form("block_out_channels", widths) else ()) == (
+        RELEASED_WIDTHS
+    ):
+        fields["num_attention_heads"] = list(RELEASED_HEADS)
     if "num_attention_heads" not in fields:
         raise WeightsError(
             f"{source} has no num_attention_heads, which no other file can tell: take the released one."
@@ -83,7 +94,6 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
     unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED})
     if unknown:
         raise WeightsError(f"{source} has fields this adapter does not know: {', '.join(unknown[:3])}.")
-    widths = fields.get("block_out_channels", AdapterConfig.block_out_channels)
     num_blocks = len(widths) if _has_form("block_out_channels", widths) else 0
     known = {name: value for name, value in fields.items() if name not in UNUSED}
     for name in PER_BLOCK:
@@ -122,4 +132,4 @@ def _has_form(name: str, value: object) -> bool:
 
 def released_fields(config: AdapterConfig) -> dict[str, Any]:
     """The config as a config.json holds it; `read_adapter_config` takes it back."""
-    return {"_class_name": RELEASED_CLASS} | asdict(config)
+    return {"_class_name": RELEASED_CLASS, OWN_MARK: True} | asdict(config)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mofa.devices import is_out_of_memory
 from mofa.errors import ResourceError
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
-from mofa.pipeline.load import load_adapter, load_sparse_to_dense, prepare
+from mofa.pipeline.load import load_adapter, prepare
 from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.parts import Densifier, Render
 from mofa.pipeline.tables import VIDEO_MODELS, Asked, steering_adapters
@@ -20,6 +20,7 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.video_model import AnyVideoModel
 from mofa.types import AdapterName, FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
+from mofa.weights.networks import load_sparse_to_dense
 from mofa.weights.store import require
 
 

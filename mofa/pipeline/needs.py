@@ -2,8 +2,7 @@
 
 from mofa.pipeline.request import AnimationRequest, ReferenceControl
 from mofa.pipeline.tables import FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS
-from mofa.weights.registry import find_slot
-from mofa.weights.store import locate
+from mofa.weights.store import usable
 
 
 def flow_estimator(request: AnimationRequest) -> str:
@@ -24,4 +23,4 @@ def all_slots(request: AnimationRequest) -> list[str]:
 
 def is_diffusion_ready(request: AnimationRequest) -> bool:
     """Whether all weights that the diffusion renderer needs for a request are on this machine."""
-    return all(locate(find_slot(name)).present for name in RENDERERS["diffusion"].slots(request))
+    return all(usable(name).present for name in RENDERERS["diffusion"].slots(request))

@@ -230,10 +230,11 @@ SPEECH_DRIVERS: dict[str, SpeechDriverEntry] = {
 
 
 def _load_svd_xt(running: "Running") -> Any:
-    from mofa.pipeline.load import load_svd
+    from mofa.renderers.diffusion.svd import StableVideoDiffusion
+    from mofa.weights.networks import load_backbone
     from mofa.weights.store import require
 
-    return load_svd(require(["svd-xt"])["svd-xt"], running.dtype)
+    return StableVideoDiffusion(load_backbone(require(["svd-xt"])["svd-xt"], running.dtype))
 
 
 VIDEO_MODELS: dict[str, VideoModelEntry] = {

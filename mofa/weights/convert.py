@@ -7,6 +7,7 @@ and runs nothing: a file that asks for more is refused. Key maps are data.
 import hashlib
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ RENAMED_ENDINGS = (
 
 PICKLE_SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
 
-Form = Literal["safetensors", "zip", "pickle"]
+Form = Literal["safetensors", "zip", "pickle", "torchscript"]
 
 _PICKLE_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of what torch.save wrote before PyTorch 1.6."""
@@ -56,11 +57,26 @@ def checkpoint_form(path: Path) -> Form | None:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}); check the path.") from error
     if head.startswith(b"PK\x03\x04"):
         length = int.from_bytes(head[26:28], "little")
-        return "zip" if head[30 : 30 + length].endswith(b"/data.pkl") else None
+        return _zip_form(path, begins_as_saved=head[30 : 30 + length].endswith(b"/data.pkl"))
     if head.startswith(_PICKLE_MAGIC):
         return "pickle"
     # Safetensors: eight bytes of header length, then the header, which is JSON.
     return "safetensors" if len(head) > 8 and head[6:9] == b"\0\0{" else None
+
+
+def _zip_form(path: Path, begins_as_saved: bool) -> Form | None:
+    """A zip archive of torch.save, or a program that torch.jit.save wrote; None for any other.
+
+    One that is cut short has lost its list of names: how it begins says what it was, and its reader the rest.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # a damaged file can make its reader fail in any way
+        return "zip" if begins_as_saved else None
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "torchscript"
+    return "zip" if any(name.endswith("/data.pkl") for name in names) else None
 
 
 def canonical_names(names: Iterable[str]) -> dict[str, str]:
@@ -103,6 +119,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} is not a checkpoint: neither safetensors nor a file of torch.save; choose another file."
         )
+    if form == "torchscript":
+        raise WeightsError(f"{path} is a TorchScript program, which is not used by mofa.")
     with _explained(path):
         if form == "safetensors":
             found = _safetensors().torch.load_file(path)

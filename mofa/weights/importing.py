@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from mofa.errors import InputError, WeightsError
 from mofa.media.files import replacing
 from mofa.types import Progress, silent
 from mofa.weights.convert import checkpoint_form, read_shapes, sha256_of
+from mofa.weights.face_model_files import MODEL_FILE, STANDARD_FILE, face_model_folder
 from mofa.weights.registry import (
     SLOTS,
     Checkpoint,
@@ -89,13 +91,35 @@ def import_weights(
         else:
             matches.append(outcome)
     taken, spare = _without_duplicates(matches)
+    face_model = tuple(_take_face_model(path, link) for path in _files_below(source) if _is_face_model(path))
+    if not taken and face_model:
+        return ImportReport(face_model, tuple(ignored), others - len(face_model))
     if not taken:
         raise WeightsError(_nothing_found(source, ignored, others))
     everything = [companion for match in taken for companion in (match, *_settings_beside(match))]
     if not link:
         check_room(home(), sum(match.source.stat().st_size for match in everything))
     imported = tuple(_take(match, link, progress) for match in _without_duplicates(everything)[0])
-    return ImportReport(imported, tuple(ignored) + spare, others)
+    return ImportReport((*imported, *face_model), tuple(ignored) + spare, others - len(face_model))
+
+
+def _is_face_model(path: Path) -> bool:
+    """Whether a file is one of the two of the Basel Face Model, by its name: the releases keep it."""
+    return path.name in (MODEL_FILE, STANDARD_FILE)
+
+
+def _take_face_model(path: Path, link: bool) -> Imported:
+    target = face_model_folder() / path.name
+    if target.exists() and target.resolve() == path.resolve():
+        return Imported(path, "bfm", target)
+    if link:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(path.resolve())
+    else:
+        with replacing(target, overwrite=True) as hidden:
+            shutil.copyfile(path, hidden)
+    return Imported(path, "bfm", target)
 
 
 def _files_below(source: Path) -> Iterator[Path]:
@@ -110,8 +134,11 @@ def _files_below(source: Path) -> Iterator[Path]:
 def _examine(path: Path, chosen: Slot | None) -> _Match | Ignored | None:
     """What to do with a file: take it, leave it for a reason, or pass over it as no checkpoint."""
     try:
-        if checkpoint_form(path) is None:
-            return None
+        match checkpoint_form(path):
+            case None:
+                return None
+            case "torchscript":
+                return Ignored(path, "a TorchScript program, not used by mofa")
         shapes = read_shapes(path)
     except WeightsError as error:
         return Ignored(path, str(error))

@@ -94,6 +94,8 @@ class Slot:
     url: str = ""
     package: str = ""
     requirement: str = ""
+    stand_in: str = ""
+    """Another slot whose files serve as well where this one's are absent."""
 
     @property
     def size(self) -> int:
@@ -330,6 +332,7 @@ SLOTS: tuple[Slot, ...] = (
             Source(TRAJECTORY_REPOSITORY, "controlnet"),
             Source(TRAJECTORY_REPOSITORY, "ckpts/controlnet"),
         ),
+        stand_in="trajectory-hybrid",
     ),
     Slot(
         "trajectory-hybrid",

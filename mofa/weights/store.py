@@ -144,12 +144,21 @@ def locate(slot: Slot) -> SlotState:
     return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
 
 
+def usable(name: str) -> SlotState:
+    """What serves as a slot's weights: its own files, or those of its stand-in where only they are there."""
+    state = locate(find_slot(name))
+    if state.present or not state.slot.stand_in:
+        return state
+    other = locate(find_slot(state.slot.stand_in))
+    return SlotState(state.slot, other.paths, ()) if other.present else state
+
+
 def require(names: Sequence[str], instead: str = "--renderer warp") -> dict[str, Mapping[str, Path]]:
     """Slot name -> registry name -> path, of all the slots named.
 
     Raises WeightsError where any is absent, naming all that are, and `instead` (see `explain_missing`).
     """
-    states = [locate(find_slot(name)) for name in names]
+    states = [usable(name) for name in names]
     if absent := [state.slot.name for state in states if not state.present]:
         raise explain_missing(absent, instead)
     return {state.slot.name: state.paths for state in states}

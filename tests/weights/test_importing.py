@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mofa.errors import InputError, OutputError, WeightsError
 from mofa.weights import store
+from mofa.weights.face_model_files import face_model_folder
 from mofa.weights.importing import import_weights
 from mofa.weights.registry import find_slot
 
@@ -145,3 +146,42 @@ def test_room_is_checked_before_copying(
         import_weights(source)
     assert not store.slot_folder(find_slot("cmp")).exists()
     assert import_weights(source, link=True).imported
+
+
+def test_a_torchscript_program_is_not_damaged_but_not_used(
+    tmp_path: Path, write_checkpoint: WriteCheckpoint
+) -> None:
+    folder = tmp_path / "in"
+    write_checkpoint(folder / "good.safetensors", "cmp")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(folder / "film_net_fp16.pt"))
+    [spare] = import_weights(folder).ignored
+    assert spare.source.name == "film_net_fp16.pt"
+    assert spare.reason == "a TorchScript program, not used by mofa"
+
+
+def test_the_face_model_of_the_hybrid_release_comes_along(
+    tmp_path: Path, write_checkpoint: WriteCheckpoint
+) -> None:
+    folder = tmp_path / "MOFA-Video-Hybrid"
+    write_checkpoint(folder / "cmp.safetensors", "cmp")
+    basis = folder / "ckpts" / "sad_talker" / "BFM_Fitting"
+    basis.mkdir(parents=True)
+    for name in ("BFM_model_front.mat", "similarity_Lm3D_all.mat", "Exp_Pca.bin"):
+        (basis / name).write_bytes(name.encode())
+    taken = {entry.path.name: entry for entry in import_weights(folder).imported}
+    assert {"BFM_model_front.mat", "similarity_Lm3D_all.mat"} <= set(taken)
+    assert "Exp_Pca.bin" not in taken
+    assert (face_model_folder() / "BFM_model_front.mat").read_bytes() == b"BFM_model_front.mat"
+    [alone, _] = import_weights(basis, link=True).imported
+    assert alone.path.is_symlink()
+
+
+def test_the_hybrid_release_alone_serves_tracks(tmp_path: Path, write_checkpoint: WriteCheckpoint) -> None:
+    folder = tmp_path / "traj_controlnet"
+    write_checkpoint(folder / ADAPTER, "trajectory-adapter")
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(WeightsError, match="trajectory"):
+        store.require(["trajectory"])
+    import_weights(folder)
+    assert store.require(["trajectory"])["trajectory"][ADAPTER].parent.name == "trajectory-hybrid"
+    assert not store.locate(find_slot("trajectory")).present

@@ -11,7 +11,7 @@ from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.tables import DENSIFIERS, VIDEO_MODELS
 from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 from mofa.weights.registry import Slot, find_slot, in_words
-from mofa.weights.store import locate
+from mofa.weights.store import usable
 
 EVERYDAY = ("steps", "guidance_highest", "trajectory_strength", "landmark_strength", "densifier")
 """What people turn; the other fields wait behind "more"."""
@@ -70,5 +70,5 @@ def missing_weights(request: AnimationRequest) -> list[dict[str, Any]]:
             "gated": slot.gated,
         }
         for slot in needed_weights(request)
-        if not locate(slot).present
+        if not usable(slot.name).present
     ]

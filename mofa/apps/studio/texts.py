@@ -434,6 +434,6 @@ FIELD_HELP_ZH = {
     "offload": "不用时放在内存里的部分：不放、整个模型或单个模块（最慢）。",
     "halves_at_once": "2 表示同时计算引导的两半，1 表示依次计算、省内存。",
     "attention_slices": "注意力的切片数；越多越省内存也越慢。",
-    "compile": "编译网络模块：启动慢，多次生成时更快。",
+    "compile": "编译网络中重复的模块：开始时需一两分钟，之后更快。",
 }
 """Field -> its docstring in Chinese."""

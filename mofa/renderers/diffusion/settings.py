@@ -51,7 +51,7 @@ class DiffusionSettings:
     attention_slices: int = 1
     """Number of slices that attention is computed in; more take less memory and more time."""
     compile: bool = False
-    """Compile the networks' blocks: slow to start, faster for many clips."""
+    """Compile the blocks that networks repeat: a minute or two at the start, faster from then on."""
 
     def __post_init__(self) -> None:
         self.check_least(steps=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
