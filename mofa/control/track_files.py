@@ -15,12 +15,15 @@ and JSON within a JSON text are understood, and so are `track_path` and `track_v
 
 Arrays (.npy, .npz, .pt, .pth) are described in `track_arrays`, tables (.csv, .txt) in `track_tables`.
 
-In SVG every drawn path is a curve, sampled along its length; a path that goes nowhere is an anchor. With a
-view box the picture is the view box and places are percent of it; without, user units are the picture's
-pixels.
+In SVG (.svg, .svgz) every drawn path is a curve, sampled along its length; a path that goes nowhere and a dot
+are anchors. Places are percent of where the photo is drawn as an image, else of the view box, else of width
+and height, which have the photo's aspect; without any of them user units are the picture's pixels.
 """
 
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +34,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from mofa.control.brush import ASPECT_TOLERANCE
 from mofa.control.coordinates import FARTHEST, Point, TimeAxis, parse_coordinate, parse_points, shown
 from mofa.control.svg_paths import ViewBox, read_svg
 from mofa.control.timing import Timing, parse_ease
@@ -47,6 +51,7 @@ DRAWN = ("color", "colour", "name", "isSinglePoint", "label")
 EVERY_FRAME = 16
 """Points of a track from which on nobody has clicked them one by one."""
 LARGEST_FILE = 200_000_000
+LARGEST_DRAWING = 50_000_000
 MOST_POINTS = 100_000
 """Of all tracks in a JSON file or an SVG drawing together."""
 
@@ -60,6 +65,7 @@ class FileTrack:
     visible: where each point is seen (all True for clicks).
     timing: when it moves, if the file says so.
     size: (width, height) of the picture that the pixels are those of, where it is another size of it.
+    frame: (width, height) of the picture as it was drawn on, in any unit, where that is known.
     """
 
     points: Float[Tensor, "K 2"]
@@ -68,6 +74,16 @@ class FileTrack:
     sampled: bool = False
     timing: Timing | None = None
     size: tuple[int, int] | None = None
+    frame: tuple[float, float] | None = None
+
+    def check_fits(self, width: int, height: int) -> None:
+        """Raises InputError where it was drawn on a picture of another aspect than width x height."""
+        wide, high = self.frame or (width, height)
+        if abs(wide * height / (high * width) - 1) > ASPECT_TOLERANCE:
+            raise InputError(
+                f"it is drawn on {wide:g} x {high:g}, which is another aspect than the picture's {width} x "
+                f"{height}: draw over the picture, or put it in as an <image>."
+            )
 
     def in_pixels(self, width: int, height: int) -> Float[Tensor, "K 2"]:
         """The points in pixels of a picture of width x height.
@@ -118,7 +134,7 @@ def _read(path: Path, axis: TimeAxis | None, seen: np.ndarray | None, note: Note
     match path.suffix.lower():
         case ".json":
             return _from_json(data)
-        case ".svg":
+        case ".svg" | ".svgz":
             return _from_svg(data)
         case ".npy" | ".npz":
             return _sampled(*places_and_visibility(load_arrays(data), axis, seen, note))
@@ -348,17 +364,33 @@ def _filled(track: Float64[np.ndarray, "T 2"], seen: Bool[np.ndarray, "T"]) -> F
 
 
 def _from_svg(data: bytes) -> tuple[FileTrack, ...]:
-    paths, view_box = read_svg(data)
-    return tuple(_drawn_track(path, view_box) for path in paths)
+    if data[:2] == b"\x1f\x8b":  # .svgz
+        data = _unzipped(data)
+    paths, frame = read_svg(data)
+    return tuple(_drawn(path, frame) for path in paths)
 
 
-def _drawn_track(path: Float64[np.ndarray, "K 2"], view_box: ViewBox | None) -> FileTrack:
-    if view_box is not None:
-        path = (path - [view_box.left, view_box.top]) / [view_box.width, view_box.height] * 100
+def _unzipped(data: bytes) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            content = file.read(LARGEST_DRAWING + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError("it is damaged: export it again.") from error
+    if len(content) > LARGEST_DRAWING:
+        raise InputError(f"it unpacks to more than {LARGEST_DRAWING // 1_000_000} MB: simplify it.")
+    return content
+
+
+def _drawn(path: Float64[np.ndarray, "K 2"], frame: ViewBox | None) -> FileTrack:
+    if frame is not None:
+        path = (path - [frame.left, frame.top]) / [frame.width, frame.height] * 100
     if not (np.abs(path) <= FARTHEST).all():
         raise InputError(
             "a path leads unreasonably far from the picture: check the drawing and its view box."
         )
+    if frame is None:
+        check_places(path)
     points = torch.from_numpy(path).float()
-    percent = torch.full(points.shape, view_box is not None)
-    return FileTrack(points, percent, torch.ones(len(points), dtype=torch.bool))
+    percent = torch.full(points.shape, frame is not None)
+    seen = torch.ones(len(points), dtype=torch.bool)
+    return FileTrack(points, percent, seen, frame=(frame.width, frame.height) if frame else None)

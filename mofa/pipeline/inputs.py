@@ -89,7 +89,7 @@ def read_inputs(
     original = Original(_picture(request) if picture is None else picture)
     notes: list[str] = []
     tracks = {
-        control: _tracks(control, control.file, given, notes.append)
+        control: _fitting(_tracks(control, control.file, given, notes.append), control.file, original)
         for control in _of(request, TrackControl)
         if control.file is not None
     }
@@ -144,6 +144,15 @@ def _tracks(control: TrackControl, path: Path, given: Given, note: Note) -> tupl
     if held is None:
         return read_tracks(path, control.axis, control.size, control.visibility, note)
     return tuple(replace(track, size=control.size) for track in sampled_tracks(held))
+
+
+def _fitting(tracks: tuple[FileTrack, ...], path: Path, original: Original) -> tuple[FileTrack, ...]:
+    try:
+        for track in tracks:
+            track.check_fits(original.width, original.height)
+    except InputError as error:
+        raise InputError(f"track file {path}: {error}") from error
+    return tracks
 
 
 def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
