@@ -141,9 +141,9 @@ RENDERERS: dict[str, RendererEntry] = {
 
 
 def _make_edge_aware(asked: Asked, networks: "Networks") -> Any:
-    from mofa.densify.edge_aware import densify
+    from mofa.densify.edge_aware import spread_hints
 
-    return densify
+    return spread_hints
 
 
 def _make_cmp(asked: Asked, networks: "Networks") -> Any:

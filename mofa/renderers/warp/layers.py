@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt, find_objects, label
 from torch import Tensor
 
 from mofa.tensors.neighbourhood import local_maximum, local_mean, rim_of, widened
@@ -24,6 +24,13 @@ RAMP = 8
 GRID = 4
 """Pixels: how finely it is looked up where holes open."""
 
+
+WHOLE = slice(None), slice(None)
+"""The window that is the whole picture."""
+PIECE_MARGIN = 5
+"""Pixels around a piece of the front: its window's rim has to be empty as far as readings reach."""
+MOST_PIECES = 24
+"""Above so many the front is drawn as one: many small windows would cost more than a large one."""
 
 Displacements = Callable[[], Iterable[Float[Tensor, "2 H W"]]]
 """Called, yields every displacement against the scene that the clip will show: more than once, so that none
@@ -57,9 +64,55 @@ class Layer:
     donor: Int[Tensor, "H W"]
     split: Bool[Tensor, "H W"]
 
-    def follow(self, displacement: Float[Tensor, "2 H W"]) -> Float[Tensor, "2 H W"]:
-        """The layer's own motion, continued beyond it from its nearest pixels."""
-        return displacement.flatten(1)[:, self.donor]
+    def follow(
+        self, displacement: Float[Tensor, "2 H W"], window: tuple[slice, slice] = WHOLE
+    ) -> Float[Tensor, "2 h w"]:
+        """The layer's own motion in a window, continued beyond the layer from its nearest pixels."""
+        return displacement.flatten(1)[:, self.donor[window]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the front that hangs together, through the window (rows and columns) that holds it.
+
+    `mask` says what belongs to it, `matte` how much of each pixel it covers, and `around` is the largest
+    matte within two pixels. `open_sides` are the window's left, top, right and bottom where they are the
+    picture's own: what lies beyond may still belong to the piece.
+    """
+
+    window: tuple[slice, slice]
+    mask: Bool[Tensor, "h w"]
+    matte: Float[Tensor, "1 h w"]
+    around: Float[Tensor, "1 h w"]
+    open_sides: tuple[bool, bool, bool, bool]
+
+    def holds(self, points: Float[Tensor, "2 n m"]) -> Bool[Tensor, "n m"]:
+        """Which points (x, y) of the picture lie in the window, or beyond one of its open sides."""
+        (rows, columns), (left, top, right, bottom) = self.window, self.open_sides
+        held = torch.ones_like(points[0], dtype=torch.bool)
+        for axis, span, before, after in ((0, columns, left, right), (1, rows, top, bottom)):
+            if not before:
+                held &= points[axis] >= span.start
+            if not after:
+                held &= points[axis] <= span.stop - 1
+        return held
+
+
+def pieces_of(front: Layer) -> tuple[Piece, ...]:
+    """The front, cut where nothing of it is: each piece is drawn for itself, where it lands."""
+    height, width = front.member.shape
+    support = widened((front.matte[0] > 0) | front.member, PIECE_MARGIN)
+    labels, count = label(support.cpu().numpy())
+    if count > MOST_PIECES:
+        labels = labels.clip(max=1)
+    pieces = []
+    for index, (rows, columns) in enumerate(find_objects(labels), start=1):
+        mask = torch.from_numpy(labels[rows, columns] == index).to(support.device)
+        matte = front.matte[:, rows, columns] * mask
+        sides = columns.start == 0, rows.start == 0, columns.stop == width, rows.stop == height
+        belongs = ((front.matte[0] > 0) | front.member)[rows, columns] & mask
+        pieces.append(Piece((rows, columns), belongs, matte, local_maximum(matte[0], 2)[None], sides))
+    return tuple(pieces)
 
 
 def take_apart(

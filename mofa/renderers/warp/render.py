@@ -12,7 +12,7 @@ region and cover what it lands on; outside the region nothing else changes. Beyo
 continues mirrored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,11 +23,20 @@ from torch import Tensor
 
 from mofa.faces.motion import HeadMotion, expressions, head_maps
 from mofa.media.image import to_bytes
-from mofa.renderers.warp.layers import RAMP, Layer, LayerSettings, length, neighbour_jump, take_apart
+from mofa.renderers.warp.layers import (
+    RAMP,
+    Layer,
+    LayerSettings,
+    Piece,
+    length,
+    neighbour_jump,
+    pieces_of,
+    take_apart,
+)
 from mofa.renderers.warp.portrait import with_expression
 from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, sample
 from mofa.tensors.gaps import fill_gaps
-from mofa.tensors.geometry import pixel_grid
+from mofa.tensors.geometry import pixel_grid, resize_flow
 from mofa.tensors.motion import camera_rests
 from mofa.tensors.neighbourhood import local_maximum, window_around
 from mofa.tensors.splat import splat
@@ -36,6 +45,12 @@ from mofa.types import DenseMotion, MotionPlan, Progress, SourceImage, silent
 STILL = 0.01
 """Pixels: less motion than this against the scene is none; nobody sees it, and resampling would blur."""
 NEWTON_STEPS = 3
+GENTLE = 0.5
+"""Pixels that neighbours may be pulled apart by a flow that is undone without splatting: it cannot fold."""
+COARSE, LOOKS = 4, 8
+"""Such a flow's inverse is looked for on every fourth pixel; eight looks leave 0.4 % of it."""
+READ_AROUND = 3
+"""Pixels around a piece that a bicubic reading and its rounding may reach."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,7 @@ def render_warp(
         scene.says_anything(),
         settings.layers,
     )
+    pieces = () if front is None else pieces_of(front)
     still = to_bytes(source.pixels)
     for frame in range(num_frames):
         photo = picture
@@ -130,7 +146,7 @@ def render_warp(
         worn_back, worn_front = wearing(back, picture, photo), front and wearing(front, picture, photo)
         mixed = torch.zeros_like(picture)
         for share, motion in motions_of_frame(scene, settings, frame):
-            mixed += share * render_frame(photo, worn_back, worn_front, motion)
+            mixed += share * render_frame(photo, worn_back, worn_front, pieces, motion)
         drawn = still.clone()
         drawn[:, rows, columns] = to_bytes(mixed)
         yield drawn
@@ -206,54 +222,188 @@ def is_still(motion: Motion) -> bool:
 
 
 def render_frame(
-    picture: Float[Tensor, "3 H W"], back: Layer, front: Layer | None, motion: Motion
+    picture: Float[Tensor, "3 H W"], back: Layer, front: Layer | None, pieces: Sequence[Piece], motion: Motion
 ) -> Float[Tensor, "3 H W"]:
-    """The scene after a motion."""
+    """The scene after a motion: the back, and on it the front's pieces, the slowest first."""
     if is_still(motion):
         return picture
-    back_points = origin(back.follow(motion.displacement), back.member, motion.camera)
-    if front is None:
-        return read(back.pixels, back_points).clamp(0, 1)
-    front_flow = front.follow(motion.displacement)
-    front_points = origin(front_flow, front.member, motion.camera)
-    # Where the front has not moved a whole pixel yet no hole is open, and the photo itself looks best.
-    opened = length(front_flow).clamp(max=1)
-    canvas = read(torch.lerp(picture, back.pixels, opened), back_points)
-    colours = read(torch.lerp(picture, front.pixels, opened), front_points)
-    # Beyond the border only that goes on which the border cuts: the border's own matte, clamped, says what.
-    # And only where the camera looks there: what a thing leaves behind at the border is no more of the thing.
-    cut = sample(local_maximum(front.matte[0], 2)[None, None], front_points[None])[0]
-    left = beyond_border(front_points) - beyond_border(origin(0 * front_flow, front.member, motion.camera))
-    matte = read(front.matte, front_points).clamp(0, 1).minimum(cut) * (1 - left).clamp(0, 1)
-    if front.split.any():
-        matte = matte.where(arrives(front, front_flow, front_points, motion.camera), 0)
-    return torch.where(matte > 0, torch.lerp(canvas, colours, matte), canvas).clamp(0, 1)
+    height, width = picture.shape[1:]
+    everywhere = slice(0, height), slice(0, width)
+    moved = [] if front is None else [MovedPiece(piece, front, motion) for piece in pieces]
+    ground = back.pixels
+    if front is not None:
+        # Where the front has not moved a whole pixel yet no hole is open, and the photo itself looks best.
+        ground = picture.clone()
+        for one in moved:
+            rows, columns = one.piece.window
+            behind = back.pixels[:, rows, columns]
+            ground[:, rows, columns] = torch.lerp(ground[:, rows, columns], behind, one.opened)
+    flow = back.follow(motion.displacement, everywhere)
+    canvas = read(ground, origin(flow, back.member, motion.camera, everywhere)).clamp(0, 1)
+    if front is not None:
+        for one in sorted(moved, key=lambda one: one.speed):
+            one.draw(canvas, picture, front)
+    return canvas
+
+
+@dataclass(frozen=True)
+class MovedPiece:
+    """A piece of the front at one moment."""
+
+    piece: Piece
+    front: Layer
+    motion: Motion
+
+    @cached_property
+    def flow(self) -> Float[Tensor, "2 h w"]:
+        """The front's motion in the piece's window."""
+        return self.front.follow(self.motion.displacement, self.piece.window)
+
+    @cached_property
+    def opened(self) -> Float[Tensor, "1 h w"]:
+        """How far, 0..1, the piece has moved away from what is behind it."""
+        return length(self.flow).clamp(max=1)
+
+    @cached_property
+    def speed(self) -> float:
+        """Pixels that its fastest part has moved: what moves more covers what moves less."""
+        return float((length(self.flow)[0] * self.piece.mask).max())
+
+    def draw(self, canvas: Float[Tensor, "3 H W"], picture: Float[Tensor, "3 H W"], front: Layer) -> None:
+        """Lays the piece over the canvas, where it lands."""
+        lands = self.landing(canvas.shape[1], canvas.shape[2])
+        if lands is None:
+            return
+        rows, columns = self.piece.window
+        points = self.origins(lands)
+        inside = points - points.new_tensor([columns.start, rows.start])[:, None, None]
+        own = torch.lerp(picture[:, rows, columns], front.pixels[:, rows, columns], self.opened)
+        # Beyond the border only that goes on which the border cuts, as the border's own matte says.
+        cut = sample(self.piece.around[None], inside[None])[0]
+        # And only where the camera looks there: what a thing leaves behind at the border is not the thing.
+        size = canvas.shape[1], canvas.shape[2]
+        rest = apply_affine(invert_affine(self.motion.camera[None]), window_grid(lands, points)[None])[0]
+        left = beyond_border(points, *size) - beyond_border(rest, *size)
+        matte = read_at(self.piece.matte, inside).clamp(0, 1).minimum(cut) * self.piece.holds(points)
+        matte = matte * (1 - left).clamp(0, 1)
+        if front.split.any():
+            matte = matte.where(arrives(front, self.motion, points, lands), 0)
+        here = canvas[:, lands[0], lands[1]]
+        mixed = torch.lerp(here, read_at(own, inside), matte).clamp(0, 1)
+        canvas[:, lands[0], lands[1]] = torch.where(matte > 0, mixed, here)
+
+    def landing(self, height: int, width: int) -> tuple[slice, slice] | None:
+        """Rows and columns of the frame outside which nothing of the piece can be; None: it has left it."""
+        arrived = (window_grid(self.piece.window, self.flow) + self.flow)[:, self.piece.mask]
+        low, high = arrived.amin(1), arrived.amax(1)
+        corners = torch.stack([low, high, torch.stack([low[0], high[1]]), torch.stack([high[0], low[1]])], 1)
+        seen = apply_affine(self.motion.camera[None], corners[None])[0]
+        first = (seen.amin(1).floor().long() - READ_AROUND).clamp(min=0).tolist()
+        last = (seen.amax(1).ceil().long() + READ_AROUND + 1).tolist()
+        rows, columns = slice(first[1], min(height, last[1])), slice(first[0], min(width, last[0]))
+        return None if rows.start >= rows.stop or columns.start >= columns.stop else (rows, columns)
+
+    def origins(self, lands: tuple[slice, slice]) -> Float[Tensor, "2 h w"]:
+        """Where in the photo the pixels of a window of the frame come from, if they are the piece's."""
+        rigid = affine_through(self.flow, self.piece.mask, self.piece.window)
+        if rigid is not None:
+            seen = compose_affine(self.motion.camera[None], rigid[None])
+            return settled(apply_affine(invert_affine(seen), window_grid(lands, self.flow)[None])[0], lands)
+        around = joined(self.piece.window, lands, self.motion)
+        flow = self.front.follow(self.motion.displacement, around)
+        member = torch.zeros_like(flow[0], dtype=torch.bool)
+        rows, columns = self.piece.window
+        own = self.piece.mask & self.front.member[rows, columns]
+        member[within(rows, around[0]), within(columns, around[1])] = own
+        return origin(flow, member, self.motion.camera, lands, around)
+
+
+def within(span: slice, outer: slice) -> slice:
+    """A span of rows or columns, counted from where another one begins."""
+    return slice(span.start - outer.start, span.stop - outer.start)
+
+
+def joined(first: tuple[slice, slice], lands: tuple[slice, slice], motion: Motion) -> tuple[slice, slice]:
+    """A window that holds another one and where a window of the frame lies in the scene."""
+    height, width = motion.displacement.shape[1:]
+    corners = window_grid(lands, motion.displacement)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    scene = apply_affine(invert_affine(motion.camera[None]), corners[None])[0]
+    low, high = scene.amin(1).floor().long().tolist(), scene.amax(1).ceil().long().tolist()
+    rows, columns = first
+    return (
+        slice(max(0, min(rows.start, low[1])), min(height, max(rows.stop, high[1] + 1))),
+        slice(max(0, min(columns.start, low[0])), min(width, max(columns.stop, high[0] + 1))),
+    )
+
+
+def window_grid(window: tuple[slice, slice], like: Tensor) -> Float[Tensor, "2 h w"]:
+    """(x, y) of the pixels of a window, in the whole picture."""
+    rows, columns = window
+    grid = pixel_grid(rows.stop - rows.start, columns.stop - columns.start, like)
+    return grid + grid.new_tensor([columns.start, rows.start])[:, None, None]
 
 
 def arrives(
-    layer: Layer, flow: Float[Tensor, "2 H W"], points: Float[Tensor, "2 H W"], camera: Float[Tensor, "2 3"]
-) -> Bool[Tensor, "1 H W"]:
+    layer: Layer, motion: Motion, points: Float[Tensor, "2 h w"], lands: tuple[slice, slice]
+) -> Bool[Tensor, "1 h w"]:
     """Where the layer really has a pixel: not in the gaps between members that have parted.
 
     There `points` lie between two parted pixels, or move on to somewhere else.
     """
-    parted = layer.split & (local_maximum(neighbour_jump(flow), 1) > 2)
+    flow = layer.follow(motion.displacement)
+    parted = local_maximum(neighbour_jump(flow), 1) > 2
     there = sample(torch.cat([flow, parted[None].to(flow)])[None], points[None])
-    seen = apply_affine(camera[None], points[None] + there[:, :2])
-    miss = seen[0] - pixel_grid(flow.shape[1], flow.shape[2], flow)
+    seen = apply_affine(motion.camera[None], points[None] + there[:, :2])
+    miss = seen[0] - window_grid(lands, flow)
     return (length(miss) < 1) & (there[0, 2:] < 0.5)
 
 
+def affine_through(
+    flow: Float[Tensor, "2 h w"], mask: Bool[Tensor, "h w"], window: tuple[slice, slice]
+) -> Float[Tensor, "2 3"] | None:
+    """The affine map that takes the marked pixels of a window along the flow; None if there is none.
+
+    Such a motion, a thing's that one track moves for instance, is undone without a search.
+    """
+    grid = window_grid(window, flow)
+    places = torch.cat([grid, torch.ones_like(grid[:1])])[:, mask].double()
+    goals = (grid + flow)[:, mask].double()
+    centre = places.mean(1, keepdim=True) * places.new_tensor([[1.0], [1.0], [0.0]])
+    around = places - centre
+    found, failed = torch.linalg.solve_ex(around @ around.T, around @ goals.T)
+    if failed:  # one pixel, or pixels in line
+        return None
+    found = found.T.contiguous()
+    if (found @ around - goals).abs().max() > STILL:
+        return None
+    found[:, 2:] -= found[:, :2] @ centre[:2]
+    return found.to(flow) if float(torch.linalg.det(found[:, :2])) > 0.2 else None
+
+
 def origin(
-    flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"], camera: Float[Tensor, "2 3"]
-) -> Float[Tensor, "2 H W"]:
-    """Where in the photo each pixel of the frame lies: the layer's motion and the camera's, undone."""
-    grid = pixel_grid(flow.shape[1], flow.shape[2], flow)[None]
+    flow: Float[Tensor, "2 h w"],
+    member: Bool[Tensor, "h w"],
+    camera: Float[Tensor, "2 3"],
+    lands: tuple[slice, slice],
+    around: tuple[slice, slice] | None = None,
+) -> Float[Tensor, "2 n m"]:
+    """Where in the photo each pixel of a window of the frame lies: a layer's motion and the camera's, undone.
+
+    The flow is that of the layer in the window `around`, which is the same when not given.
+    """
+    around = lands if around is None else around
+    grid = window_grid(lands, flow)[None]
     points = apply_affine(invert_affine(camera[None]), grid)
     if flow.any():
-        points = points - sample(inverse_displacement(flow, member), points)
-    # Rounding must not resample what stands still.
-    return grid.where((points - grid).abs().amax(1, keepdim=True) < 1e-3, points)[0]
+        start = flow.new_tensor([around[1].start, around[0].start])[:, None, None]
+        points = points - sample(inverse_displacement(flow, member), points - start)
+    return settled(points[0], lands)
+
+
+def settled(points: Float[Tensor, "2 h w"], lands: tuple[slice, slice]) -> Float[Tensor, "2 h w"]:
+    """The points, those that hardly differ from their pixel on it: rounding must not resample what rests."""
+    grid = window_grid(lands, points)
+    return grid.where((points - grid).abs().amax(0, keepdim=True) < 1e-3, points)
 
 
 def inverse_displacement(
@@ -261,44 +411,71 @@ def inverse_displacement(
 ) -> Float[Tensor, "1 2 H W"]:
     """Where each pixel's content came from: content at y was at y - displacement(y).
 
-    Splatting the flow gives it nearly, with the faster and the layer's own pixels in front; Newton's method
-    on x + flow(x) = y makes it exact.
+    A gentle flow has one inverse, which a few steps on a coarse grid nearly find. Splatting any other gives
+    it nearly, with the faster and the layer's own pixels in front. Newton's method on x + flow(x) = y makes
+    it exact.
     """
-    speed = length(flow)
-    importance = 8 * speed / speed.max() + 8 * member
-    laid, weight = splat(flow[None], flow[None], importance.exp()[None])
-    laid = fill_gaps(laid[0], weight[0, 0] > 0)
+    gentle = neighbour_jump(flow).max() < GENTLE
+    laid = gentle_inverse(flow) if gentle else splatted_inverse(flow, member)
     grid = pixel_grid(flow.shape[1], flow.shape[2], flow)[None]
-    # Rows of the Jacobian I + d flow, inverted per pixel.
-    across, down = torch.gradient(flow, dim=(2, 1))
-    a, b, c, d = 1 + across[0], down[0], across[1], 1 + down[1]
-    determinant = (a * d - b * c).clamp(min=0.2)
-    field = torch.cat([flow, torch.stack([d, -b, -c, a]) / determinant])[None]
     points = grid - laid
+    slopes: Float[Tensor, "1 4 H W"] | None = None
     for _ in range(NEWTON_STEPS):
-        here = sample(field, points)
-        miss = (points + here[:, :2] - grid).clamp(-2, 2)
+        miss = (points + sample(flow[None], points) - grid).clamp(-2, 2)
         if miss.abs().max() < STILL:
             break
-        step = torch.stack([(here[:, 2:4] * miss).sum(1), (here[:, 4:] * miss).sum(1)], 1)
+        slopes = inverse_slopes(flow) if slopes is None else slopes
+        here = sample(slopes, points)
+        step = torch.stack([(here[:, :2] * miss).sum(1), (here[:, 2:] * miss).sum(1)], 1)
         points = points - step.clamp(-2, 2)
     return grid - points
 
 
-def beyond_border(points: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 H W"]:
+def inverse_slopes(flow: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 4 H W"]:
+    """Rows of the Jacobian I + d flow, inverted per pixel."""
+    across, down = torch.gradient(flow, dim=(2, 1))
+    a, b, c, d = 1 + across[0], down[0], across[1], 1 + down[1]
+    determinant = (a * d - b * c).clamp(min=0.2)
+    return (torch.stack([d, -b, -c, a]) / determinant)[None]
+
+
+def gentle_inverse(flow: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 2 H W"]:
+    """The inverse of a flow that pulls neighbours apart by less than `GENTLE`, nearly: by repeated looks.
+
+    x = y - flow(x) contracts by that much every time (Banach's fixed point).
+    """
+    height, width = flow.shape[1:]
+    coarse = resize_flow(flow[None], -(-height // COARSE), -(-width // COARSE))
+    grid = pixel_grid(coarse.shape[2], coarse.shape[3], coarse)[None]
+    displaced = coarse
+    for _ in range(LOOKS):
+        displaced = sample(coarse, grid - displaced)
+    return resize_flow(displaced, height, width)
+
+
+def splatted_inverse(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"]) -> Float[Tensor, "2 H W"]:
+    """The flow laid down where it leads, the layer's own and the faster pixels in front."""
+    speed = length(flow)
+    importance = 8 * speed / speed.max() + 8 * member
+    laid, weight = splat(flow[None], flow[None], importance.exp()[None])
+    return fill_gaps(laid[0], weight[0, 0] > 0)
+
+
+def beyond_border(points: Float[Tensor, "2 h w"], height: int, width: int) -> Float[Tensor, "1 h w"]:
     """How many pixels each point lies outside the picture, 0 within it."""
-    height, width = points.shape[1:]
     last = points.new_tensor([width - 1, height - 1])[:, None, None]
     return torch.maximum(-points, points - last).clamp(min=0).amax(0, keepdim=True)
 
 
 def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
-    """Bicubic values at points (x, y) in pixels, exact on pixel centres; the picture continues mirrored."""
+    """Values of a picture at points (x, y) of it; what rests on its own pixel is not looked up."""
+    still = (points == pixel_grid(points.shape[1], points.shape[2], points)).all(0)
+    return values if still.all() else torch.where(still, values, read_at(values, points))
+
+
+def read_at(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 h w"]) -> Float[Tensor, "C h w"]:
+    """Bicubic values at points (x, y) in pixels; the picture continues mirrored."""
     height, width = values.shape[-2:]
-    still = points == pixel_grid(height, width, points)
-    if still.all():
-        return values
     scale = points.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
     unit = (points.movedim(0, -1) * scale - 1)[None]
-    found = F.grid_sample(values[None], unit, mode="bicubic", padding_mode="reflection", align_corners=True)
-    return torch.where(still.all(0), values, found[0])
+    return F.grid_sample(values[None], unit, mode="bicubic", padding_mode="reflection", align_corners=True)[0]
