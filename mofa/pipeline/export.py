@@ -24,13 +24,12 @@ from mofa.media.files import replacing, replacing_folder
 from mofa.media.image import load_source, picture_size, save_png, to_bytes
 from mofa.pipeline.animate import prepare, resolve
 from mofa.pipeline.inputs import Inputs, read_inputs
+from mofa.pipeline.motion_masks import motion_masks
 from mofa.pipeline.plan import place_drawn, region_of
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest, TrackControl
 from mofa.pipeline.trajectories import GRID, drawn_trajectories, grid_trajectories, in_frames
 from mofa.tensors.geometry import fit_crop, to_original
-from mofa.tensors.motion import camera_rests, whole_flow
-from mofa.tensors.splat import splat
-from mofa.types import CropBox, MotionPlan, Progress, SourceImage, silent
+from mofa.types import CropBox, Progress, SourceImage, silent
 from mofa.vision.select import grow_region
 
 Points = Literal["tracks", "grid"]
@@ -125,7 +124,7 @@ def _export_ttm(
     """first_frame.png, motion_signal.mp4 (the warped picture), mask.mp4 (white moved), prompt.txt."""
     settled, inputs = in_frames(settled, inputs, wanted.frames or settled.frames)
     animation = prepare(settled, inputs, progress)
-    masks = moved_masks(animation.motion.plan, settled.frames)
+    masks = motion_masks(animation.motion.plan, settled.frames)
     with (
         replacing_folder(path, overwrite) as folder,
         frame_writer(folder / MOTION, settled.fps) as add_frame,
@@ -133,34 +132,10 @@ def _export_ttm(
     ):
         for frame, mask in zip(animation.frames(), masks, strict=True):
             add_frame(frame)
-            add_mask(to_bytes(mask.expand(3, -1, -1)))
+            add_mask(to_bytes(mask.moved.expand(3, -1, -1)))
         save_png(folder / FIRST_FRAME, to_bytes(animation.source.pixels))
         (folder / "prompt.txt").write_text(wanted.prompt + "\n", encoding="utf-8")
     return path
-
-
-def moved_masks(plan: MotionPlan, frames: int) -> Iterator[Float[Tensor, "1 H W"]]:
-    """Per frame, where something shows that the motion has put there: 1, else 0.
-
-    With a moving camera that is all that the photo still shows, without one what ever moves against the
-    scene, where it is in that frame.
-    """
-    first = whole_flow(plan, [0])
-    height, width = first.pixels.shape[2:]
-    carried = torch.ones(1, 1, height, width)
-    if camera_rests(plan.camera):
-        moves = torch.zeros(1, 1, height, width, dtype=torch.bool)
-        for step in range(plan.num_frames - 1):
-            flow = whole_flow(plan, [step])
-            moves |= (flow.pixels.norm(dim=1, keepdim=True) > 0.5) & flow.valid
-        carried = moves.float()
-    yield carried[0]
-    for step in range(frames - 1):
-        flow = whole_flow(plan, [step])
-        moved = torch.where(flow.valid, flow.pixels, 0)
-        speed = moved.norm(dim=1, keepdim=True)
-        laid, reached = splat(carried, moved, (8 * speed / speed.max().clamp(min=1e-6)).exp())
-        yield ((laid > 0.5) & (reached > 0)).float()[0]
 
 
 # --- Kling --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from mofa.control.tracks import retime
 from mofa.errors import InputError
 from mofa.pipeline.animate import plan
 from mofa.pipeline.inputs import Inputs
+from mofa.pipeline.motion_masks import front_weight
 from mofa.pipeline.request import MAX_FRAMES, ResolvedRequest
 from mofa.tensors.flow import sample
 from mofa.tensors.motion import points_as_seen, whole_flow
@@ -35,14 +36,19 @@ def drawn_trajectories(
     A point counts as hidden outside the picture. Raises InputError where there is no track.
     """
     motion = planned(request, inputs, frames, progress)
-    sets = [
-        TrackSet(points_as_seen(one.points.transpose(0, 1), motion.camera).transpose(0, 1), one.visible)
-        for one in motion.tracks
-    ]
-    if not sets:
+    tracks = seen_tracks(motion)
+    if tracks is None:
         raise InputError("the scene has no tracks: export a grid of points with --points grid.")
-    together = TrackSet(torch.cat([s.points for s in sets]), torch.cat([s.visible for s in sets]))
-    return _written(request, motion, together, frames)
+    return _written(request, motion, tracks, frames)
+
+
+def seen_tracks(motion: MotionPlan) -> TrackSet | None:
+    """All tracks that were drawn or read, as the camera shows them; None where there are none."""
+    if not motion.tracks:
+        return None
+    points = torch.cat([one.points for one in motion.tracks]).transpose(0, 1)
+    shown = points_as_seen(points, motion.camera).transpose(0, 1)
+    return TrackSet(shown, torch.cat([one.visible for one in motion.tracks]))
 
 
 def grid_trajectories(
@@ -124,9 +130,7 @@ def _followed(flow: FlowField, start: Float[Tensor, "N 2"]) -> tuple[Float[Tenso
     moved = torch.where(flow.valid, flow.pixels, 0)
     own = sample(moved, start.T[None])[0].T
     places = start + own
-    speed = moved.norm(dim=1, keepdim=True)
-    weight = (8 * speed / speed.max().clamp(min=1e-6)).exp()
-    laid, reached = splat(moved, moved, weight)
+    laid, reached = splat(moved, moved, front_weight(moved))
     there = sample(torch.cat([laid, (reached > 0).to(laid)], 1), places.T[None])[0].T
     same = (there[:, :2] - own).norm(dim=-1) < COVERED
     return places, same | (there[:, 2] < 0.5)

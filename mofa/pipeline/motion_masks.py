@@ -1,0 +1,61 @@
+"""Where in each frame something shows that moved, and where nothing of the photo lands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa.tensors.motion import camera_rests, whole_flow
+from mofa.tensors.splat import splat
+from mofa.types import MotionPlan
+
+MOVES = 0.5
+"""Pixels: what never goes further than this is taken to stand still."""
+REACHED = 0.3
+"""Of a pixel's weight: with less landing on it, it is a hole and not a crack between parted pixels."""
+
+
+@dataclass(frozen=True)
+class MotionMasks:
+    """One frame's masks, 1 or 0: what has moved and is seen, and what nothing of the photo lands on."""
+
+    moved: Float[Tensor, "1 H W"]
+    uncovered: Float[Tensor, "1 H W"]
+
+
+def motion_masks(plan: MotionPlan, frames: int) -> Iterator[MotionMasks]:
+    """The masks of each frame. What moves more covers what moves less, as in the warp renderer.
+
+    With a moving camera everything has moved that the photo still shows; without one, what ever goes further
+    than `MOVES` against the scene, where it is in that frame.
+    """
+    flow = whole_flow(plan, [0])
+    carried = torch.ones_like(flow.pixels[:, :1])
+    if camera_rests(plan.camera):
+        carried = _ever_moves(plan)
+    yield MotionMasks(carried[0], torch.zeros_like(carried[0]))
+    for step in range(frames - 1):
+        flow = whole_flow(plan, [step])
+        moved = torch.where(flow.valid, flow.pixels, 0)
+        laid, reached = splat(carried, moved, front_weight(moved))
+        _, covered = splat(carried, moved)
+        seen = (laid > 0.5) & (reached > 0)
+        yield MotionMasks(seen.float()[0], (covered < REACHED).float()[0])
+
+
+def front_weight(flow: Float[Tensor, "1 2 H W"]) -> Float[Tensor, "1 1 H W"]:
+    """Weights with which `splat` lays what moves more over what moves less."""
+    speed = flow.norm(dim=1, keepdim=True)
+    return (8 * speed / speed.max().clamp(min=1e-6)).exp()
+
+
+def _ever_moves(plan: MotionPlan) -> Float[Tensor, "1 1 H W"]:
+    moves: Tensor | None = None
+    for step in range(plan.num_frames - 1):
+        flow = whole_flow(plan, [step])
+        here = (flow.pixels.norm(dim=1, keepdim=True) > MOVES) & flow.valid
+        moves = here if moves is None else moves | here
+    assert moves is not None
+    return moves.float()
