@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa.tensors.motion import camera_rests, whole_flow
+from mofa.tensors.neighbourhood import widened
 from mofa.tensors.splat import splat
 from mofa.types import MotionPlan
 
 MOVES = 0.5
 """Pixels: what never goes further than this is taken to stand still."""
-REACHED = 0.3
-"""Of a pixel's weight: with less landing on it, it is a hole and not a crack between parted pixels."""
+ARRIVED, REACHED = 0.4, 0.3
+"""Of a pixel's weight: with more that moves landing on it, it shows that; with less of anything, it is a hole
+and not a crack between parted pixels."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class MotionMasks:
 
 
 def motion_masks(plan: MotionPlan, frames: int) -> Iterator[MotionMasks]:
-    """The masks of each frame. What moves more covers what moves less, as in the warp renderer.
+    """The masks of each frame; what moves covers what stands still, as in the warp renderer.
 
     With a moving camera everything has moved that the photo still shows; without one, what ever goes further
     than `MOVES` against the scene, where it is in that frame.
@@ -39,10 +41,16 @@ def motion_masks(plan: MotionPlan, frames: int) -> Iterator[MotionMasks]:
     for step in range(frames - 1):
         flow = whole_flow(plan, [step])
         moved = torch.where(flow.valid, flow.pixels, 0)
-        laid, reached = splat(carried, moved, front_weight(moved))
+        _, arrived = splat(carried, moved, carried.clamp(min=1e-6))
         _, covered = splat(carried, moved)
-        seen = (laid > 0.5) & (reached > 0)
+        seen = _without_threads(arrived > ARRIVED)
         yield MotionMasks(seen.float()[0], (covered < REACHED).float()[0])
+
+
+def _without_threads(mask: Bool[Tensor, "1 1 H W"]) -> Bool[Tensor, "1 1 H W"]:
+    """Cracks closed and threads of a pixel or two dropped, which a soft region's border leaves behind."""
+    closed = ~widened(~widened(mask[0, 0], 1), 1)
+    return widened(~widened(~closed, 1), 1)[None, None]
 
 
 def front_weight(flow: Float[Tensor, "1 2 H W"]) -> Float[Tensor, "1 1 H W"]:
