@@ -280,7 +280,10 @@ class ThingsNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.head = Encoder(), Decoder(), Head()
+        self.encoder, self.decoder = Encoder(), Decoder()
+        # Two heads, not one that is used twice: what they read is spread differently, and their batch norms
+        # would know neither.
+        self.first, self.second = Head(), Head()
 
     def embed(self, picture: Float[Tensor, "B 3 H W"]) -> Embedding:
         """Once per picture, in -1..1, both sides multiples of MULTIPLE."""
@@ -288,8 +291,8 @@ class ThingsNet(nn.Module):
 
     def answer(self, seen: Embedding, prompts: Prompts) -> Answers:
         """Both passes."""
-        first = self.head(seen, prompts)
-        return self.head(seen, prompts, first.logits.detach())
+        first = self.first(seen, prompts)
+        return self.second(seen, prompts, first.logits.detach())
 
 
 def start_from_imagenet(encoder: Encoder, published: dict[str, Tensor]) -> None:

@@ -13,12 +13,14 @@ OBJECTIVES = {
     "adapter": "mofa.training.objectives:AdapterRecipe",
     "backbone": "mofa.training.objectives:BackboneRecipe",
     "sparse-to-dense": "mofa.training.objectives:SparseToDenseRecipe",
+    "things": "mofa.training.things.recipe:ThingsRecipe",
 }
 SOURCES = {
     "synthetic": "mofa.training.sources:SyntheticClips",
     "faces": "mofa.training.synthetic_faces:SyntheticFaces",
     "videos": "mofa.training.videos:Videos",
     "shards": "mofa.training.shards:Shards",
+    "things": "mofa.training.things.recipe:ThingsData",
 }
 
 

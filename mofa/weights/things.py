@@ -10,7 +10,7 @@ from mofa.models.things import ThingsNet
 from mofa.weights.convert import sha256_of
 
 FILE = Path(__file__).parent.parent / "assets" / "things.safetensors"
-SHA256 = "59b5e459e3ca7cc816619699fa2056d369feef83179024256ba4277243540ae2"
+SHA256 = "aa5e6546825eb433d60c531d25d28723109175e28f1cae4a5534d89dff58d896"
 
 
 @functools.cache

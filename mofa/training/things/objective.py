@@ -4,7 +4,6 @@ Each question is answered twice. Half of the questions get a click between the p
 is most wrong, on the thing or beside it, so that the second learns to listen to corrections.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,23 +22,16 @@ FIRST = 0.35
 
 @dataclass(frozen=True)
 class Losses:
-    """The parts of the loss of one batch, each a scalar."""
+    """The parts of the loss, one number per picture."""
 
-    masks: Tensor
-    scores: Tensor
-    is_thing: Tensor
+    masks: Float[Tensor, "B"]
+    scores: Float[Tensor, "B"]
+    is_thing: Float[Tensor, "B"]
 
     @property
-    def total(self) -> Tensor:
+    def total(self) -> Float[Tensor, "B"]:
         """Their weighted sum."""
         return self.masks + 0.3 * self.scores + 0.2 * self.is_thing
-
-
-def collate(questions: Sequence[Questions]) -> Questions:
-    """A batch: every field gets a leading axis B."""
-    return Questions(
-        *(torch.stack([getattr(q, name) for q in questions]) for name in Questions.__dataclass_fields__)
-    )
 
 
 def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses:
@@ -47,11 +39,11 @@ def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses
     seen = net.embed(batch.picture.contiguous(memory_format=torch.channels_last))
     prompts = Prompts(batch.positions, batch.signs)
     if rng.random() < FIRST:
-        answers = net.head(seen, prompts)
+        answers = net.first(seen, prompts)
     else:
         with torch.no_grad():
-            first = net.head(seen, prompts).logits
-        answers = net.head(seen, correct(first[:, :, THING], batch, rng), first)
+            first = net.first(seen, prompts).logits
+        answers = net.second(seen, correct(first[:, :, THING], batch, rng), first)
     found = iou(answers.logits > 0, batch.targets)
     known = batch.weights.amax((3, 4))
     guessed = F.binary_cross_entropy_with_logits(answers.scores, found, reduction="none")
@@ -59,13 +51,13 @@ def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses
     there = F.binary_cross_entropy_with_logits(answers.is_thing, asked, reduction="none")
     return Losses(
         masks=mask_loss(answers, batch),
-        scores=(guessed * known).sum() / known.sum().clamp(min=1),
-        is_thing=(there * counts).sum() / counts.sum().clamp(min=1),
+        scores=(guessed * known).sum((1, 2)) / known.sum((1, 2)).clamp(min=1),
+        is_thing=(there * counts).sum(1) / counts.sum(1).clamp(min=1e-3),
     )
 
 
-def mask_loss(answers: Answers, batch: Questions) -> Tensor:
-    """Twice the cross-entropy plus the Dice loss, over what is known; the whole thing counts double."""
+def mask_loss(answers: Answers, batch: Questions) -> Float[Tensor, "B"]:
+    """Per picture: twice the cross-entropy plus the Dice loss, where known; things count double."""
     logits, targets, weights = answers.logits, batch.targets, batch.weights
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     entropy = (entropy * weights).mean((3, 4))
@@ -73,7 +65,7 @@ def mask_loss(answers: Answers, batch: Questions) -> Tensor:
     both, either = (share * targets * weights).sum((3, 4)), ((share + targets) * weights).sum((3, 4))
     dice = 1 - (2 * both + 10) / (either + 10)
     counts = weights.amax((3, 4)) * weights.new_tensor([1.0, 2.0, 0.5])
-    return ((2 * entropy + dice) * counts).sum() / counts.sum().clamp(min=1)
+    return ((2 * entropy + dice) * counts).sum((1, 2)) / counts.sum((1, 2)).clamp(min=1)
 
 
 def iou(found: Tensor, targets: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ class Questions:
     targets: Float[Tensor, "*B K 3 h w"]
     weights: Float[Tensor, "*B K 3 h w"]
     is_thing: Float[Tensor, "*B K 2"]
+    name: str | tuple[str, ...] = ""
 
 
 def read_labelled(masks: Path, photos: Sequence[Path], side: int = 512) -> list[Labelled]:
