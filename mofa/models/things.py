@@ -290,8 +290,8 @@ class ThingsNet(nn.Module):
         return self.decoder(self.encoder(picture), picture)
 
     def answer(self, seen: Embedding, prompts: Prompts) -> Answers:
-        """Both passes."""
-        first = self.first(seen, prompts)
+        """Both passes; clicks beside the thing correct the first, which knows clicks on it alone."""
+        first = self.first(seen, Prompts(prompts.positions, prompts.signs.clamp(min=0)))
         return self.second(seen, prompts, first.logits.detach())
 
 

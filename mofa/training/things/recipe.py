@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from mofa.training.things.objective import losses
 from mofa.training.things.pictures import Labelled, Questions, ask, crop, read_labelled, read_small, tinted
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-MASKS = "mofa.training.recipes"
+MASKS = Path(__file__).parent.parent / "recipes" / "things"
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,7 @@ class ThingsData:
     def build(self, seed: int) -> "ThingsPictures":
         """Reads everything; raises InputError where there is nothing to read."""
         folders = [Path(folder) for folder in self.photos]
-        with_masks = [
-            labelled
-            for labelled in read_labelled(Path(str(files(MASKS))) / "things", folders)
-            if len(labelled.masks)
-        ]
+        with_masks = [labelled for labelled in read_labelled(MASKS, folders) if len(labelled.masks)]
         paths = [
             path
             for folder in folders
