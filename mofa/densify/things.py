@@ -19,7 +19,7 @@ LEVEL = 1
 """Of part, thing and group a drag moves the thing."""
 BELONGS = -1.0
 """Logit from which on a cell belongs to a thing: below an even chance, for a rim that is left behind is seen
-more than a little ground that comes along (measured on the drag set: IoU and what moves rise, little leaks)."""
+more than a little ground that comes along (on the drag set IoU and what moves rise, little leaks)."""
 NOTHING = 0.7
 """Below this chance of a thing there is only ground: of 23 things of real photos the least sure has 0.9, of
 26 points on sky, walls and grass two thirds have less."""
