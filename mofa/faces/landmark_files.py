@@ -4,17 +4,16 @@ NPZ holds `points` [T, 68, 2] in pixels, and may hold `fps` (25 when it does not
 .npy array is the points. JSON is `{"fps": 25, "points": [[[x, y], ...68], ...T], "score": [...]}` or the
 points alone. One face is 68 x 2: a list of points in JSON, alone or under "points", or an array.
 
-CSV is a table with a header, as Live Link Face and its like export it: one column per ARKit blendshape, in
-any order, case or style (`JawOpen`, `jawOpen`, `jaw_open`), 0..1 (or 0..100), one row per frame. A column
-`time` (seconds) gives the rate, 60 frames per second when there is none. Other columns are not read.
+One face also comes as iBUG's .pts (counted from 1), as dlib's .xml, or as 68 lines of text with x and y. A
+third coordinate is not read, and frames that hold NaN are bridged. CSV is described in `blendshape_tables`.
 """
 
-import csv
 import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.parsers import expat
 
 import numpy as np
 import torch
@@ -24,19 +23,20 @@ from torch import Tensor
 from mofa.control.coordinates import FARTHEST
 from mofa.control.track_arrays import load_arrays
 from mofa.errors import InputError
-from mofa.faces.blendshapes import SHAPES, BlendshapeClip
+from mofa.faces.blendshape_tables import read_table
+from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.points import NUM_POINTS
+from mofa.faces.smoothing import bridge
 from mofa.types import LandmarkClip
 
 Read = TypeVar("Read")
 
 DEFAULT_FPS = 25.0
 """Of landmark files that do not say: the rate of the learned speech drivers."""
-BLENDSHAPE_FPS = 60.0
 """Of curves without times: what Live Link Face records at unless told otherwise."""
 MAX_FRAMES = 100_000
+POINT_NAMES = ("points", "landmarks", "pred_landmarks", "landmarks_2d", "keypoints")
 """More than an hour at 25 a second: a longer file was not meant to drive one clip."""
-_SHAPE_OF_COLUMN = {name.lower(): name for name in SHAPES}
 
 
 def read_landmarks(path: Path) -> LandmarkClip:
@@ -51,7 +51,7 @@ def read_face_points(path: Path) -> Float[Tensor, "68 2"]:
 
 def read_blendshapes(path: Path) -> BlendshapeClip:
     """The curves of a CSV file; InputError, naming the file, when it holds none."""
-    return _explained(path, _from_csv)
+    return _explained(path, read_table)
 
 
 def landmark_bytes(clip: LandmarkClip, suffix: str) -> bytes:
@@ -97,7 +97,48 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
             except (ValueError, RecursionError) as error:
                 raise InputError(f"it is not valid JSON ({error}): check brackets and commas.") from error
             return content if isinstance(content, dict) else {"points": content}
-    raise InputError(f'files of type "{path.suffix}" are not read: use .npz, .npy, .json or .csv.')
+        case ".pts" | ".txt":
+            return {"points": _from_lines(data)}
+        case ".xml":
+            return {"points": _from_dlib(data)}
+    raise InputError(
+        f'files of type "{path.suffix[:20]}" are not read: use .npz, .npy, .json, .pts, .xml, .txt or .csv.'
+    )
+
+
+def _from_lines(data: bytes) -> list[list[float]]:
+    """x and y on each line; iBUG's .pts have a head and braces around, and count pixels from 1."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("it is no text: write x and y on each line.") from error
+    from_one = text.lstrip().startswith("version:")
+    lines = text.partition("{")[2].partition("}")[0] if from_one else text
+    rows = [line.replace(",", " ").split() for line in lines.splitlines() if line.strip()]
+    try:
+        return [[float(cell) - from_one for cell in row] for row in rows]
+    except ValueError as error:
+        raise InputError("some line is not x and y: write two numbers on each.") from error
+
+
+def _from_dlib(data: bytes) -> list[list[float]]:
+    """The parts of the first box that has any, in the order of their names (00, 01, ...)."""
+    parts: dict[str, list[float]] = {}
+
+    def start(tag: str, given: dict[str, str]) -> None:
+        if tag == "part" and len(parts) < NUM_POINTS:
+            parts[given.get("name", str(len(parts))).zfill(3)] = [float(given["x"]), float(given["y"])]
+
+    def entity(*_: object) -> None:
+        raise InputError("it declares entities, which are not read: write it again without.")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EntityDeclHandler = start, entity
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise InputError(f"it is no landmark file of dlib ({error}): write it again.") from error
+    return [parts[name] for name in sorted(parts)]
 
 
 def _clip(content: dict[str, Any]) -> LandmarkClip:
@@ -114,10 +155,14 @@ def _clip(content: dict[str, Any]) -> LandmarkClip:
     fps = _array(content.get("fps", DEFAULT_FPS), "fps")
     if fps.size != 1 or not 0 < fps.item() <= 1000:
         raise InputError("its fps is no rate: give frames per second, as in 25.")
-    score = _array(content.get("score", np.ones(len(points))), "score")
+    seen = np.isfinite(points).all((1, 2))
+    score = _array(content.get("score", seen.astype(float)), "score")
     if score.shape != (len(points),) or not ((score >= 0) & (score <= 1)).all():
         raise InputError(f"its score must hold a number 0..1 for each of the {len(points)} frames.")
-    return LandmarkClip(torch.from_numpy(points).float(), torch.from_numpy(score).float(), fps.item())
+    if not seen.any():
+        raise InputError("no frame of it holds a face: every one has NaN.")
+    bridged = bridge(torch.from_numpy(np.nan_to_num(points)).float(), torch.from_numpy(seen))
+    return LandmarkClip(bridged, torch.from_numpy(score * seen).float(), fps.item())
 
 
 def _one_face(content: dict[str, Any]) -> Float[Tensor, "68 2"]:
@@ -129,16 +174,27 @@ def _one_face(content: dict[str, Any]) -> Float[Tensor, "68 2"]:
             f"its points have the shape {_in_words(points)}, but one face has {NUM_POINTS} x 2 (x and y in "
             "pixels)."
         )
+    if not np.isfinite(points).all():
+        raise InputError("a point is not a number that a picture can hold (NaN).")
     return torch.from_numpy(points).float()
 
 
 def _points(content: dict[str, Any]) -> Float[np.ndarray, "..."]:
-    if "points" not in content:
+    name = next((name for name in POINT_NAMES if name in content), None)
+    if name is None:
         held = ", ".join(str(name)[:40] for name in list(content)[:5]) or "nothing"
         raise InputError(f'it holds {held}, but no "points": call them that.')
-    points = _array(content["points"], "points")
-    if not (np.abs(points) <= FARTHEST).all():
-        raise InputError("a point is not a number that a picture can hold (NaN, infinite or huge).")
+    value = content[name]
+    if isinstance(value, list) and value and all(isinstance(point, dict) for point in value):
+        value = [[point.get("x"), point.get("y")] for point in value]
+    points = _array(value, "points")
+    if points.ndim >= 2 and points.shape[-2:] == (NUM_POINTS, 3):
+        points = points[..., :2]
+    known = points[np.isfinite(points)]
+    if not (np.abs(known) <= FARTHEST).all() or np.isinf(points).any():
+        raise InputError("a point is not a number that a picture can hold (infinite or huge).")
+    if points.shape[-2:] == (NUM_POINTS, 2) and known.any() and known.min() >= 0 and known.max() <= 1:
+        raise InputError("its points are fractions of the picture: multiply them by its width and height.")
     return points
 
 
@@ -156,43 +212,3 @@ def _array(value: Any, name: str) -> Float[np.ndarray, "..."]:
 
 def _in_words(array: Float[np.ndarray, "..."]) -> str:
     return " x ".join(map(str, array.shape)) or "a single number"
-
-
-def _from_csv(data: bytes) -> BlendshapeClip:
-    try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("it is no table of comma-separated values: export it as CSV.") from error
-    rows = [row for row in rows if row]
-    header = [name.strip().lower().replace("_", "") for name in rows[0]] if rows else []
-    columns = {index: _SHAPE_OF_COLUMN[name] for index, name in enumerate(header) if name in _SHAPE_OF_COLUMN}
-    if not columns:
-        raise InputError(
-            "none of its columns is called like a blendshape (jawOpen, eyeBlinkLeft, ...): its first row "
-            "must name them."
-        )
-    if not 1 < len(rows) <= MAX_FRAMES + 1:
-        raise InputError(f"it has {len(rows) - 1} rows of values: give 1 to {MAX_FRAMES}, one per frame.")
-    curves = {name: _column(rows, index, name) for index, name in columns.items()}
-    largest = max(float(curve.abs().max()) for curve in curves.values())
-    if largest > 100:
-        raise InputError(f"it holds the value {largest:g}: blendshapes run from 0 to 1, or from 0 to 100.")
-    scale = 100.0 if largest > 2 else 1.0
-    fps = BLENDSHAPE_FPS
-    if "time" in header and len(rows) > 2:
-        times = _column(rows, header.index("time"), "time")
-        span = float(times[-1] - times[0])
-        if not span > 0 or len(times) - 1 > 1000 * span:
-            raise InputError("its times do not rise: give seconds, one row per frame.")
-        fps = (len(times) - 1) / span
-    return BlendshapeClip({name: curve / scale for name, curve in curves.items()}, fps)
-
-
-def _column(rows: list[list[str]], index: int, name: str) -> Float[Tensor, "T"]:
-    try:
-        values = torch.tensor([float(row[index]) for row in rows[1:]])
-    except (ValueError, IndexError) as error:
-        raise InputError(f"its column {name} lacks a number in some row: export it again.") from error
-    if not values.isfinite().all():
-        raise InputError(f"its column {name} holds a value that is not a finite number: export it again.")
-    return values

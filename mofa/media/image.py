@@ -1,10 +1,13 @@
 """Still pictures: decoded upright and in sRGB, cut to the working window, written as PNG."""
 
+import importlib
 import io
+import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,8 +24,12 @@ from mofa.types import CropBox, SourceImage
 LARGEST_PICTURE = 200_000_000
 """Pixels. Decoded to float32, such a picture takes 2.4 GB."""
 
+SMALLEST_SIDE = 16
+"""Pixels of a photo that can be animated."""
+
 # Formats that decode a picture by themselves: no EPS (runs Ghostscript), no stubs, none without a signature.
 _FORMATS = (
+    "HEIF",  # where pillow-heif is installed
     "AVIF",
     "BMP",
     "DIB",
@@ -78,19 +85,34 @@ def read_mask(path: Path) -> Float[Tensor, "1 H W"]:
     """The mask painted in the picture at `path`, 0..1, upright.
 
     It is the alpha channel where the picture has one that varies (a brush painted on a transparent
-    layer), else the luminance (white = inside).
+    layer, its fullest strokes being 1 however transparent they are), else the luminance (white = inside).
 
     Raises InputError as `read_picture` does.
     """
     with _opened(path) as picture, _damage_named(path):
         upright = _decoded(picture)
         if upright.has_transparency_data and not _is_deep_grey(upright):
-            alpha = upright.convert("RGBA").getchannel("A")
-            lowest, highest = alpha.getextrema()
-            if lowest != highest:
-                return torch.from_numpy(np.array(alpha)).unsqueeze(0).float() / 255
+            alpha = np.array(upright.convert("RGBA").getchannel("A"))
+            if alpha.min() != alpha.max():
+                return torch.from_numpy(alpha).unsqueeze(0).float() / float(alpha.max())
     red, green, blue = read_picture(path)
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue).clamp(0, 1).unsqueeze(0)
+
+
+def check_picture(path: Path, most_pixels: int = LARGEST_PICTURE) -> tuple[int, int]:
+    """(width, height) of a picture whose every pixel can be decoded; it is let go again.
+
+    Raises InputError as `read_picture` does, and beyond `most_pixels`, decided before decoding.
+    """
+    width, height = picture_size(path)
+    if width * height > most_pixels:
+        raise InputError(
+            f"the picture {path} has {width} x {height} pixels: make it smaller, at most "
+            f"{most_pixels / 1e6:g} million."
+        )
+    with _opened(path) as picture, _damage_named(path):
+        picture.load()
+    return width, height
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -172,6 +194,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with picture:
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise InputError(_too_large(path))
+            if _is_raw(picture):
+                raise InputError(_a_kind_that("raw photo", path))
             yield picture
 
 
@@ -196,7 +220,7 @@ def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
             raise InputError(f"{path} is a folder; give the path of one {kind}.")
         file = path.open("rb")
     except FileNotFoundError:
-        raise InputError(f"There is no {kind} at {path}; check the path.") from None
+        raise InputError(_absent(path, kind)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"The {kind} {path} cannot be opened ({reason}); check the path.") from None
@@ -206,11 +230,27 @@ def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def _absent(path: Path, kind: str) -> str:
+    if re.match(r"[a-z]{2,10}:/", str(path), re.IGNORECASE):
+        return f"{path} is an address, and nothing is fetched: download the {kind} and give its path."
+    if str(path) == "-":
+        return f"Standard input is not read: save the {kind} in a file and give its path."
+    return f"There is no {kind} at {path}; check the path."
+
+
+@cache
+def _know_heic() -> None:
+    """Lets Pillow read what phones take, where somebody has installed the package for it."""
+    with suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
+
+
 def open_quietly(file: BinaryIO) -> Image.Image:
     """Pillow's view of an encoded picture, with our size limit in place of Pillow's own.
 
     Raises whatever Pillow raises on bytes it does not know.
     """
+    _know_heic()
     Image.init()
     known = [name for name in _FORMATS if name in Image.OPEN]
     with _pillow_limit, warnings.catch_warnings():
@@ -312,14 +352,49 @@ def _too_large(path: Path) -> str:
 
 def _unreadable(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(12)
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"heim", b"mif1"):
-        return f"The picture {path} is HEIC, which cannot be read here; save it as JPEG or PNG."
+        start = file.read(16)
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC:
+        return (
+            f"The picture {path} is HEIC, which needs a package more (pip install pillow-heif); or save it "
+            "as JPEG or PNG."
+        )
+    kind = next((kind for mark, kind in OTHER_KINDS if start.startswith(mark)), None)
+    if kind is not None or start[4:12] == b"ftypcrx ":
+        return _a_kind_that(kind or "raw photo", path)
     if _is_video(path):
         return f"{path} is a video; give a still picture, or name the video with --reference for its motion."
     return (
         f"{path} cannot be read as JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF; save the picture as one of these."
     )
+
+
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+OTHER_KINDS = (
+    (b"%PDF", "PDF"),
+    (b"8BPS", "Photoshop file"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"gimp xcf", "GIMP file"),
+    (b"<svg", "drawing (SVG)"),
+    (b"FUJIFILMCCD-RAW", "raw photo"),
+    (b"IIU\0", "raw photo"),
+    (b"IIRO", "raw photo"),
+    (b"MMOR", "raw photo"),
+)
+"""What files begin with that people take for pictures, and what these are."""
+_DNG_VERSION, _SUBFILE, _PREVIEW = 50706, 254, 1
+
+
+def _is_raw(picture: Image.Image) -> bool:
+    """Whether a TIFF is a camera's raw file, of which Pillow reads but the small preview within."""
+    tags = getattr(picture, "tag_v2", None)
+    if picture.format != "TIFF" or tags is None:
+        return False
+    return _DNG_VERSION in tags or tags.get(_SUBFILE) == _PREVIEW
+
+
+def _a_kind_that(kind: str, path: Path) -> str:
+    return f"{path} is a {kind}, which is not read as a photo; save the picture as JPEG or PNG."
 
 
 def _is_video(path: Path) -> bool:

@@ -21,7 +21,7 @@ from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
 from mofa.media.audio import read_audio
-from mofa.media.image import read_mask, read_picture
+from mofa.media.image import SMALLEST_SIDE, read_mask, read_picture
 from mofa.pipeline.face_inputs import (
     Drives,
     FaceDrive,
@@ -136,7 +136,14 @@ def _of(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
 def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
     if request.picture is None:
         raise InputError('"picture" is missing: name a photo, or give one in memory.')
-    return read_picture(request.picture)
+    photo = read_picture(request.picture)
+    if min(photo.shape[1:]) < SMALLEST_SIDE:
+        _, height, width = photo.shape
+        raise InputError(
+            f"the photo {request.picture} has {width} x {height} pixels: choose one of {SMALLEST_SIDE} or "
+            "more on each side."
+        )
+    return photo
 
 
 def _tracks(control: TrackControl, path: Path, given: Given, note: Note) -> tuple[FileTrack, ...]:

@@ -1,6 +1,7 @@
 """Landmark files come back as they were written; what is none is refused in one sentence."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_one_face_by_hand(tmp_path, face_points):
     [
         (b"", "empty"),
         (b"{", "JSON"),
-        (b'{"landmarks": []}', "landmarks"),
+        (b'{"land": []}', "land"),
         (b'{"points": [[1, 2], [3]]}', "equal length"),
         (b'{"points": "many"}', "numbers"),
         (json.dumps(np.zeros((3, 67, 2)).tolist()).encode(), "3 x 67 x 2"),
@@ -69,13 +70,16 @@ def test_what_is_no_landmark_file(tmp_path, content, says):
 def test_files_that_are_missing_or_of_another_kind(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_landmarks(tmp_path / "none.npz")
-    (tmp_path / "clip.txt").write_text("1")
-    with pytest.raises(InputError, match=r"\.txt"):
-        read_landmarks(tmp_path / "clip.txt")
+    (tmp_path / "clip.doc").write_text("1")
+    with pytest.raises(InputError, match=r"\.doc"):
+        read_landmarks(tmp_path / "clip.doc")
 
 
 @FEW
-@given(data=st.binary(max_size=200), suffix=st.sampled_from([".npz", ".npy", ".json", ".csv"]))
+@given(
+    data=st.binary(max_size=200),
+    suffix=st.sampled_from([".npz", ".npy", ".json", ".csv", ".pts", ".xml", ".txt"]),
+)
 def test_no_bytes_end_in_anything_but_a_sentence(tmp_path, data, suffix):
     path = tmp_path / f"fuzz{suffix}"
     path.write_bytes(data)
@@ -125,7 +129,7 @@ def test_percent_and_times(tmp_path):
     [
         ("a,b\n1,2\n", "blendshape"),
         ("jawOpen\n", "0 rows"),
-        ("jawOpen,mouthClose\n1\n", "mouthClose"),
+        ("jawOpen,mouthClose\n1\n", "no numbers"),
         ("jawOpen\nwide\n", "jawOpen"),
         ("jawOpen\nnan\n", "finite"),
         ("jawOpen\n900\n", "900"),
@@ -135,3 +139,107 @@ def test_percent_and_times(tmp_path):
 def test_what_is_no_table_of_curves(tmp_path, text, says):
     with pytest.raises(InputError, match=says):
         read_blendshapes(csv_of(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda face: ("f.pts", "version: 1\nn_points: 68\n{\n" + lines(face + 1) + "\n}\n"),
+        lambda face: ("f.txt", lines(face)),
+        lambda face: ("f.xml", dlib(face)),
+        lambda face: ("f.json", json.dumps([{"x": x, "y": y} for x, y in face.tolist()])),
+        lambda face: ("f.json", json.dumps({"landmarks": face.tolist()})),
+        lambda face: ("f.json", json.dumps(torch.cat([face, face[:, :1]], 1).tolist())),
+    ],
+)
+def test_a_face_as_detectors_write_it(tmp_path, face_points, content):
+    name, text = content(face_points)
+    (tmp_path / name).write_text(text)
+    torch.testing.assert_close(read_face_points(tmp_path / name), face_points, atol=0.01, rtol=0)
+
+
+def lines(face):
+    return "\n".join(f"{x:.3f} {y:.3f}" for x, y in face.tolist())
+
+
+def dlib(face):
+    parts = "".join(f"<part name='{k:02d}' x='{x}' y='{y}'/>" for k, (x, y) in enumerate(face.tolist()))
+    return f"<dataset><images><image file='p.jpg'><box>{parts}</box></image></images></dataset>"
+
+
+def test_fractions_of_a_picture_are_no_face(tmp_path, face_points):
+    (tmp_path / "f.json").write_text(json.dumps((face_points / 1000).tolist()))
+    with pytest.raises(InputError, match="fractions"):
+        read_face_points(tmp_path / "f.json")
+
+
+def test_frames_without_a_face_are_bridged(tmp_path, face_points):
+    points = (face_points + torch.arange(5.0)[:, None, None]).numpy()
+    points[2] = np.nan
+    np.save(tmp_path / "clip.npy", points)
+    clip = read_landmarks(tmp_path / "clip.npy")
+    torch.testing.assert_close(clip.points[2], face_points + 2)
+    assert clip.score.tolist() == [1, 1, 0, 1, 1]
+
+
+def take(rate: int, counts: int, drop=(), lost=(), sep=",", comma=False, frames=120) -> str:
+    """A take of Live Link Face: the mouth opens and closes once a second."""
+    rows = [sep.join(["Timecode", "BlendShapeCount", "EyeBlinkLeft", "JawOpen"])]
+    for row in range(frames):
+        if row in drop:
+            continue
+        second, frame = divmod(47 + row * counts // rate, counts)
+        code = f"12:59:{second:02d}:{frame:02d}.169"
+        jaw = f"{0.5 - 0.5 * math.cos(2 * math.pi * row / rate):.6f}"
+        rows.append(
+            sep.join(
+                [code, "0"] if row in lost else [code, "61", "0", jaw.replace(".", ",") if comma else jaw]
+            )
+        )
+    return "\r\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        take(60, 60),
+        take(30, 30, frames=60),
+        take(30, 60, frames=60),
+        take(60, 60, drop=range(20, 50)),
+        take(60, 60, lost=range(70, 76)),
+        take(60, 60, sep=";", comma=True),
+        take(60, 60, sep="\t"),
+    ],
+)
+def test_takes_keep_their_times(tmp_path, text):
+    clip = read_blendshapes(csv_of(tmp_path, text))
+    curve = clip.curves["jawOpen"]
+    assert clip.fps in (30, 60)
+    assert len(curve) / clip.fps == pytest.approx(2, abs=0.06)
+    moments = torch.arange(len(curve)) / clip.fps
+    expected = 0.5 - 0.5 * torch.cos(2 * math.pi * moments)
+    dropped = (moments < 0.3) | (moments > 0.85)
+    assert (curve - expected)[dropped].abs().max() < 0.03
+
+
+UNITS = [
+    ("time", 1),
+    ("timestamp", 1),
+    ("time_ms", 1e3),
+    ("Timestamp (s)", 1),
+    ("timestamp", 1e6),
+    ("t", 1e9),
+]
+
+
+@pytest.mark.parametrize(("name", "scale"), UNITS)
+def test_times_in_any_unit(tmp_path, name, scale):
+    rows = [f"{name},jawOpen", *(f"{1.7e6 + k / 30 * scale:.6f},0.{k % 10}" for k in range(30))]
+    assert read_blendshapes(csv_of(tmp_path, "\n".join(rows))).fps == pytest.approx(30, rel=0.01)
+
+
+def test_names_in_many_styles(tmp_path):
+    text = "jaw open,Mouth Smile Left,eyeBlink_L,browDown_R,eyeBlink-Right\n0.1,0.2,0.3,0.4,0.5\n"
+    curves = read_blendshapes(csv_of(tmp_path, text)).curves
+    names = ["jawOpen", "mouthSmileLeft", "eyeBlinkLeft", "browDownRight", "eyeBlinkRight"]
+    assert [round(float(curves[name][0]), 3) for name in names] == [0.1, 0.2, 0.3, 0.4, 0.5]

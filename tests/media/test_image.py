@@ -2,6 +2,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -283,3 +284,44 @@ def test_no_bytes_raise_anything_else(
         except InputError:
             continue
         assert torch.equal(values, values.clamp(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"%PDF-1.7 rest of it", "is a PDF"),
+        (b"8BPS\0\1 rest of it here", "Photoshop"),
+        (b"\xff\x0a rest of it here", "JPEG XL"),
+        (b"FUJIFILMCCD-RAW rest of it", "raw photo"),
+        (b"\0\0\0\x18ftypheic rest of it", "HEIC"),
+        (b"\0\0\0\x18ftypcrx  rest of it", "raw photo"),
+    ],
+)
+def test_what_is_no_photo_is_called_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        read_picture(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("tags", [{50706: b"\1\4\0\0"}, {254: 1}])
+def test_a_raw_file_is_not_its_small_preview(tmp_path: Path, tags: dict[int, Any]) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "photo.dng", "TIFF", tiffinfo=tags)
+    with pytest.raises(InputError, match="is a raw photo"):
+        read_picture(tmp_path / "photo.dng")
+
+
+@pytest.mark.parametrize("strongest", [60, 128, 255])
+def test_a_half_transparent_brush_is_a_brush(tmp_path: Path, strongest: int) -> None:
+    layer = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
+    layer.paste((255, 0, 0, strongest), (10, 10, 20, 20))
+    layer.save(tmp_path / "mask.png")
+    mask = read_mask(tmp_path / "mask.png")
+    assert mask[0, 15, 15] == 1
+    assert mask[0, 5, 5] == 0
+
+
+def test_addresses_and_standard_input_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="nothing is fetched"):
+        read_picture(Path("https://example.com/a.jpg"))
+    with pytest.raises(InputError, match="Standard input"):
+        read_picture(Path("-"))

@@ -2,14 +2,15 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.media.audio import LONGEST_SOUND, read_audio
-from mofa.media.decode import video_seconds
-from mofa.media.image import picture_size, read_mask, read_picture
+from mofa.media.decode import video_frames, video_seconds
+from mofa.media.image import SMALLEST_SIDE, check_picture
 
 MOST_PIXELS = 50_000_000
 
@@ -92,21 +93,24 @@ def check_upload(path: Path, kind: str) -> None:
         if kind == "photo":
             _check_photo(path)
         elif kind == "mask":
-            read_mask(path)
+            check_picture(path, MOST_PIXELS)
         elif kind == "speech":
             read_audio(path, rule.most_seconds or LONGEST_SOUND)
-        elif rule.most_seconds is not None and video_seconds(path) > rule.most_seconds:
-            raise InputError(f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.")
+        elif kind == "video":
+            _check_video(path, rule)
     except InputError as error:
         # People know their file by its own name, not by ours.
         raise InputError(str(error).replace(str(path), f"(this {rule.title})")) from None
 
 
 def _check_photo(path: Path) -> None:
-    width, height = picture_size(path)
-    if width * height > MOST_PIXELS:
-        most = f"{MOST_PIXELS / 1e6:g} million"
-        raise InputError(f"this photo has {width} x {height} pixels: make it smaller, at most {most}.")
-    if min(width, height) < 16:
+    width, height = check_picture(path, MOST_PIXELS)
+    if min(width, height) < SMALLEST_SIDE:
         raise InputError(f"this photo has only {width} x {height} pixels: choose a larger one.")
-    read_picture(path)
+
+
+def _check_video(path: Path, rule: Kind) -> None:
+    if rule.most_seconds is not None and video_seconds(path) > rule.most_seconds:
+        raise InputError(f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.")
+    with closing(video_frames(path, long_side=64)) as frames:
+        next(frames)

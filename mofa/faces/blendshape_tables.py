@@ -1,0 +1,146 @@
+"""Blendshape curves as capture apps export them: a table with a header, one row per frame.
+
+Columns are ARKit's blendshapes in any order and style (`JawOpen`, `jawOpen`, `jaw_open`, `jaw open`,
+`eyeBlink_L`), 0..1 or 0..100, separated by commas, semicolons or tabs, with points or commas in numbers. A
+row without values, as Live Link Face writes where it sees no face, is bridged in a straight line.
+
+Rows have times, by a `Timecode` (HH:MM:SS:FF.fraction, FF counting so many frames a second as it ever shows)
+or a column `time`, `timestamp`, `seconds` or `ms` in any unit, which its steps tell; without either there are
+60 rows per second. Rows at irregular times are brought to a steady rate. Other columns are not read.
+"""
+
+import csv
+import io
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64
+
+from mofa.errors import InputError
+from mofa.faces.blendshapes import PAIRED, SHAPES, SIDES, BlendshapeClip
+from mofa.media.decode import evenly
+
+ROWS_PER_SECOND = 60.0
+MOST_ROWS = 100_000
+FRAME_RATES = (24, 25, 30, 48, 50, 60, 120, 240)
+"""That timecodes count in."""
+TIMES = ("time", "times", "timestamp", "timestamps", "seconds", "t", "ms", "timems", "timestampms", "times")
+UNITS = (1.0, 1e-3, 1e-6, 1e-9)
+"""Seconds per unit of a time column, the coarsest first."""
+LONGEST_STEP = 1.0
+"""Seconds between two rows at the most, as a rule: a step that seems longer is in a finer unit."""
+
+_SHORT = {name + side[0]: name + side for name in PAIRED for side in SIDES}
+SHAPE_OF_COLUMN = {name.lower(): name for name in SHAPES} | {k.lower(): name for k, name in _SHORT.items()}
+"""Blendshapes by their names in small letters, also as `eyeBlinkL`."""
+
+
+def read_table(data: bytes) -> BlendshapeClip:
+    """The curves of a table. Raises InputError where it is none."""
+    rows = _rows(data)
+    header = [_plain(name) for name in rows[0]]
+    columns = {index: SHAPE_OF_COLUMN[name] for index, name in enumerate(header) if name in SHAPE_OF_COLUMN}
+    if not columns:
+        raise InputError(
+            "none of its columns is called like a blendshape (jawOpen, eyeBlinkLeft, ...): its first row "
+            "must name them."
+        )
+    if not 1 < len(rows) <= MOST_ROWS + 1:
+        raise InputError(f"it has {len(rows) - 1} rows of values: give 1 to {MOST_ROWS}, one per frame.")
+    values = np.array([[_value(row, index, name) for index, name in columns.items()] for row in rows[1:]])
+    known = np.isfinite(values).all(1)
+    if not known.any():
+        raise InputError(f"its column {next(iter(columns.values()))} holds no numbers: export it again.")
+    times = _times(header, rows[1:])
+    largest = float(np.abs(values[known]).max())
+    if largest > 100:
+        raise InputError(f"it holds the value {largest:g}: blendshapes run from 0 to 1, or from 0 to 100.")
+    fps, curves = _steady(times, values / (100.0 if largest > 2 else 1.0), known)
+    return BlendshapeClip(
+        {name: torch.from_numpy(curves[:, k].copy()).float() for k, name in enumerate(columns.values())}, fps
+    )
+
+
+def _rows(data: bytes) -> list[list[str]]:
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        first = text.lstrip().partition("\n")[0]
+        separator = max(",;\t", key=first.count)
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("it is no table of comma-separated values: export it as CSV.") from error
+    if separator != ",":  # commas are then those of numbers
+        rows = [rows[0], *([cell.replace(",", ".") for cell in row] for row in rows[1:])] if rows else rows
+    return rows or [[]]
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().partition("(")[0].translate({ord(mark): None for mark in " _-"})
+
+
+def _value(row: list[str], index: int, name: str) -> float:
+    """The number in a cell; NaN for an empty one."""
+    text = row[index].strip() if index < len(row) else ""
+    if not text:
+        return np.nan
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InputError(f'its column {name} holds "{text[:20]}", no number: export it again.') from error
+    if not np.isfinite(value):
+        raise InputError(f"its column {name} holds a value that is not a finite number: export it again.")
+    return value
+
+
+def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, "R"]:
+    """When each row is, in seconds from the first."""
+    if "timecode" in header and len(rows) > 1:
+        column = header.index("timecode")
+        times = _timecodes([row[column] for row in rows if column < len(row)])
+        if len(times) == len(rows):
+            return times
+    named = next((header.index(name) for name in header if name in TIMES), None)
+    if named is None or len(rows) < 2:
+        return np.arange(len(rows)) / ROWS_PER_SECOND
+    told = np.array([_value(row, named, "of times") for row in rows])
+    steps = np.diff(told)
+    if not np.isfinite(told).all() or (steps < 0).any() or not steps.any():
+        raise InputError("its times do not rise: give seconds, one row per frame.")
+    usual = float(np.median(steps[steps > 0]))
+    unit = next((unit for unit in UNITS if usual * unit <= LONGEST_STEP), UNITS[-1])
+    return (told - told[0]) * unit
+
+
+def _timecodes(cells: list[str]) -> Float64[np.ndarray, "R"]:
+    """Seconds of HH:MM:SS:FF.fraction; of none where they are not such. Midnight may pass."""
+    try:
+        parts = np.array([[float(part) for part in cell.replace(";", ":").split(":")] for cell in cells])
+    except ValueError:
+        return np.empty(0)
+    if parts.ndim != 2 or parts.shape[1] != 4 or not np.isfinite(parts).all():
+        return np.empty(0)
+    highest = int(parts[:, 3].max())
+    rate = next((rate for rate in FRAME_RATES if rate > highest), FRAME_RATES[-1])
+    if len(np.unique(parts[:, 2])) == 1:  # within one second nothing shows how far it counts
+        rate = max(rate, round(ROWS_PER_SECOND))
+    seconds = parts[:, 0] * 3600 + parts[:, 1] * 60 + parts[:, 2] + parts[:, 3] / rate
+    seconds = seconds + 86_400 * np.cumsum(np.diff(seconds, prepend=seconds[0]) < -43_200)
+    return np.maximum.accumulate(seconds) - seconds[0]
+
+
+def _steady(
+    times: Float64[np.ndarray, "R"], values: Float64[np.ndarray, "R n"], known: Bool[np.ndarray, "R"]
+) -> tuple[float, Float64[np.ndarray, "T n"]]:
+    """The rate, and the values at it: linear between the rows that have any."""
+    if len(times) == 1:
+        return ROWS_PER_SECOND, values
+    steps = np.diff(times)
+    end = float(times[-1] + np.median(steps[steps > 0] if (steps > 0).any() else steps))
+    if not end > 0 or len(times) > 1000 * end:
+        raise InputError("its times do not rise: give seconds, one row per frame.")
+    fps, shown = evenly(times.tolist(), end)
+    if len(shown) > MOST_ROWS:
+        raise InputError(f"it lasts {end:.0f} s, which is too long: cut it.")
+    wanted = times if shown == list(range(len(times))) else np.arange(len(shown)) / fps
+    curves = [np.interp(wanted, times[known], column[known]) for column in values.T]
+    return fps, np.stack(curves, axis=1)
