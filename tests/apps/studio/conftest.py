@@ -143,7 +143,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
 
     def is_fault(message: Any) -> bool:
         # The browser's own word that nobody answers; the page says so in a bar.
-        return message.type == "error" and "ERR_CONNECTION" not in message.text
+        return message.type == "error" and "net::ERR_" not in message.text
 
     def elsewhere(url: str, address: str) -> bool:
         return not url.startswith((address, "data:", "blob:"))

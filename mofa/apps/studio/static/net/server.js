@@ -64,9 +64,14 @@ export const downloadWeights = (scene) => ask("weights/download", asJson({ scene
 export const job = (name) => ask(`jobs/${name}`);
 export const cancel = (name) => ask(`jobs/${name}`, { method: "DELETE" });
 export const openScene = (name, picture) => ask("scenes/open", asJson({ name, picture }));
-/** Keeps the document; `keepalive` lets the browser finish it when the page is left meanwhile. */
-export const keepDocument = (name, document, signal) =>
-  ask(`scenes/${name}`, { ...asJson({ document }, "PUT"), keepalive: true, signal });
+/** Characters that browsers are sure to send while a page is being left. */
+const LEAVES_WITH = 60_000;
+
+/** Keeps the document; the browser finishes it when the page is left meanwhile. */
+export function keepDocument(name, document, signal) {
+  const question = asJson({ document }, "PUT");
+  return ask(`scenes/${name}`, { ...question, keepalive: question.body.length < LEAVES_WITH, signal });
+}
 export const namedScene = (name) => ask(`scenes/${encodeURIComponent(name)}`);
 
 /** @returns {Promise<Blob>} */

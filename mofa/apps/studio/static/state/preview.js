@@ -81,13 +81,15 @@ export class Preview extends EventTarget {
     this.#tell();
     try {
       const made = await preview(await toScene(document), signal);
-      if (signal.aborted || made.cancelled) return;
-      const image = new Image();
-      image.src = made.sheet;
-      await image.decode();
-      this.#sheet = { image, columns: made.columns, count: made.count, width: made.width, height: made.height, flow: made.flow };
-      this.#of = document;
-      this.seconds = (performance.now() - began) / 1000;
+      if (signal.aborted) return;
+      if (!made.cancelled) {
+        const image = new Image();
+        image.src = made.sheet;
+        await image.decode();
+        this.#sheet = { image, columns: made.columns, count: made.count, width: made.width, height: made.height, flow: made.flow };
+        this.#of = document;
+        this.seconds = (performance.now() - began) / 1000;
+      }
     } catch (problem) {
       if (signal.aborted) return;
       this.problem = sentenceOf(problem);

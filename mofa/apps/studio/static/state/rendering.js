@@ -48,8 +48,9 @@ export class Rendering extends EventTarget {
     const running = this.#started();
     try {
       await this.#follow(JSON.parse(kept), running);
-    } catch (problem) {
-      this.#ended(running, sentenceOf(problem));
+    } catch {
+      // It was of another visit, whose files are gone: nobody waits for it.
+      this.#ended(running, "");
     }
   }
 
