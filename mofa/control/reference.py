@@ -1,5 +1,7 @@
 """Motion taken from a video: its flow from the first frame drives the picture."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,6 +15,7 @@ from mofa.tensors.geometry import pixel_grid, resize_flow, shrunk
 from mofa.types import FlowField, Progress, silent
 
 WORKING_SIDE = 640  # longest side at which a video's motion is measured
+MOST_PIXELS = 40_000_000  # of all measured frames together, 320 MB of flow; beyond it they are smaller
 ENOUGH = 0.95  # share of the frame that must be measured directly before chaining is spared
 
 
@@ -25,14 +28,36 @@ class FlowEstimator(Protocol):
     ) -> Float[Tensor, "2 H W"]: ...
 
 
-def reference_flow(
+@dataclass(frozen=True)
+class VideoMotion:
+    """The motion of a video at the size it was measured at, told at any step on a picture of height x width.
+
+    `flow` leads from the video's first frame to K later ones, where `known`; `times` says of every step
+    which of them it shows, in frames, 0 being the first one.
+    """
+
+    flow: Float[Tensor, "K 2 h w"]
+    known: Bool[Tensor, "K"]
+    times: tuple[float, ...]
+    height: int
+    width: int
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps."""
+        told = [_at(self.flow, self.known, self.times[step]) for step in steps]
+        pixels = [resize_flow(flow[None], self.height, self.width) for flow, _ in told]
+        valid = torch.stack([certain for _, certain in told])[:, None, None, None]
+        return FlowField(torch.cat(pixels), valid.expand(-1, 1, self.height, self.width))
+
+
+def video_motion(
     frames: UInt8[Tensor, "R 3 h w"],
     fraction: Float[Tensor, "T"],
     height: int,
     width: int,
     estimate: FlowEstimator,
     progress: Progress = silent,
-) -> FlowField:
+) -> VideoMotion:
     """The motion of a video, retimed and stretched to a picture of height x width.
 
     `fraction` says for every frame of the clip how much of the video has passed: 0 is its first frame, which
@@ -44,18 +69,25 @@ def reference_flow(
     if len(frames) < 2:
         raise InputError(f"the reference video has {len(frames)} frame(s): motion needs at least two.")
     measured = measured_flow(_chosen(frames, len(fraction)), estimate, progress)
-    carried = _spread(measured.pixels, measured.valid)
-    known = measured.valid.flatten(1).any(1)
-
-    pixels = carried.new_empty(len(fraction) - 1, 2, height, width)
-    valid = torch.empty(len(fraction) - 1, 1, height, width, dtype=torch.bool, device=carried.device)
+    for flow, known in zip(measured.pixels, measured.valid, strict=True):
+        flow.copy_(_spread(flow[None], known[None])[0])
     # A fraction of single precision must still meet the frame that it means.
-    times = (fraction[1:].double() * len(carried)).round(decimals=4).tolist()
-    for step, time in enumerate(times):  # step by step: the picture may be large and the clip long
-        flow, certain = _at(carried, known, time)
-        pixels[step] = resize_flow(flow[None], height, width)[0]
-        valid[step] = certain
-    return FlowField(pixels, valid)
+    times = (fraction[1:].double() * len(measured.pixels)).round(decimals=4).tolist()
+    seen = measured.valid.flatten(1).any(1)
+    return VideoMotion(measured.pixels, seen, tuple(times), height, width)
+
+
+def reference_flow(
+    frames: UInt8[Tensor, "R 3 h w"],
+    fraction: Float[Tensor, "T"],
+    height: int,
+    width: int,
+    estimate: FlowEstimator,
+    progress: Progress = silent,
+) -> FlowField:
+    """`video_motion` at all steps at once: for clips that are short enough to be held as flow."""
+    motion = video_motion(frames, fraction, height, width, estimate, progress)
+    return motion.over(range(len(fraction) - 1))
 
 
 def measured_flow(
@@ -123,7 +155,8 @@ def _chosen(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, 
     count = min(len(frames), num_frames)
     frames = frames[torch.linspace(0, len(frames) - 1, count).round().long()]
     height, width = frames.shape[2:]
-    small_width, small_height = shrunk(width, height, WORKING_SIDE)
+    side = min(WORKING_SIDE, int((MOST_PIXELS / count * max(height, width) / min(height, width)) ** 0.5))
+    small_width, small_height = shrunk(width, height, side)
     if (small_width, small_height) == (width, height):
         return frames
     size = small_height, small_width

@@ -1,4 +1,4 @@
-"""The adapter's first half: the picture's feature pyramid, warped to every frame. Runs once per clip.
+"""The adapter's first half: the picture's feature pyramid, warped to every frame.
 
 MOFA-Video (Niu et al., ECCV 2024, arXiv 2405.20222), section 3.2: features of the source picture at
 H/8 .. H/64 are forward-splatted along the flow. Nothing here depends on the noise level or on guidance.

@@ -17,7 +17,7 @@ from torch import Tensor
 from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Share, merge
-from mofa.control.reference import WORKING_SIDE, FlowEstimator, reference_flow
+from mofa.control.reference import WORKING_SIDE, FlowEstimator, video_motion
 from mofa.control.sway import Sway
 from mofa.control.timing import Ease
 from mofa.control.timing import progress as fraction_of_the_way
@@ -411,8 +411,8 @@ def reference_motion(
     """A video's motion on the working picture, timed and scaled as the control says."""
     video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
     fraction = fraction_of_the_way(control.timing, num_frames)
-    flow = reference_flow(video.frames, fraction, height, width, estimate_flow, progress)
-    return Scaled(flow, control.strength)
+    motion = video_motion(video.frames, fraction, height, width, estimate_flow, progress)
+    return Scaled(motion, control.strength)
 
 
 def with_local_cameras(

@@ -53,7 +53,7 @@ DEEPEST_SCENE = 40
 MOST_CONTROLS = 200
 MOST_POINTS = 100_000
 """Of all drawn tracks of a scene together."""
-MAX_FRAMES = 10_000
+MAX_FRAMES = 20_000
 MAX_SIDE = 16_384
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mofa.control.reference import consistent, measured_flow, reference_flow
+from mofa.control.reference import consistent, measured_flow, reference_flow, video_motion
 from mofa.errors import InputError
 
 HEIGHT, WIDTH = 24, 32
@@ -92,3 +92,19 @@ def test_large_videos_are_measured_at_a_bounded_size() -> None:
 def test_one_frame_has_no_motion() -> None:
     with pytest.raises(InputError, match="at least two"):
         reference_flow(video([0]), torch.linspace(0, 1, 5), HEIGHT, WIDTH, ideal)
+
+
+def test_motion_of_a_long_video_is_measured_small_and_told_step_by_step():
+    frames = video([0, 2, 4, 6])
+    measured = []
+
+    def watch(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        measured.append(tuple(first.shape[1:]))
+        return ideal(first, second)
+
+    fraction = torch.linspace(0, 1, 9)
+    motion = video_motion(frames, fraction, 4 * HEIGHT, 4 * WIDTH, watch)
+    assert motion.flow.shape[2:] == measured[0] == (HEIGHT, WIDTH), "not at the picture's size"
+    whole = reference_flow(frames, fraction, 4 * HEIGHT, 4 * WIDTH, ideal)
+    for step in range(8):
+        assert torch.equal(motion.over([step]).pixels[0], whole.pixels[step])
