@@ -14,7 +14,7 @@ LAYER = {
     "renderers": 4,
     "pipeline": 5, "training": 5,
     "evaluation": 6, "batch": 6,
-    "apps": 7,
+    "apps": 7, "client": 7,
 }  # fmt: skip
 # A library and its only homes: nobody else imports it.
 HOME = {

@@ -22,6 +22,7 @@ from mofa.apps import (
     exchange_command,
     landmarks_command,
     models_command,
+    serve_command,
     studio_command,
     train_command,
 )
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     train_command.add_parser(commands)
     bench_command.add_parser(commands)
     batch_command.add_parser(commands)
+    serve_command.add_parser(commands)
     eval_command.add_parser(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a scene")
     schema.set_defaults(run=_run_schema)

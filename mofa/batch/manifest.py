@@ -59,6 +59,14 @@ def fingerprint(row: Row) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def request_fingerprint(request: AnimationRequest) -> str:
+    """The same for a request without a place of its own: two with the same scene and files are one."""
+    named = request.model_copy(update={"renderer": request.renderer or default_renderer(request)})
+    by_content = named.with_paths(lambda path: Path(content_of(path)))
+    parts = {"scene": by_content.to_data(), "weights": weights_of(named), "version": __version__}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def content_of(path: Path) -> str:
     """The checksum of a file, read again when its size or time has changed."""
     status = path.stat()

@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from mofa.batch.manifest import ASIDE, Entry, append, content_of, put_in_place
-from mofa.errors import MofaError
+from mofa.errors import Cancelled, MofaError
 
+CANCEL = "cancel"
+"""Sent to a worker while it makes a clip, stops that clip."""
 WATCH_SECONDS = 0.5
 """How often a worker looks whether the process that started it is still there."""
 
@@ -157,10 +160,20 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
             task = pipe.recv()
         except (EOFError, OSError):
             return
-        entry, broken = made(task, number, pipe.send, engines)
+        if task == CANCEL:  # it came when the clip was finished
+            continue
+        entry, broken = made(task, number, partial(tell, pipe), engines)
         pipe.send(entry)
         if broken:
             return
+
+
+def tell(pipe: Connection, step: Step) -> None:
+    """Says how far a clip is. Raises Cancelled when somebody asked for it to stop."""
+    pipe.send(step)
+    if pipe.poll():
+        pipe.recv()
+        raise Cancelled("cancelled; nothing half-made was left behind.")
 
 
 def leave_with(parent: int) -> None:

@@ -20,7 +20,7 @@ from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
 
 MOST_FRAMES = 8
-"""Frames of a clip that a distance of sets counts, evenly spread: neighbours say the same."""
+"""Frames of a clip that distances count, evenly spread: neighbours say the same."""
 SEEN_SIDE = 224
 """Pixels of the square that classifiers look at."""
 
@@ -67,7 +67,7 @@ class EffNetReader:
     def columns(self) -> Mapping[str, Column]:
         distance = Column(
             "EffNet-lite0 distance", "", "low",
-            "Normalised feature distance to the true clip over six stages, frames after the first "
+            "Normalised feature distance to the true clip over six stages, eight frames after the first "
             "(stand-in; not LPIPS).", self.name,
         )  # fmt: skip
         consistency = Column(
@@ -82,7 +82,9 @@ class EffNetReader:
         values = {f"consistency.{self.name}": frame_consistency(self._pooled(frames))}
         if reference is not None:
             with torch.inference_mode():
-                made, true = (self._network.stages(clip[1:].float() / 255) for clip in (frames, reference))
+                made, true = (
+                    self._network.stages(spread_frames(clip).float() / 255) for clip in (frames, reference)
+                )
             values[f"distance.{self.name}"] = float(normalised_distance(made[:-1], true[:-1]).mean())
         return values
 

@@ -181,9 +181,8 @@ def skipped(scenes: Sequence[SceneResult]) -> str:
 def card(scene: SceneResult, results: Results, job: Job) -> str:
     """A scene: its clip with asked and tracked ways over it, the true clip beside it where there is one."""
     views = [view("made", video_bytes(job.clip_path(scene.name)), scene, tracked=True)]
-    reference = job.suite.open(scene.name).reference
-    if reference is not None:
-        views.append(view("true", encoded(reference, 8.0), scene, tracked=False))
+    if job.truth_path(scene.name).exists():
+        views.append(view("true", video_bytes(job.truth_path(scene.name)), scene, tracked=False))
     numbers = " · ".join(
         f"{escape(results.columns[key].title)} {value:.3g}" for key, value in scene.values.items()
     )

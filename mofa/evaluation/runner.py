@@ -26,8 +26,9 @@ from mofa.evaluation.makers import Maker
 from mofa.evaluation.measures.distributions import frechet_distance
 from mofa.evaluation.results import Column, Results, SceneResult, scene_from
 from mofa.evaluation.scene import Scene, Suite
+from mofa.media.encode import write_clip
 from mofa.media.files import replacing
-from mofa.types import Progress, TrackSet, silent
+from mofa.types import Clip, Progress, TrackSet, silent
 
 DIED = "the process that made this clip was killed, by the system for want of memory or by somebody"
 
@@ -44,6 +45,10 @@ class Job:
     def clip_path(self, name: str) -> Path:
         """Where the clip of a scene is kept."""
         return self.folder / "clips" / f"{name}.mp4"
+
+    def truth_path(self, name: str) -> Path:
+        """Where a copy of the true clip of a scene is kept, if it has one, to be shown beside it."""
+        return self.folder / "clips" / f"{name}.true.mp4"
 
     def row_path(self, name: str) -> Path:
         """Where a scene's result is kept."""
@@ -208,6 +213,8 @@ def made_and_judged(job: Job, name: str) -> SceneResult:
         tracked=as_lists(reading.tracked),
         size=(width, height),
     )
+    if scene.reference is not None:
+        write_clip(Clip(scene.reference, scene.fps), job.truth_path(name), overwrite=True)
     keep_features(job, scene, frames)
     keep_row(job, row)
     return row

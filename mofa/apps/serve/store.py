@@ -1,0 +1,270 @@
+"""Jobs that outlive the server: one SQLite file in WAL mode, which is the truth about every job.
+
+A job that was being made when the server was killed is queued again; what a worker had finished by then is
+found by its record and not made twice.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+State = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+ENDED: tuple[State, ...] = ("completed", "failed", "cancelled")
+MOST_ATTEMPTS = 2
+"""A job whose worker died so often has failed."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, owner TEXT NOT NULL,
+  fingerprint TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '',
+  done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0,
+  created REAL NOT NULL, started REAL, finished REAL);
+CREATE INDEX IF NOT EXISTS by_state ON jobs (state, owner, number);
+CREATE INDEX IF NOT EXISTS by_fingerprint ON jobs (fingerprint, state);
+CREATE TABLE IF NOT EXISTS events (
+  job TEXT NOT NULL, number INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS turns (owner TEXT PRIMARY KEY, turn INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip that somebody asked for. Times are seconds since 1970; `result` is the clip's file."""
+
+    number: int
+    id: str
+    owner: str
+    fingerprint: str
+    request: Mapping[str, Any]
+    state: State
+    stage: str
+    done: int
+    total: int
+    error: str | None
+    result: str | None
+    attempts: int
+    cancel: bool
+    created: float
+    started: float | None
+    finished: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.state in ENDED
+
+
+class JobStore:
+    """The jobs in a file. Every thread has a connection of its own; every change is one transaction."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._own = threading.local()
+        self.changed = threading.Condition()
+        """Notified when a job is queued or asked to stop."""
+        with self._change() as database:
+            database.executescript(SCHEMA)
+
+    def add(self, name: str, owner: str, fingerprint: str, request: Mapping[str, Any]) -> Job:
+        """Queues a job; one of that id that is there already is returned as it is, for asking twice is safe.
+
+        A finished job with the same fingerprint lends its result: the same request is not made again.
+        """
+        with self._change() as database:
+            known = database.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone()
+            if known is not None:
+                return _job(known)
+            twin = database.execute(
+                "SELECT result FROM jobs WHERE fingerprint = ? AND state = 'completed' LIMIT 1",
+                (fingerprint,),
+            ).fetchone()
+            result = twin["result"] if twin is not None and Path(twin["result"]).is_file() else None
+            state = "queued" if result is None else "completed"
+            now = time.time()
+            database.execute(
+                "INSERT INTO jobs (id, owner, fingerprint, request, state, result, created, finished) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    name,
+                    owner,
+                    fingerprint,
+                    json.dumps(request),
+                    state,
+                    result,
+                    now,
+                    None if result is None else now,
+                ),
+            )
+            _tell(database, name)
+            job = _job(database.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone())
+        self._notify()
+        return job
+
+    def find(self, owner: str, name: str) -> Job | None:
+        """The job of that id, if it is this owner's."""
+        row = self._read("SELECT * FROM jobs WHERE id = ? AND owner = ?", (name, owner)).fetchone()
+        return None if row is None else _job(row)
+
+    def page(self, owner: str, after: str | None, limit: int) -> list[Job]:
+        """An owner's jobs, the newest first, from the one after `after` on."""
+        rows = self._read(
+            "SELECT * FROM jobs WHERE owner = :owner AND (:after IS NULL OR number < "
+            "(SELECT number FROM jobs WHERE id = :after AND owner = :owner)) "
+            "ORDER BY number DESC LIMIT :limit",
+            {"owner": owner, "after": after, "limit": limit},
+        )
+        return [_job(row) for row in rows]
+
+    def unfinished(self, owner: str | None = None) -> int:
+        """How many jobs wait or are being made, of one owner or of all."""
+        query = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
+        if owner is None:
+            return int(self._read(query, ()).fetchone()[0])
+        return int(self._read(f"{query} AND owner = ?", (owner,)).fetchone()[0])
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in every state."""
+        rows = self._read("SELECT state, COUNT(*) FROM jobs GROUP BY state", ())
+        return dict.fromkeys(get_args(State), 0) | {row[0]: row[1] for row in rows}
+
+    def take(self) -> Job | None:
+        """The next job, now being made: the oldest of the owner whose last turn is longest ago."""
+        with self._change() as database:
+            row = database.execute(
+                "SELECT jobs.* FROM jobs LEFT JOIN turns USING (owner) WHERE state = 'queued' "
+                "ORDER BY COALESCE(turn, 0), number LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            database.execute(
+                "INSERT INTO turns SELECT ?, COALESCE(MAX(turn), 0) + 1 FROM turns WHERE TRUE "
+                "ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn",
+                (row["owner"],),
+            )
+            database.execute(
+                "UPDATE jobs SET state = 'in_progress', started = ?, attempts = attempts + 1 WHERE id = ?",
+                (time.time(), row["id"]),
+            )
+            _tell(database, row["id"])
+            return _job(database.execute("SELECT * FROM jobs WHERE id = ?", (row["id"],)).fetchone())
+
+    def report(self, name: str, stage: str, done: int, total: int) -> None:
+        """How far a job is."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE jobs SET stage = ?, done = ?, total = ? WHERE id = ? AND state = 'in_progress'",
+                (stage, done, total, name),
+            )
+            _tell(database, name)
+
+    def end(self, name: str, state: State, error: str | None = None, result: Path | None = None) -> None:
+        """A job's end, once and for all."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE jobs SET state = ?, error = ?, result = ?, finished = ? WHERE id = ? "
+                "AND state NOT IN ('completed', 'failed', 'cancelled')",
+                (state, error, None if result is None else str(result), time.time(), name),
+            )
+            _tell(database, name)
+
+    def again(self, name: str) -> None:
+        """Back into the queue, in its old place."""
+        with self._change() as database:
+            database.execute("UPDATE jobs SET state = 'queued', stage = '', done = 0 WHERE id = ?", (name,))
+            _tell(database, name)
+        self._notify()
+
+    def cancel(self, owner: str, name: str) -> Job | None:
+        """Asks a job to stop: at once where it waits, at its next step where it is being made."""
+        with self._change() as database:
+            known = (name, owner)
+            database.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND owner = ?", known)
+            database.execute(
+                "UPDATE jobs SET state = 'cancelled', finished = ? "
+                "WHERE id = ? AND owner = ? AND state = 'queued'",
+                (time.time(), *known),
+            )
+            if database.execute("SELECT 1 FROM jobs WHERE id = ? AND owner = ?", known).fetchone():
+                _tell(database, name)
+        self._notify()
+        return self.find(owner, name)
+
+    def is_cancelled(self, name: str) -> bool:
+        """Whether somebody asked it to stop."""
+        row = self._read("SELECT cancel FROM jobs WHERE id = ?", (name,)).fetchone()
+        return bool(row and row["cancel"])
+
+    def in_progress(self) -> list[Job]:
+        """What is being made, or was when the server was killed."""
+        return [_job(row) for row in self._read("SELECT * FROM jobs WHERE state = 'in_progress'", ())]
+
+    def events(self, name: str, after: int) -> list[tuple[int, str]]:
+        """What has happened to a job since event `after`: numbers from 1 on, and JSON."""
+        query = "SELECT number, data FROM events WHERE job = ? AND number > ? ORDER BY number"
+        return [(row["number"], row["data"]) for row in self._read(query, (name, after))]
+
+    def _read(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> sqlite3.Cursor:
+        return self._connection().execute(query, values)
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        database = self._connection()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            database.rollback()
+            raise
+        database.commit()
+
+    def _connection(self) -> sqlite3.Connection:
+        if not hasattr(self._own, "database"):
+            database = sqlite3.connect(self._file, timeout=30, isolation_level=None)
+            database.row_factory = sqlite3.Row
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            self._own.database = database
+        connection: sqlite3.Connection = self._own.database
+        return connection
+
+    def _notify(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+
+def _job(row: sqlite3.Row) -> Job:
+    data = dict(row)
+    return Job(**data | {"request": json.loads(data["request"]), "cancel": bool(data["cancel"])})
+
+
+def _tell(database: sqlite3.Connection, name: str) -> None:
+    """Adds an event that says how the job is now."""
+    row = database.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone()
+    number = database.execute(
+        "SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE job = ?", (name,)
+    ).fetchone()
+    data = json.dumps(public(_job(row)))
+    database.execute("INSERT INTO events VALUES (?, ?, ?)", (name, number[0], data))
+
+
+def public(job: Job) -> dict[str, Any]:
+    """What its owner is told about a job."""
+    progress = 100 if job.state == "completed" else int(100 * job.done / job.total) if job.total else 0
+    return {
+        "id": job.id,
+        "object": "video",
+        "status": job.state,
+        "progress": progress,
+        "stage": job.stage,
+        "error": job.error,
+        "created_at": int(job.created),
+        "started_at": None if job.started is None else int(job.started),
+        "completed_at": None if job.finished is None else int(job.finished),
+    }

@@ -1,0 +1,220 @@
+"""Jobs over HTTP: nothing is lost, nobody is starved, and who may not ask is told nothing."""
+
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi")
+pytest.importorskip("python_multipart")
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from mofa.apps.serve import pool as serve_pool
+from mofa.apps.serve.app import Limits, build_app
+from mofa.apps.serve.keys import Key, read_keys
+from mofa.apps.serve.store import JobStore
+from mofa.errors import InputError
+from mofa.media.decode import read_video
+
+SCENE = {"frames": 3, "size": "48x32", "controls": [{"kind": "camera", "move": "zoom 1.1"}]}
+
+
+def photo() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (48, 32), (90, 120, 60)).save(data, "PNG")
+    return data.getvalue()
+
+
+def form(scene: dict | str = SCENE, **files: bytes) -> dict:
+    text = scene if isinstance(scene, str) else json.dumps(scene)
+    sent = [("input_reference", ("photo.png", photo()))]
+    sent += [("file", (name, data)) for name, data in files.items()]
+    return {"data": {"scene": text}, "files": sent}
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that makes nothing."""
+    monkeypatch.setattr(serve_pool.Pool, "_serve", lambda self, number: self._closing.wait())
+
+
+@pytest.fixture
+def client(tmp_path: Path, idle: None) -> TestClient:
+    with TestClient(build_app(tmp_path / "home")) as client:
+        yield client
+
+
+def test_a_job_is_queued_told_listed_and_called_off(client: TestClient) -> None:
+    made = client.post("/v1/videos", **form())
+    assert made.status_code == 202
+    job = made.json()
+    assert (job["status"], job["progress"], job["object"]) == ("queued", 0, "video")
+    assert client.get(f"/v1/videos/{job['id']}").json() == job
+    assert client.get(f"/v1/videos/{job['id']}/content").status_code == 409
+    second = client.post("/v1/videos", **form(SCENE | {"seed": 1})).json()
+    page = client.get("/v1/videos?limit=1").json()
+    assert ([one["id"] for one in page["data"]], page["has_more"]) == ([second["id"]], True)
+    rest = client.get(f"/v1/videos?after={second['id']}").json()
+    assert ([one["id"] for one in rest["data"]], rest["has_more"]) == ([job["id"]], False)
+    assert client.delete(f"/v1/videos/{job['id']}").json()["status"] == "cancelled"
+    assert client.get("/v1/videos/nothing").status_code == 404
+
+
+def test_asking_twice_under_ones_own_id_makes_one_job(client: TestClient) -> None:
+    first = client.put("/v1/videos/my-clip.1", **form()).json()
+    assert client.put("/v1/videos/my-clip.1", **form(SCENE | {"seed": 9})).json() == first
+    assert client.put("/v1/videos/..", **form()).status_code in (404, 405, 422)
+    assert client.put("/v1/videos/%20", **form()).status_code == 422
+    assert len(client.get("/v1/videos").json()["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        ("no: [scene", "not valid YAML or JSON"),
+        ({"frames": 3, "controls": []}, "nothing is asked to move"),
+        (SCENE | {"frames": "many"}, "frames"),
+        (SCENE | {"controls": [{"kind": "track", "file": "/etc/passwd"}]}, "was not sent"),
+        (SCENE | {"region": {"mask": "../mask.png"}}, "was not sent"),
+    ],
+)
+def test_wrong_scenes_are_refused_in_a_sentence(client: TestClient, scene, sentence: str) -> None:
+    answer = client.post("/v1/videos", **form(scene))
+    assert answer.status_code == 422
+    assert sentence in answer.json()["error"]["message"]
+    assert client.get("/v1/videos").json()["data"] == []
+
+
+def test_files_are_taken_by_their_names(client: TestClient) -> None:
+    scene = SCENE | {"controls": [{"kind": "track", "file": "walk.json"}]}
+    assert client.post("/v1/videos", **form(scene, **{"walk.json": b"[[[1, 2], [3, 4]]]"})).status_code == 202
+    assert (
+        client.post("/v1/videos", data={}, files=[("input_reference", ("p.png", photo()))]).status_code == 422
+    )
+
+
+def app_with(home: Path, **settings) -> FastAPI:
+    return build_app(home, (Key("ann", "a" * 16, 2), Key("bob", "b" * 16, 2)), **settings)
+
+
+def test_keys_are_asked_for_and_owners_see_their_own_jobs_alone(tmp_path: Path, idle: None) -> None:
+    ann, bob = ({"Authorization": f"Bearer {letter * 16}"} for letter in "ab")
+    with TestClient(app_with(tmp_path / "home")) as client:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            answer = client.post("/v1/videos", headers=headers, **form())
+            assert (answer.status_code, answer.json()) == (401, {"error": {"message": "unauthorized"}})
+        job = client.post("/v1/videos", headers=ann, **form()).json()
+        assert client.get(f"/v1/videos/{job['id']}", headers=bob).status_code == 404
+        assert client.put(f"/v1/videos/{job['id']}", headers=bob, **form()).status_code == 409
+        assert client.delete(f"/v1/videos/{job['id']}", headers=bob).status_code == 404
+        assert client.post("/v1/videos", headers=ann, **form(SCENE | {"seed": 1})).status_code == 202
+        full = client.post("/v1/videos", headers=ann, **form(SCENE | {"seed": 2}))
+        assert (full.status_code, full.headers["retry-after"]) == (429, "30")
+        assert client.post("/v1/videos", headers=bob, **form()).status_code == 202
+
+
+def test_a_full_queue_and_a_large_request_are_refused(tmp_path: Path, idle: None) -> None:
+    with TestClient(build_app(tmp_path / "home", limits=Limits(request_bytes=4000, queued=1))) as client:
+        assert client.post("/v1/videos", **form(SCENE, big=b"x" * 5000)).status_code == 413
+        assert client.post("/v1/videos", **form()).status_code == 202
+        assert client.post("/v1/videos", **form(SCENE | {"seed": 1})).status_code == 429
+
+
+def test_health_and_metrics_say_what_there_is(client: TestClient) -> None:
+    client.post("/v1/videos", **form())
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").status_code == 200
+    assert 'mofa_jobs{state="queued"} 1' in client.get("/metrics").text
+    assert "/v1/videos/{name}/events" in client.get("/openapi.json").json()["paths"]
+
+
+def test_the_queue_is_fair_over_keys_and_keeps_each_ones_order(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    for index in range(300):
+        owner = "ann" if index < 200 else ("bob" if index < 250 else "cem")
+        store.add(f"{owner}-{index}", owner, f"f{index}", {})
+    order = []
+    while (job := store.take()) is not None:
+        order.append(job.id)
+        store.end(job.id, "failed", "a test")
+    assert len(order) == len(set(order)) == 300
+    turns = [name.split("-")[0] for name in order[:150]]
+    assert all(set(turns[i : i + 3]) == {"ann", "bob", "cem"} for i in range(0, 150, 3))
+    own = [int(name.split("-")[1]) for name in order if name.startswith("ann")]
+    assert own == sorted(own)
+
+
+def test_jobs_survive_the_server_and_ended_ones_stay_as_they_are(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    for name in "abc":
+        store.add(name, "ann", name, {"seed": name})
+    assert store.take().id == "a"
+    store.end("a", "completed", result=tmp_path)
+    store.end("a", "failed", "too late")
+    assert store.take().id == "b"
+    later = JobStore(tmp_path / "jobs.sqlite")
+    assert later.find("ann", "a").state == "completed"
+    assert [job.id for job in later.in_progress()] == ["b"]
+    later.again("b")
+    taken = later.take()
+    assert (taken.id, taken.attempts, taken.request) == ("b", 2, {"seed": "b"})
+    assert later.counts()["queued"] == 1
+
+
+def test_a_finished_twin_lends_its_result(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"clip")
+    store.add("a", "ann", "same", {})
+    store.take()
+    store.end("a", "completed", result=clip)
+    assert store.add("b", "bob", "same", {}).state == "completed"
+    clip.unlink()
+    assert store.add("c", "bob", "same", {}).state == "queued"
+
+
+def test_events_are_numbered_and_replayed(tmp_path: Path, idle: None) -> None:
+    with TestClient(build_app(tmp_path / "home")) as client:
+        name = client.post("/v1/videos", **form()).json()["id"]
+        client.delete(f"/v1/videos/{name}")
+        text = client.get(f"/v1/videos/{name}/events").text
+        assert [line for line in text.splitlines() if line.startswith("event:")] == [
+            "event: queued", "event: cancelled",
+        ]  # fmt: skip
+        rest = client.get(f"/v1/videos/{name}/events", headers={"Last-Event-ID": "1"}).text
+        assert "event: queued" not in rest
+        assert "id: 2" in rest
+
+
+def test_keys_come_from_a_file_of_lines(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# who\nann " + "a" * 16 + " 5\n\nbob " + "b" * 20 + "\n")
+    assert read_keys(file) == (Key("ann", "a" * 16, 5), Key("bob", "b" * 20))
+    for text in ("", "ann short\n", "ann " + "a" * 16 + " many\n"):
+        file.write_text(text)
+        with pytest.raises(InputError, match="OWNER KEY"):
+            read_keys(file)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_keys(tmp_path / "absent")
+
+
+@pytest.mark.slow
+def test_a_clip_is_made_fetched_by_ranges_and_not_made_twice(tmp_path: Path) -> None:
+    with TestClient(build_app(tmp_path / "home")) as client:
+        name = client.post("/v1/videos", **form()).json()["id"]
+        end = time.monotonic() + 240
+        while client.get(f"/v1/videos/{name}").json()["status"] not in ("completed", "failed"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        clip = client.get(f"/v1/videos/{name}/content")
+        assert clip.headers["content-type"] == "video/mp4"
+        part = client.get(f"/v1/videos/{name}/content", headers={"Range": "bytes=4-7"})
+        assert (part.status_code, part.content) == (206, b"ftyp")
+        (tmp_path / "clip.mp4").write_bytes(clip.content)
+        assert len(read_video(tmp_path / "clip.mp4").frames) == 3
+        assert client.post("/v1/videos", **form()).json()["status"] == "completed"
