@@ -48,7 +48,7 @@ check-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-	  -e ".[dev,diffusion,faces,studio,api,training]"
+	  -e ".[dev,diffusion,faces,studio,api,serve,training]"
 	$(LOWEST)/bin/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
 
 bench: $(STAMP_TEST)
@@ -79,7 +79,7 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,diffusion,evaluation,faces,studio,api,training]"
+	$(PIP) -e ".[dev,diffusion,evaluation,faces,studio,api,serve,training]"
 	@touch $@
 
 $(STAMP_JS): $(JS)/package-lock.json | $(STAMP_TEST)

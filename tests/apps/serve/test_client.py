@@ -58,7 +58,7 @@ def test_a_client_asks_lists_waits_and_calls_off(
         other = client.create(photo, SCENE | {"seed": 1})
         assert [one.id for one in client.all()] == [other.id, "mine"]
         with pytest.raises(ServerError, match="not ended within 0 s"):
-            client.wait(video, seconds=0)
+            client.wait(video, seconds=0.0)
         assert client.cancel(video).status == "cancelled"
         with pytest.raises(ServerError, match="mine cancelled"):
             client.wait("mine")
