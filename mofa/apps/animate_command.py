@@ -87,13 +87,17 @@ def _run_animate(options: argparse.Namespace) -> int:
 
 def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
     from mofa.apps.progress import progress_bars
-    from mofa.pipeline.animate import plan, prepare
-    from mofa.pipeline.outputs import check_outputs, write_outputs
+    from mofa.pipeline.animate import plan, prepare, resolve
+    from mofa.pipeline.inputs import read_inputs
+    from mofa.pipeline.outputs import check_clip, check_outputs, write_outputs
 
-    check_outputs(request, options.overwrite)
+    check_clip(request, options.overwrite)
     with progress_bars(quiet=options.quiet) as progress:
+        inputs = read_inputs(request, progress)
+        settled = resolve(request, inputs)
+        check_outputs(settled, options.overwrite, with_clip=not options.preview)
         make = plan if options.preview else prepare
-        result = make(request, progress=progress)
+        result = make(settled, inputs, progress)
         files = write_outputs(result, options.overwrite)
     if options.json:
         print(

@@ -4,15 +4,17 @@ All files of a run appear together, after the last byte of the last one is writt
 """
 
 import itertools
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mofa.errors import InputError
+from mofa.errors import InputError, OutputError
 from mofa.faces.sketch import overlay_landmarks
 from mofa.media.draw import draw_overlay, flow_wheel, numbered_sheet, sheet_numbers
 from mofa.media.encode import AddFrame, check_clip_name, frame_writer, replacing_clip
@@ -20,19 +22,62 @@ from mofa.media.files import check_writable
 from mofa.media.flow_files import AddFlow, flow_writer, write_flo
 from mofa.media.image import save_png, to_bytes
 from mofa.pipeline.animate import Animation
-from mofa.pipeline.request import AnimationRequest, TrackControl
+from mofa.pipeline.request import AnimationRequest, ResolvedRequest, TrackControl
 from mofa.tensors.motion import whole_flow
 from mofa.types import FlowField, Progress, silent
 
+NO_OUTPUT = "no output is named: give outputs.clip in the scene, or -o clip.mp4."
+CLIP_BYTES = {".mp4": 0.1, ".gif": 1.0, ".webp": 2.0, "": 2.0}
+"""Bytes per pixel of a frame, by the clip's suffix: what a moving camera over a photo full of stars took
+(example 2 at 400 x 400: mp4 0.08, PNG 1.7), rounded up; most photos take less."""
+STILL_BYTES, FLOW_BYTES, FLO_BYTES = 2.0, 2.5, 8.0
+"""Bytes per pixel of a PNG, of a step in flow-npz (there 2.4), and of a step in a .flo file (exactly)."""
+SHEET_FRAMES = 12
 
-def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str, Path]:
+
+@dataclass(frozen=True)
+class OutputEstimate:
+    """What a run writes: how many frames, which files, and about how many bytes, rather too many than few."""
+
+    frames: int
+    files: Mapping[str, Path]
+    num_bytes: int
+
+
+def estimate_outputs(request: ResolvedRequest, with_clip: bool = True) -> OutputEstimate:
+    """What a resolved request writes. Raises InputError when it names no clip."""
+    files = output_files(request, with_clip)
+    width, height = request.size
+
+    def per_pixel(name: str, path: Path) -> float:
+        match name.split():
+            case ["clip"]:
+                return request.frames * CLIP_BYTES.get(path.suffix.lower(), STILL_BYTES)
+            case ["landmarks"]:
+                return request.frames * CLIP_BYTES[".mp4"]
+            case ["sheet"]:
+                return STILL_BYTES * min(request.frames, SHEET_FRAMES)
+            case ["flow-npz"]:
+                return FLOW_BYTES * (request.frames - 1)
+            case ["flow", _]:
+                return FLO_BYTES
+            case ["scene"]:
+                return 0.0
+            case _:
+                return STILL_BYTES
+
+    total = sum(per_pixel(name, path) for name, path in files.items()) * width * height
+    return OutputEstimate(request.frames if with_clip else 0, files, round(total))
+
+
+def output_files(request: ResolvedRequest, with_clip: bool = True) -> dict[str, Path]:
     """Name and path of every file that a run writes; the clip itself first.
 
     Raises InputError when the request names no clip.
     """
     clip = request.outputs.clip
     if clip is None:
-        raise InputError("no output is named: give outputs.clip in the scene, or -o clip.mp4.")
+        raise InputError(NO_OUTPUT)
     base = clip.with_suffix("")
     suffix = {
         "flow": ".flow.png",
@@ -44,7 +89,7 @@ def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str,
     files = {"clip": clip} if with_clip else {}
     for extra in request.outputs.extras:
         if extra == "flow-flo":
-            steps = request.num_frames - 1
+            steps = request.frames - 1
             files |= {
                 f"flow {s}": base.with_name(f"{base.name}.flow.{s:04d}.flo") for s in range(1, steps + 1)
             }
@@ -55,14 +100,33 @@ def output_files(request: AnimationRequest, with_clip: bool = True) -> dict[str,
     return files | {"scene": base.with_name(base.name + ".scene.yaml")}
 
 
-def check_outputs(request: AnimationRequest, overwrite: bool, with_clip: bool = True) -> None:
-    """Refuses, before any work is done, what could not be written after it.
+def check_clip(request: AnimationRequest, overwrite: bool) -> None:
+    """Refuses, before anything is read, a clip that could not be written.
 
-    Raises OutputError, or InputError for a kind of clip that is not known.
+    Raises OutputError, or InputError for no clip or a kind of clip that is not known.
     """
-    if request.outputs.clip is not None:
-        check_clip_name(request.outputs.clip)
-    check_writable(list(output_files(request, with_clip).values()), overwrite)
+    clip = request.outputs.clip
+    if clip is None:
+        raise InputError(NO_OUTPUT)
+    check_clip_name(clip)
+    check_writable([clip], overwrite)
+
+
+def check_outputs(request: ResolvedRequest, overwrite: bool, with_clip: bool = True) -> None:
+    """Refuses, before anything is made, what could not be written after it, for lack of room too.
+
+    Raises OutputError, or InputError for an extra that the scene has nothing for.
+    """
+    estimate = estimate_outputs(request, with_clip)
+    paths = list(estimate.files.values())
+    check_writable(paths, overwrite)
+    folder = next(parent for parent in paths[-1].absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if estimate.num_bytes > free:
+        raise OutputError(
+            f"this writes about {estimate.num_bytes / 1e6:.0f} MB, and the disk that holds {folder} has "
+            f"{free / 1e6:.0f} MB free: choose another folder, fewer --extras or a smaller --size."
+        )
 
 
 def write_outputs(

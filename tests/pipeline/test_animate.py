@@ -2,6 +2,7 @@
 
 import json
 import weakref
+from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from PIL import Image
 
 from mofa import AnimationRequest, animate
 from mofa.apps.cli import main
-from mofa.errors import Cancelled
+from mofa.errors import Cancelled, OutputError
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.media.image import to_bytes
-from mofa.pipeline.animate import plan, prepare
-from mofa.pipeline.outputs import output_files, write_outputs
+from mofa.pipeline.animate import plan, prepare, resolve
+from mofa.pipeline.inputs import read_inputs
+from mofa.pipeline.outputs import check_outputs, estimate_outputs, output_files, write_outputs
 from mofa.tensors.motion import whole_flow
 
 SIZE = 96, 64  # width, height
@@ -157,8 +159,25 @@ def test_the_first_frame_is_the_photo(scene_folder):
 
 
 def test_outputs_lie_beside_the_clip(scene_folder, tmp_path):
-    files = output_files(request(scene_folder, [TRACK], outputs={"clip": str(tmp_path / "frames")}))
+    asked = request(scene_folder, [TRACK], outputs={"clip": str(tmp_path / "frames")})
+    files = output_files(resolve(asked, read_inputs(asked)))
     assert files["sheet"] == tmp_path / "frames.sheet.png"
+
+
+def test_what_a_run_writes_is_known_before_it(scene_folder, tmp_path, monkeypatch):
+    outputs = {"clip": str(tmp_path / "a.mp4"), "extras": ["flow-flo", "flow", "sheet"]}
+    asked = request(scene_folder, [TRACK], outputs=outputs)
+    settled = resolve(asked, read_inputs(asked))
+    estimate = estimate_outputs(settled)
+    written = write_outputs(animate(asked))
+    assert dict(estimate.files) == written
+    assert estimate.frames == 5
+    assert sum(path.stat().st_size for path in written.values()) <= estimate.num_bytes + 10_000
+    assert estimate.num_bytes >= 4 * 8 * 96 * 64
+    full = namedtuple("Usage", "free")(estimate.num_bytes - 1)
+    monkeypatch.setattr("mofa.pipeline.outputs.shutil.disk_usage", lambda _: full)
+    with pytest.raises(OutputError, match="MB free"):
+        check_outputs(settled, overwrite=True)
 
 
 def test_frames_and_flow_are_written_as_they_come_and_none_is_kept(scene_folder, tmp_path):

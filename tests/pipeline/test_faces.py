@@ -16,10 +16,10 @@ from mofa.faces.retarget import at_rate
 from mofa.media.audio import read_audio
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
-from mofa.pipeline.animate import animate, plan
+from mofa.pipeline.animate import animate, plan, resolve
 from mofa.pipeline.face_inputs import FaceDrive, length_of, sound_of
 from mofa.pipeline.faces import fade_out
-from mofa.pipeline.inputs import read_drives
+from mofa.pipeline.inputs import read_drives, read_inputs
 from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.pipeline.outputs import output_files, write_outputs
 from mofa.pipeline.request import AnimationRequest, LandmarkControl
@@ -173,8 +173,10 @@ def test_landmarks_are_drawn_beside_the_clip(folder, face_points):
     files = write_outputs(animate(request(folder, control, outputs=outputs)))
     assert files["landmarks"].name == "clip.landmarks.mp4"
     assert files["landmarks"].exists()
+    asked = request(folder, {"kind": "camera", "move": "still"}, outputs=outputs)
+    settled = resolve(asked, read_inputs(asked))
     with pytest.raises(InputError, match="no face"):
-        output_files(request(folder, {"kind": "camera", "move": "still"}, outputs=outputs))
+        output_files(settled)
 
 
 def voice_file(folder, seconds: float = 0.6):
