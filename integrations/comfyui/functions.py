@@ -20,9 +20,9 @@ from mofa.media.files import replacing
 from mofa.media.image import save_png, to_bytes
 from mofa.pipeline.animate import animate, resolve
 from mofa.pipeline.inputs import Data, Inputs, read_inputs
-from mofa.pipeline.motion_masks import motion_masks
 from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.trajectories import grid_trajectories, seen_tracks
+from mofa.tensors.motion_masks import motion_masks
 from mofa.types import Clip, Progress, TrackSet, Waveform, silent
 
 Tracks = dict[str, Tensor]

@@ -108,6 +108,7 @@ CLIP = (
     Option("--loop", AnimationRequest, "loop"),
     Option("--seed", AnimationRequest, "seed", "SEED"),
     Option("--renderer", AnimationRequest, "renderer"),
+    Option("--latents", AnimationRequest, "latents", "FILE"),
     Option("--optical-flow", AnimationRequest, "optical_flow"),
 )
 IN_WORDS = {"landmarks": "driven face"}

@@ -4,8 +4,9 @@ Blattmann et al. 2023, arXiv 2311.15127. The networks are diffusers' and transfo
 an adapter's residuals enter the UNet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -105,6 +106,19 @@ class Backbone:
             x = condition.run(block, x, res_hidden_states_tuple=block_skips, upsample_size=size)
         x = unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
         return x.unflatten(0, sample.shape[:2])
+
+    @torch.no_grad()
+    def encode(
+        self, frames: Iterable[Float[Tensor, "3 H W"]], chunk_size: int = 8
+    ) -> Float[Tensor, "T 4 h w"]:
+        """Frames (0..1) to clean latents, float32, `chunk_size` at a time: what `decode` takes back."""
+        like = next(self.vae.parameters())
+        pictures = iter(frames)
+        latents = []
+        while chunk := list(islice(pictures, chunk_size)):
+            signed = torch.stack(chunk).to(like) * 2 - 1
+            latents.append(self.vae.encode(signed).latent_dist.mode().float())
+        return torch.cat(latents) * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(

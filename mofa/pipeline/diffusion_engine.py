@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -15,7 +16,7 @@ from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.parts import Densifier, Render
 from mofa.pipeline.tables import VIDEO_MODELS, Asked, steering_adapters
 from mofa.renderers.diffusion.placement import Placement
-from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, render_diffusion
+from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, InitialNoise, render_diffusion
 from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.video_model import AnyVideoModel
@@ -56,18 +57,26 @@ def diffusion_model(asked: Asked, networks: Networks) -> DiffusionModel:
 
 
 def make_render(
-    model: DiffusionModel, asked: Asked, placement: Placement, callback: StepCallback = ignore
+    model: DiffusionModel,
+    asked: Asked,
+    placement: Placement,
+    callback: StepCallback = ignore,
+    initial_noise: InitialNoise | None = None,
 ) -> Render:
-    """The diffusion renderer for a request; `callback` hears of every denoising step."""
+    """The diffusion renderer for a request; `callback` hears of every denoising step.
+
+    A looping clip is planned to the moment at which it begins again; that last frame is not shown.
+    """
     settings = asked.diffusion
 
     def render(
         source: SourceImage, plan: MotionPlan, progress: Progress, /
     ) -> Iterator[UInt8[Tensor, "3 H W"]]:
         try:
-            yield from render_diffusion(
-                source, plan, model, settings, placement, asked.seed, progress, callback
+            frames = render_diffusion(
+                source, plan, model, settings, placement, asked.seed, progress, callback, initial_noise
             )
+            yield from islice(frames, plan.num_frames - asked.loop)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

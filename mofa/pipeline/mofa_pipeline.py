@@ -23,8 +23,9 @@ from mofa.pipeline.load import model_from_files, prepare, save_model, saved_file
 from mofa.pipeline.parts import Engine
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.pipeline.tables import DENSIFIERS
+from mofa.renderers.diffusion.latents import noise_from
 from mofa.renderers.diffusion.placement import Placement
-from mofa.renderers.diffusion.render import DiffusionModel
+from mofa.renderers.diffusion.render import DiffusionModel, InitialNoise
 from mofa.renderers.diffusion.settings import STANDARD, DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.types import AdapterName, Progress, silent
@@ -101,15 +102,19 @@ class MofaPipeline:
         num_inference_steps: int | None = None,
         progress: Progress = silent,
         callback_on_step_end: StepCallback = ignore,
+        latents: Float[Tensor, "T c rows columns"] | None = None,
+        generator: torch.Generator | None = None,
     ) -> PipelineOutput:
         """Animates a picture: a path, or RGB [3, h, w] in 0..1.
 
         `controls` are those of a scene (see docs/scene.md), as objects or as mappings. `given` holds masks,
         tracks, videos, sound and landmarks in memory, by the names that the controls use in place of a
         file's: `controls=[{"kind": "track", "file": "walk"}], given={"walk": tracks}`. `size` is (width,
-        height). `callback_on_step_end(step, latents, clean)` may raise Cancelled. Raises InputError for
-        a request that cannot be done.
+        height). `callback_on_step_end(step, latents, clean)` may raise Cancelled. The initial noise, standard
+        normal, is `latents`, or drawn from `generator`, or else keyed by the seed. Raises InputError for a
+        request that cannot be done.
         """
+        noise = noise_from(latents, generator)
         steps = self.settings.steps if num_inference_steps is None else num_inference_steps
         request = AnimationRequest.from_call(
             {
@@ -126,13 +131,15 @@ class MofaPipeline:
             }
         )
         inputs = read_inputs(request, progress, image if isinstance(image, Tensor) else None, given)
-        result = animate(request, inputs, progress, partial(self._engine, callback_on_step_end))
+        result = animate(request, inputs, progress, partial(self._engine, callback_on_step_end, noise))
         assert result.clip is not None
         return PipelineOutput(result.clip.frames, result)
 
-    def _engine(self, callback: StepCallback, request: ResolvedRequest, /) -> Engine:
+    def _engine(
+        self, callback: StepCallback, noise: InitialNoise | None, request: ResolvedRequest, /
+    ) -> Engine:
         """The usual engine, with the networks that are at hand."""
-        render = make_render(self.model, request, self.placement, callback)
+        render = make_render(self.model, request, self.placement, callback, noise)
         usual = self._engines.engine(request.model_copy(update={"renderer": "warp"}))
         network = self.model.sparse_to_dense
         if network is None:

@@ -554,6 +554,8 @@ class AnimationRequest(_Frozen):
 
     When not given: diffusion where its weights and a GPU are, else warp.
     """
+    latents: ScenePath | None = None
+    """The initial noise of the diffusion renderer from a file (.npy, .npz), in place of the seed's."""
     optical_flow: OpticalFlowName = "dis"
     """How the motion of reference videos is measured: dis needs no weights, unimatch is a network."""
     diffusion: Diffusion = STANDARD

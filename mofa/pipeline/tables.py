@@ -8,6 +8,7 @@ imported then, not before, because a scene that is only described needs neither.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mofa.errors import InputError, ResourceError
@@ -30,6 +31,9 @@ class Asked(Protocol):
 
     @property
     def diffusion(self) -> DiffusionSettings: ...
+
+    @property
+    def latents(self) -> Path | None: ...
 
     @property
     def adapters(self) -> "tuple[AdapterName, ...]": ...
@@ -111,7 +115,11 @@ def _make_diffusion(asked: Asked, networks: "Networks") -> Any:
     with _needing_packages("the diffusion renderer", "--renderer warp"):
         from mofa.pipeline.diffusion_engine import diffusion_model, make_render
         from mofa.pipeline.networks import Running
-    return make_render(diffusion_model(asked, networks), asked, Running.of(asked.diffusion).placement)
+        from mofa.renderers.diffusion.latents import noise_from, read_latents
+    # Read before gigabytes of weights are.
+    noise = None if asked.latents is None else noise_from(read_latents(asked.latents))
+    placement = Running.of(asked.diffusion).placement
+    return make_render(diffusion_model(asked, networks), asked, placement, initial_noise=noise)
 
 
 def steering_adapters(asked: Asked) -> "list[AdapterName]":

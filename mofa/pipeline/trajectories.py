@@ -13,10 +13,10 @@ from mofa.control.tracks import retime
 from mofa.errors import InputError
 from mofa.pipeline.animate import plan
 from mofa.pipeline.inputs import Inputs
-from mofa.pipeline.motion_masks import front_weight
 from mofa.pipeline.request import MAX_FRAMES, ResolvedRequest
 from mofa.tensors.flow import sample
 from mofa.tensors.motion import points_as_seen, whole_flow
+from mofa.tensors.motion_masks import front_weight
 from mofa.tensors.splat import splat
 from mofa.types import FlowField, MotionPlan, Progress, TrackSet, silent
 

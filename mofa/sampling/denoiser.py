@@ -82,12 +82,15 @@ class Guidance:
 
     `lowest` is the scale of the window's first frame and `highest` that of its last; 1 and 1 is no
     guidance and half the work. `halves_at_once` is 2 to send the unconditional and the conditional
-    half through the networks as one batch, 1 to send them one after the other in less memory.
+    half through the networks as one batch, 1 to send them one after the other in less memory. Below the
+    noise level `down_to` there is no guidance: it is useless there, and costs half the work (Kynkäänniemi
+    et al. 2024, arXiv 2404.07724).
     """
 
     lowest: float = 1.0
     highest: float = 3.0
     halves_at_once: Literal[1, 2] = 2
+    down_to: float = 0.0
 
     @property
     def acts(self) -> bool:
@@ -107,10 +110,12 @@ class WindowDenoiser:
     batches: tuple[tuple[Any, ...], ...]
     steering: tuple[Any, ...]
     scales: Float[Tensor, "T 1 1 1"]
+    guided_down_to: float = 0.0
 
     def __call__(self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T c h w"]:
         """The clean estimate of x, in its dtype; the networks run in that of their weights."""
-        predictions = [self.model.predict(x, sigma, batch, self.steering) for batch in self.batches]
+        batches = self.batches if sigma >= self.guided_down_to else (self.batches[-1][-1:],)
+        predictions = [self.model.predict(x, sigma, batch, self.steering) for batch in batches]
         halves = torch.cat(predictions).to(x.dtype)
         unconditional, conditional = halves[0], halves[-1]
         return self.model.clean(x, sigma, unconditional + self.scales * (conditional - unconditional))
@@ -141,4 +146,5 @@ class Denoiser:
             batches=tuple(halves[first : first + at_once] for first in range(0, len(halves), at_once)),
             steering=tuple(one.over(frames, like) for one in self.steering if one.acts),
             scales=scales.to(like.device).view(-1, 1, 1, 1),
+            guided_down_to=self.guidance.down_to,
         )

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.sampling.guide import Guide
 from mofa.sampling.schedule import Schedule
 from mofa.tensors.windows import Window, blend, take
 from mofa.types import Progress, silent
@@ -70,6 +71,7 @@ def sample(
     windows: Sequence[Window],
     progress: Progress = silent,
     callback: StepCallback = ignore,
+    guide: Guide | None = None,
 ) -> Float[Tensor, "T c h w"]:
     """Clean latents of a clip from standard normal noise, in the noise's dtype (float32 is advised).
 
@@ -78,11 +80,15 @@ def sample(
     the estimates is blending the latents that each window would have stepped to. A single window is
     prepared once; of several only one at a time is, anew in every step, so that memory does not grow with
     the clip. `progress` hears of every window of every step; it and `callback` may raise Cancelled, which
-    leaves the loop at once.
+    leaves the loop at once. A `guide` says where the loop begins, and lays itself over what a step leaves.
     """
     over = lru_cache(maxsize=1)(denoiser.over)
     total = schedule.steps * len(windows)
-    x = noise * schedule.initial_scale
+    if guide is not None:
+        schedule, x = guide.begin(noise, schedule)
+        total = schedule.steps * len(windows)
+    else:
+        x = noise * schedule.initial_scale
     for step, (sigma, sigma_next) in enumerate(pairwise(schedule.sigmas)):
         estimates = []
         for window in windows:
@@ -90,5 +96,7 @@ def sample(
             progress("sample", step * len(windows) + len(estimates), total)
         clean = blend(estimates, windows, len(x))
         x = euler_step(x, clean, sigma, sigma_next)
+        if guide is not None:
+            x = guide.laid_over(x, noise, sigma_next)
         callback(step, x, clean)
     return x

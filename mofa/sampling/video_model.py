@@ -4,7 +4,7 @@ A family brings its own condition (what its networks are told about the picture)
 reading of a network's prediction. Everything above it (guidance, windows, the loop) is the same for all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
@@ -66,6 +66,12 @@ class VideoModel(Protocol[Condition, Chosen]):
         self, picture: Float[Tensor, "3 H W"], settings: Chosen, noise: Float[Tensor, "3 H W"], /
     ) -> Condition:
         """What the networks are told about the picture (0..1); `noise` is standard normal."""
+        ...
+
+    def encode(
+        self, frames: Iterable[Float[Tensor, "3 H W"]], chunk_size: int, /
+    ) -> Float[Tensor, "T c h w"]:
+        """Frames (0..1) to clean latents, in float32: what `decode` takes back."""
         ...
 
     def unseen(self, condition: Condition, /) -> Condition:

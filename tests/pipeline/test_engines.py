@@ -193,6 +193,9 @@ class GreyModel:
     def condition(self, picture: Tensor, settings: Any, noise: Tensor, /) -> Tensor:
         return torch.full((2, 16, 16), settings.grey)
 
+    def encode(self, frames: Any, chunk_size: int, /) -> Tensor:
+        raise NotImplementedError
+
     def unseen(self, condition: Tensor, /) -> Tensor:
         return condition
 

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mofa.errors import Cancelled, InputError, ResourceError, WeightsError
 from mofa.evaluation.stages import toy_networks
 from mofa.pipeline.mofa_pipeline import MofaPipeline
+from mofa.renderers.diffusion.latents import read_latents
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import (
     DiffusionModel,
@@ -16,6 +18,7 @@ from mofa.renderers.diffusion.render import (
     render_diffusion,
 )
 from mofa.renderers.diffusion.settings import SvdSettings
+from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
 
 CPU = torch.device("cpu")
@@ -169,3 +172,63 @@ def test_out_of_memory_says_what_would_fit(model, picture, monkeypatch):
     pipe = MofaPipeline(model, SETTINGS)
     with pytest.raises(ResourceError, match=r"--offload model.*--halves-at-once 1.*--size 64x64"):
         pipe(picture, CONTROLS, num_frames=FRAMES)
+
+
+def test_the_warp_guides_the_model_alone_and_beside_the_adapters(model, picture):
+    usual = replace(SETTINGS, steps=8)
+    guided = replace(usual, guide="warp", guide_strong=0.0)
+    alone = replace(guided, adapters=False)
+    motion = [branch("trajectory")]
+    frames = {name: render(model, picture, motion, chosen) for name, chosen in
+              {"usual": usual, "guided": guided, "alone": alone}.items()}  # fmt: skip
+    assert not torch.equal(frames["usual"], frames["guided"])
+    assert frames["alone"].shape == frames["usual"].shape
+    long = render(
+        model, picture, [branch("trajectory", None, 9)], replace(alone, window=5, stride=2), frames=9
+    )
+    assert len(long) == 9
+    still = [MotionBranch("trajectory", FlowField(torch.zeros(4, 2, 64, 64), torch.ones(4, 1, 64, 64).bool()),
+                          torch.ones(1, 64, 64))]  # fmt: skip
+    with pytest.raises(InputError, match="nothing to guide by"):
+        render(model, picture, still, guided)
+    with pytest.raises(ValueError, match="guide_strong 90"):
+        replace(guided, guide_strong=90.0)
+
+
+def test_guidance_stops_below_its_level_and_spares_the_other_half(model, picture, monkeypatch):
+    halves = []
+    predict = StableVideoDiffusion.predict
+    monkeypatch.setattr(
+        StableVideoDiffusion,
+        "predict",
+        lambda self, x, sigma, given, *rest: (
+            halves.append(len(given)) or predict(self, x, sigma, given, *rest)
+        ),
+    )
+    render(model, picture, [], replace(SETTINGS, steps=25, guidance_down_to=0.3))
+    assert halves == [2] * 20 + [1] * 5
+    assert sum(halves) == pytest.approx(0.9 * 50)
+
+
+def test_the_initial_noise_is_the_seeds_the_generators_or_the_latents_that_are_given(
+    model, picture, tmp_path
+):
+    pipe = MofaPipeline(model, SETTINGS)
+
+    def clip(**more):
+        return pipe(picture, CONTROLS[:1], num_frames=FRAMES, **more).frames
+
+    drawn = clip(generator=torch.Generator().manual_seed(3))
+    noise = torch.randn(FRAMES, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(drawn, clip(latents=noise))
+    assert not torch.equal(drawn, clip())
+    with pytest.raises(InputError, match="the latents are 2x4x8x8, but this clip needs 5x4x8x8"):
+        clip(latents=noise[:2])
+    with pytest.raises(InputError, match="give one of them"):
+        clip(latents=noise, generator=torch.Generator())
+    np.save(tmp_path / "noise.npy", noise[None].numpy())
+    assert torch.equal(read_latents(tmp_path / "noise.npy"), noise)
+    for wrong in ("absent.npy", "text.npy"):
+        (tmp_path / "text.npy").write_text("no array")
+        with pytest.raises(InputError, match=wrong):
+            read_latents(tmp_path / wrong)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +18,15 @@ from mofa.models.motion_encoder import MotionEncoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.settings import DiffusionSettings
+from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
+from mofa.sampling.guide import Guide, levels_of
 from mofa.sampling.sampler import StepCallback, ignore, sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.sampling.video_model import AnyVideoModel, latent_frames
 from mofa.tensors.geometry import cut_window, fit_crop
 from mofa.tensors.motion import as_seen, points_as_seen
+from mofa.tensors.motion_masks import motion_masks
 from mofa.tensors.noise import SOURCE_PICTURE, frame_noise
 from mofa.tensors.windows import windows
 from mofa.types import (
@@ -39,6 +43,13 @@ from mofa.types import (
 
 PYRAMID = 8
 """How much smaller than the picture the finest level of the feature pyramid is."""
+
+
+@runtime_checkable
+class InitialNoise(Protocol):
+    """Standard normal noise [T, c, h, w] for a clip of so many latent frames of that shape."""
+
+    def __call__(self, num_frames: int, shape: tuple[int, int, int], /) -> Float[Tensor, "T c h w"]: ...
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,13 @@ def render_diffusion(
     seed: int,
     progress: Progress = silent,
     callback: StepCallback = ignore,
+    initial_noise: InitialNoise | None = None,
 ) -> Iterator[UInt8[Tensor, "3 H W"]]:
     """The frames of the clip one by one, at the source's size.
 
-    The motion is encoded window by window; noise, keyed by seed and frame, becomes latents step by step and
-    latents become frames, a chunk at a time. `callback` hears of every step. Raises InputError for a plan
-    with a branch whose adapter the model has not.
+    The motion is encoded window by window; noise, `initial_noise` or else one keyed by seed and frame,
+    becomes latents step by step and latents become frames, a chunk at a time. `callback` hears of every
+    step. Raises InputError for a plan with a branch whose adapter the model has not.
     """
     height, width = source.pixels.shape[1:]
     video = model.video
@@ -95,18 +107,59 @@ def render_diffusion(
         adapter_branch(branch, plan, picture, window, model, settings, placement) for branch in acting
     ]
     encoders = [model.adapters[branch.adapter].encoder for branch in acting]
-    guidance = Guidance(settings.guidance_lowest, settings.guidance_highest, settings.halves_at_once)
+    guidance = Guidance(
+        settings.guidance_lowest,
+        settings.guidance_highest,
+        settings.halves_at_once,
+        settings.guidance_down_to,
+    )
     denoiser = Denoiser(video, condition, tuple(branches), guidance)
     count = latent_frames(plan.num_frames, video.frame_stride)
-    noise = frame_noise(seed, range(count), latent_shape(video, window), like=picture)
+    shape = latent_shape(video, window)
+    if initial_noise is None:
+        noise = frame_noise(seed, range(count), shape, like=picture)
+    else:
+        noise = initial_noise(count, shape).to(picture)
+    guide = warp_guide(source, plan, window, video, settings, placement) if settings.guide == "warp" else None
     schedule = Schedule(karras_sigmas(settings.steps).to(placement.device))
     passes = windows(count, settings.window, settings.stride)
     with placement.using(*video.networks("predict"), *(branch.adapter for branch in branches), *encoders):
-        latents = sample(denoiser, noise, schedule, passes, progress, callback)
+        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide)
     with placement.using(*video.networks("decode")):
         decoded = video.decode(latents, settings.decode_chunk, progress)
         chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
         yield from islice(chain.from_iterable(chunks), plan.num_frames)
+
+
+def warp_guide(
+    source: SourceImage,
+    plan: MotionPlan,
+    window: CropBox,
+    video: AnyVideoModel,
+    settings: DiffusionSettings,
+    placement: Placement,
+) -> Guide:
+    """The warp renderer's clip as latents, and how far down each of their cells follows it.
+
+    Raises InputError where nothing moves, and for a video model whose latents stand for several frames.
+    """
+    if video.frame_stride != 1:
+        raise InputError("this video model has no latent for every frame: use guide none with it.")
+    frames = (
+        cut_window(frame.float() / 255, window).to(placement.device)
+        for frame in render_warp(source, plan, WarpSettings())
+    )
+    with placement.using(*video.networks("condition")):
+        latents = video.encode(frames, settings.decode_chunk)
+    height, width = latents.shape[-2:]
+    shares = [
+        F.adaptive_avg_pool2d(cut_window(masks.moved, window), (height, width))
+        for masks in motion_masks(plan, plan.num_frames)
+    ]
+    mask = torch.stack(shares).to(latents)
+    if not mask[1:].any():
+        raise InputError("nothing moves half a pixel, so there is nothing to guide by: use guide none.")
+    return Guide(latents, levels_of(mask, settings.guide_weak, settings.guide_strong), settings.guide_weak)
 
 
 def latent_shape(video: AnyVideoModel, window: CropBox) -> tuple[int, int, int]:

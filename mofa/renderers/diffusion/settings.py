@@ -28,8 +28,16 @@ class DiffusionSettings:
     """Guidance scale of a window's first frame."""
     guidance_highest: float = 3.0
     """Guidance scale of a window's last frame; 1 for both is twice as fast."""
+    guidance_down_to: float = 0.0
+    """Noise level (sigma) below which guidance stops; 0.3 spares 11 % of the work and changes little."""
+    guide: Literal["none", "warp"] = "none"
+    """warp lets the warp renderer's clip guide the model (Time-to-Move), with the adapters or without."""
+    guide_weak: float = 75.0
+    """Noise level at which a guided clip begins, 75 to 103 for SVD; lower keeps the background stiller."""
+    guide_strong: float = 31.0
+    """Noise level down to which what moves follows the guide, 14 to 31 for SVD; lower is more rigid."""
     adapters: bool = True
-    """Let the adapters steer the model; without them it needs no adapter's weights and moves as it likes."""
+    """Let the adapters steer the model; without them only a guide tells motion, and none is needed."""
     trajectory_strength: float = 0.6
     """Multiplies the trajectory adapter's residuals; 0 is the plain backbone."""
     landmark_strength: float = 1.0
@@ -55,6 +63,13 @@ class DiffusionSettings:
 
     def __post_init__(self) -> None:
         self.check_least(steps=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
+        if not 0 <= self.guide_strong <= self.guide_weak:
+            raise ValueError(
+                f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
+                "moves follows the guide to a lower noise level than the rest begins at"
+            )
+        if not self.guidance_down_to >= 0:
+            raise ValueError(f"guidance_down_to is {self.guidance_down_to}, but must be 0 or more")
         if self.stride > self.window - 1:
             raise ValueError(
                 f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"

@@ -1,6 +1,6 @@
 """Stable Video Diffusion as a video model: its condition, its guidance halves, how its v is read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -62,6 +62,12 @@ class StableVideoDiffusion:
             noise=noise,
             normalise_for_clip=settings.normalise_for_clip,
         )
+
+    def encode(
+        self, frames: Iterable[Float[Tensor, "3 H W"]], chunk_size: int = 8, /
+    ) -> Float[Tensor, "T 4 h w"]:
+        """The mode of the VAE's posterior, scaled as the UNet's latents are."""
+        return self.backbone.encode(frames, chunk_size)
 
     def unseen(self, condition: BackboneCondition, /) -> BackboneCondition:
         """No picture, as embedding and as latent alike."""
