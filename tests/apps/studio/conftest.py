@@ -133,7 +133,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE * min(6.0, busyness()))
+        page.set_default_timeout(PATIENCE * min(10.0, busyness()))
         page.on("console", lambda message: is_fault(message) and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: elsewhere(request.url, address) and complaints.append(request.url))

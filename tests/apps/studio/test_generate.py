@@ -157,7 +157,7 @@ def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any,
     canvas.wait_for_function("document.querySelector('.weights .note').textContent.length > 20")
     canvas.click("#generate")
     canvas.wait_for_selector(".generate .message:not(:empty)")
-    assert "mofa models download" in canvas.locator(".generate .message").text_content()
+    assert "Download them" in canvas.locator(".generate .message").text_content()
 
 
 def test_a_job_outlives_a_reload(canvas: Any, hand: Any) -> None:
