@@ -3,7 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mofa.training.config import Recipe
 
 
 def add_parser(commands: Any) -> None:
@@ -42,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{name}: {read_recipe(name).about}")
         return 0
     recipe = read_recipe(arguments.recipe, arguments.changes)
+    if arguments.dry_run:
+        return _dry_run(recipe, arguments.rate)
     folder = arguments.output or Path("runs") / Path(arguments.recipe).stem
     from mofa.apps.progress import progress_bars
     from mofa.training.loop import train
@@ -52,4 +57,35 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise Cancelled(f"stopped; go on with --resume latest, from the checkpoints in {folder}.") from None
     print(last)
+    return 0
+
+
+def _dry_run(recipe: "Recipe", rate: float | None) -> int:
+    """Prints the resolved recipe, what it trains, and what a step costs."""
+    import yaml
+
+    from mofa.errors import InputError
+    from mofa.evaluation.training_cost import count_step
+    from mofa.training.config import plain
+
+    print(yaml.safe_dump(plain(recipe), sort_keys=False))
+    try:
+        cost, trained, frozen = count_step(recipe)
+    except InputError as error:
+        print(f"cost: {error}")
+        return 0
+    for title, parameters in (("trained", trained), ("frozen", frozen)):
+        print(f"{title}: {len(parameters)} tensors, {sum(parameters.values()) / 1e6:.1f} M numbers")
+        for name, count in parameters.items():
+            print(f"  {name} {count}")
+    print(f"work of a step, per process: {cost.flop / 1e12:.2f} TFLOP")
+    for title, size in (
+        ("activations", cost.activation_bytes),
+        ("trained weights, gradients, optimiser, running mean", cost.state_bytes),
+        ("frozen weights", cost.frozen_bytes),
+        ("together", cost.peak_bytes),
+    ):
+        print(f"memory, {title}: {size / 1e9:.2f} GB")
+    if rate is not None:
+        print(f"seconds of a step at {rate:g} TFLOP/s: {cost.flop / 1e12 / rate:.2f}")
     return 0

@@ -130,7 +130,9 @@ def fused_attention(
     scale: float | None = None,
 ) -> Tensor:
     """`F.scaled_dot_product_attention` by one kernel."""
-    return ATTENTION(query, key, value, attn_mask, False, dropout_p, is_causal, scale=scale)[0]
+    # Going back through it needs the sums of its scores.
+    backward = torch.is_grad_enabled() and query.requires_grad
+    return ATTENTION(query, key, value, attn_mask, backward, dropout_p, is_causal, scale=scale)[0]
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

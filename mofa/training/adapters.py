@@ -111,7 +111,7 @@ class AdapterObjective(Objective):
         if self.estimate is None:
             raise InputError(
                 "the clips bring no flow and the recipe names no estimator: set "
-                "objective.estimator=unimatch, or data.flow=dis, or run `mofa data prepare`."
+                "objective.estimator=unimatch, or data.clips.flow=dis, or run `mofa data prepare`."
             )
         return measured_flow(self.estimate, batch.frames[i], self.motion.conventions)
 

@@ -55,7 +55,6 @@ class LoopSettings:
     validate_every: int = 0
     validation_examples: int = 8
     log_every: int = 10
-    reports: tuple[Literal["tensorboard", "wandb"], ...] = ()
 
 
 @dataclass(frozen=True)

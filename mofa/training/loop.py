@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 
 from mofa.errors import InputError, MofaError, OutputError, ResourceError
@@ -53,7 +53,6 @@ class Trainer:
     state: RunState
     notes: list[str] = field(default_factory=list)
     asked_to_stop: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -106,7 +105,9 @@ def train(
 def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trainer:
     """Everything that a run needs, with the weights it goes on from."""
     loop = recipe.loop
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=loop.precision)
+    # An objective may leave some parameters out of some steps.
+    sharing = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=loop.precision, kwargs_handlers=[sharing])
     if resume is None and checkpoints(run):
         raise InputError(f"{run} holds checkpoints already: add --resume latest, or name another folder.")
     objective = recipe.objective.build(accelerator.device, getattr(torch, loop.frozen_precision))
@@ -291,7 +292,7 @@ def log(trainer: Trainer, report: Mapping[str, float]) -> None:
 
 
 def write_line(trainer: Trainer, numbers: Mapping[str, float]) -> None:
-    """Numbers as a line of `metrics.jsonl`, and to the trackers that the recipe names."""
+    """Numbers as a line of `metrics.jsonl`."""
     if not trainer.accelerator.is_main_process:
         return
     with suppress(OSError), (trainer.run / "metrics.jsonl").open("a", encoding="utf-8") as file:

@@ -63,8 +63,6 @@ class AdapterRecipe:
     """Train that network along, as the paper describes for stage 2."""
     frozen: tuple[str, ...] = ()
     """Parameters that stay as they are, by name; * stands for anything."""
-    lora: int = 0
-    """Rank of low-rank changes that are trained instead of the weights; 0 trains the weights."""
     sampling: HintSampling = RELEASED_SAMPLING
     conventions: Conventions = OURS
 
@@ -96,7 +94,7 @@ class AdapterRecipe:
     def _estimator(self, device: torch.device) -> PairFlow | None:
         if self.estimator == "none":
             return None
-        network = load_unimatch_network(require(["unimatch"], "data.flow=dis")["unimatch"]).to(device)
+        network = load_unimatch_network(require(["unimatch"], "data.clips.flow=dis")["unimatch"]).to(device)
         return network.requires_grad_(False)
 
 

@@ -83,7 +83,7 @@ def flow_of(batch: Clips) -> Float[Tensor, "B S 2 H W"]:
     """A batch's flow; InputError where it has none."""
     if batch.flow is None:
         raise InputError(
-            "the clips bring no flow, which this recipe learns from: set data.flow=dis, or run "
+            "the clips bring no flow, which this recipe learns from: set data.clips.flow=dis, or run "
             "`mofa data prepare`."
         )
     return batch.flow

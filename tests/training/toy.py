@@ -68,3 +68,20 @@ class LineRecipe:
 
     def build(self, device: torch.device, dtype: torch.dtype) -> LineObjective:
         return LineObjective().to(device)
+
+
+class PlainLineObjective(LineObjective):
+    """Without the norm, whose means depend on how a batch is shared out."""
+
+    def forward(self, batch: Points, draws: Draws) -> Loss:
+        noise = draws.normal("noise", (3,), batch.x)
+        share = draws.stratified("level", batch.x)[:, None]
+        return Loss((self.line(self.norm.weight * batch.x + share * noise) - batch.y).square()[:, 0])
+
+
+@dataclass(frozen=True)
+class PlainLineRecipe:
+    """The plain line, as a recipe names it."""
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> LineObjective:
+        return PlainLineObjective().to(device)

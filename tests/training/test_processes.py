@@ -1,0 +1,109 @@
+"""Several processes, and processes that are killed."""
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mofa.training.checkpoint import checkpoints, read_state
+
+SCRIPT = Path(__file__).parent / "two_processes.py"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def start(processes: int, batch: int, run: Path, *more: str) -> list[subprocess.Popen[str]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, str(SCRIPT)]
+    return [
+        subprocess.Popen(
+            [*command, str(rank), str(processes), port, str(batch), str(run), *more],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+
+
+def finish(started: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    outputs = [process.communicate(timeout=300)[0] for process in started]
+    return [(process.returncode, output) for process, output in zip(started, outputs, strict=True)]
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_with_the_double_batch_learns(tmp_path: Path) -> None:
+    for processes, batch in ((1, 4), (2, 2)):
+        for code, output in finish(start(processes, batch, tmp_path / str(processes))):
+            assert code == 0, output
+    assert losses(tmp_path / "2") == pytest.approx(losses(tmp_path / "1"), rel=1e-5)
+    one, two = (load_file(tmp_path / n / "checkpoint-6/training/weights.safetensors") for n in ("1", "2"))
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-6), name
+
+
+@pytest.mark.slow
+def test_where_one_process_dies_the_other_saves_and_ends(tmp_path: Path) -> None:
+    (code, output), (other, _) = finish(start(2, 2, tmp_path / "run", "3"))
+    assert other == 9
+    assert code == 3, output
+    assert "another process of this run is gone" in output
+    assert 3 in checkpoints(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_loses_no_more_than_since_its_last_checkpoint(tmp_path: Path) -> None:
+    run, chance = tmp_path / "run", random.Random(0)
+    script = (
+        "import sys; sys.path.insert(0, 'tests/training'); import torch, toy; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from mofa.training import registry\n"
+        "from mofa.training.config import make_recipe\n"
+        "from mofa.training.loop import train\n"
+        "registry.OBJECTIVES['line'] = 'toy:LineRecipe'\n"
+        "registry.SOURCES['points'] = 'toy:PointData'\n"
+        "recipe = make_recipe({'objective': {'kind': 'line'}, 'data': {'kind': 'points'}, 'loop':\n"
+        "    {'steps': 10**6, 'batch': 2, 'average': 0.9, 'checkpoint_every': 1, 'keep': 3}}, 'test')\n"
+        "print('ready', flush=True)\n"
+        f"train(recipe, Path({str(run)!r}), 'latest', True)\n"
+    )
+    reached = 0
+    for _ in range(20):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        # Checkpoints are written at every step, so most of these moments lie within a write.
+        time.sleep(0.3 + chance.random())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found = checkpoints(run)
+        for path in found.values():
+            assert read_state(path)["step"] == int(path.name.removeprefix("checkpoint-"))
+            assert load_file(path / "training/weights.safetensors")
+            assert load_file(path / "training/optimiser.safetensors")
+            assert load_file(path / "training/average.safetensors")
+        if found:
+            assert max(found) >= reached
+            reached = max(found)
+    assert reached > 0
