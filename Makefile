@@ -12,7 +12,7 @@ JS := tools/javascript
 STAMP_JS := $(JS)/node_modules/.installed
 WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
 
-.PHONY: demo test test-fast chromium check check-js check-lowest bench eval parity schema gallery clean
+.PHONY: fuzz demo test test-fast chromium check check-js check-lowest bench eval parity schema gallery clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
@@ -50,6 +50,11 @@ check-lowest:
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 	  -e ".[dev,diffusion,faces,studio,api,serve,training]"
 	$(LOWEST)/bin/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
+
+# Hostile files for ten minutes; prints its seed, and keeps what fails in fuzz-failures/.
+fuzz: $(STAMP_TEST)
+	MOFA_FUZZ_SECONDS=$${MOFA_FUZZ_SECONDS:-600} MOFA_FUZZ_SEED=$${MOFA_FUZZ_SEED:-$$$$} \
+	  $(BIN)/python -m pytest -s tests/test_fuzz.py -n0
 
 bench: $(STAMP_TEST)
 	$(BIN)/python -m tools.bench

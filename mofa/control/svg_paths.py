@@ -27,7 +27,7 @@ CURVE_STEPS = 32  # straight pieces per curved segment, before resampling
 SHAPES = ("rect", "circle", "ellipse")
 UNDRAWN = {"defs", "clippath", "mask", "marker", "symbol", "pattern", "title", "desc", "style", "metadata"}
 LARGEST = 1e9  # beyond any picture; keeps foreign numbers far from overflow
-MOST_ELEMENTS, DEEPEST = 50_000, 200
+MOST_ELEMENTS, DEEPEST = 20_000, 200
 """Of a drawing; `use` counts each time what it repeats."""
 MOST_PATHS = 2_000
 MOST_TRANSFORMS = 50

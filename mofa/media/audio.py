@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mofa.errors import InputError
-from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, opened, start_of
+from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, opened, sound, start_of
 from mofa.types import Note, Waveform, unsaid
 
 LONGEST_SOUND = 600.0
@@ -38,7 +38,7 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsa
         container,
         extent,
     ):
-        if not container.streams.audio:
+        if sound(container) is None:
             raise InputError(f"{path} holds no sound; give a file with an audio track in it.")
         samples, rate, damaged = _decoded(container, extent, path, max_seconds)
         extent.tell(path, note, damaged, samples.shape[1] / rate)
@@ -52,14 +52,15 @@ def _decoded(
     container: av.container.InputContainer, extent: Extent, path: Path, max_seconds: float
 ) -> tuple[NDArray[np.float32], int, bool]:
     """All samples [C, L], their rate, and whether decoding stopped at damage."""
-    stream = container.streams.audio[0]
+    stream = sound(container)
+    assert stream is not None
     rate, channels = min(stream.rate or 0, HIGHEST_RATE), min(stream.channels or 0, 2)
     if rate <= 0 or channels <= 0:
         raise InputError(f"The sound of {path} is damaged; save or download it again.")
     pieces: list[NDArray[np.float32]] = []
     heard, damaged = 0, False
     try:
-        for piece in _pieces(container, extent, rate, channels):
+        for piece in _pieces(container, stream, extent, rate, channels):
             pieces.append(piece)
             heard += piece.shape[1]
             if heard > max_seconds * rate:
@@ -77,12 +78,15 @@ def _decoded(
 
 
 def _pieces(
-    container: av.container.InputContainer, extent: Extent, rate: int, channels: int
+    container: av.container.InputContainer,
+    stream: av.AudioStream,
+    extent: Extent,
+    rate: int,
+    channels: int,
 ) -> Iterator[NDArray[np.float32]]:
     """The decoded sound in order, after as much silence as it comes late."""
     resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=rate)
     first = True
-    stream = container.streams.audio[0]
     for packet in extent.packets(stream):
         for frame in stream.decode(packet):
             late = (frame.time or 0.0) - start_of(container) if first else 0.0

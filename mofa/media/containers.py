@@ -112,3 +112,8 @@ def moving_pictures(container: av.container.InputContainer) -> av.VideoStream | 
     cover = av.stream.Disposition.attached_pic
     known = (s for s in container.streams.video if s.codec_context is not None)
     return next((s for s in known if not s.disposition & cover), None)
+
+
+def sound(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The first stream of sound whose header is understood."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from mofa.errors import InputError, MofaError
-from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, moving_pictures, opened, start_of
+from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, moving_pictures, opened, sound, start_of
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly
 from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Note, Progress, silent, unsaid
@@ -182,7 +182,7 @@ def media_of(path: Path) -> Media | None:
     with suppress(InputError), opened(path, "file", WITH_SOUND, "is none.") as (container, _):
         if moving_pictures(container) is not None:
             return "video"
-        return "sound" if container.streams.audio else None
+        return "sound" if sound(container) is not None else None
     return None
 
 
