@@ -18,6 +18,7 @@ from mofa.apps import (
     animate_command,
     batch_command,
     bench_command,
+    data_command,
     eval_command,
     exchange_command,
     landmarks_command,
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     landmarks_command.add_parser(commands)
     models_command.add_parser(commands)
     train_command.add_parser(commands)
+    data_command.add_parser(commands)
     bench_command.add_parser(commands)
     batch_command.add_parser(commands)
     serve_command.add_parser(commands)

@@ -1,0 +1,58 @@
+"""`mofa data`: clips worked out before training, and what a batch looks like."""
+
+import argparse
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Adds `data` to the subparsers of the command line; `run` is what it is to call."""
+    parser = commands.add_parser("data", help="prepare and look at training data")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    prepare = actions.add_parser("prepare", help="pack a recipe's clips, with their flow, into shards")
+    look = actions.add_parser("look", help="write a page that shows a recipe's clips")
+    for action in (prepare, look):
+        action.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a YAML file")
+        action.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="such as data.clips.flow=dis")
+    prepare.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the shards' folder")
+    prepare.add_argument("--count", type=int, required=True, help="how many clips")
+    prepare.add_argument("--per-shard", type=int, default=100, help="clips in a shard (100)")
+    prepare.add_argument("--workers", type=int, default=0, help="processes (0: this one)")
+    look.add_argument("-o", "--output", type=Path, default=Path("batch.html"), metavar="PAGE")
+    look.add_argument("--count", type=int, default=4, help="how many clips (4)")
+    look.add_argument("--overwrite", action="store_true", help="replace a page that exists")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what was asked; returns the exit code. Raises MofaError with a sentence for the user."""
+    from mofa.errors import InputError
+    from mofa.training.config import read_recipe
+
+    recipe = read_recipe(arguments.recipe, arguments.changes)
+    if arguments.count < 1:
+        raise InputError(f"--count {arguments.count} is no number of clips: give 1 or more.")
+    if arguments.action == "look":
+        from mofa.training.looking import write_page
+        from mofa.training.protocol import Source
+
+        source = recipe.data.build(recipe.loop.seed)
+        if isinstance(source, Source):
+            clips = [source[i] for i in range(arguments.count)]
+        else:
+            clips = list(islice(source.share(0, 1, 0), arguments.count))
+        write_page(clips, arguments.output, arguments.recipe, arguments.overwrite)
+        print(arguments.output)
+        return 0
+    from mofa.apps.progress import progress_bars
+    from mofa.training.preparing import Preparation, prepare_shards
+
+    if arguments.per_shard < 1:
+        raise InputError(f"--per-shard {arguments.per_shard} is no number of clips: give 1 or more.")
+    wish = Preparation(recipe, arguments.output, arguments.count, arguments.per_shard, arguments.workers)
+    with progress_bars(quiet=not sys.stderr.isatty()) as progress:
+        made = prepare_shards(wish, progress)
+    print(f"{len(made)} shards written, {wish.shards - len(made)} were there: {arguments.output}")
+    return 0
