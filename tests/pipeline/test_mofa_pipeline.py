@@ -9,16 +9,19 @@ import torch
 
 from mofa.errors import Cancelled, InputError, ResourceError, WeightsError
 from mofa.evaluation.stages import toy_networks
+from mofa.faces.sketch import draw_sketch
 from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.renderers.diffusion.latents import read_latents
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import (
     DiffusionModel,
+    adapter_branch,
     asked_size,
     render_diffusion,
 )
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
+from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
 
 CPU = torch.device("cpu")
@@ -232,3 +235,21 @@ def test_the_initial_noise_is_the_seeds_the_generators_or_the_latents_that_are_g
         (tmp_path / "text.npy").write_text("no array")
         with pytest.raises(InputError, match=wrong):
             read_latents(tmp_path / wrong)
+
+
+@torch.no_grad()
+def test_features_of_a_window_are_those_of_the_whole_clip(model, picture):
+    landmark = branch("landmark")
+    camera = torch.eye(2, 3).repeat(FRAMES - 1, 1, 1)
+    camera[:, :, 2] = torch.arange(1.0, FRAMES)[:, None]
+    plan = MotionPlan((landmark,), camera, FRAMES)
+    window, encoder = CropBox(0.0, 0.0, 64.0, 64.0, 64, 64), model.adapters["landmark"].encoder
+    ready = adapter_branch(landmark, plan, picture, window, model, SETTINGS, Placement(CPU))
+
+    flow = as_seen(landmark.motion, camera).over(range(FRAMES - 1)).pixels
+    sketch = draw_sketch(points_as_seen(landmark.face, camera), 64, 64)
+    whole = encoder(picture[None] * 2 - 1, flow, sketch)
+    part, frames = ready.features.over((0, 2, 3)), [0, 2, 3]
+    for level, expected in zip(part.levels, whole.levels, strict=True):
+        torch.testing.assert_close(level, expected[frames], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(part.sketch, whole.sketch[frames], rtol=1e-5, atol=1e-5)

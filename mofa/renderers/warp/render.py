@@ -111,6 +111,8 @@ class Scene:
             for step in range(self.num_frames - 1):
                 valid = motion.over([step]).valid[0, 0, rows, columns]
                 said |= valid & (region[0, rows, columns] > 0)
+                if said.all():
+                    return said
         return said
 
 
