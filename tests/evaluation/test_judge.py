@@ -118,7 +118,7 @@ def test_every_measure_says_what_it_is() -> None:
     assert len(set(names)) == len(names)
     for measure in MEASURES:
         assert measure.definition.endswith(".")
-        assert measure.by in ("tracker", "flow", "")
+        assert measure.by in ("tracker", "flow", "face", "")
 
 
 def test_numbers_of_different_trackers_have_different_columns() -> None:
