@@ -260,6 +260,8 @@ def request_from(options: argparse.Namespace) -> AnimationRequest:
         data, where = {"picture": options.input, "controls": []}, "command line"
     data |= _given(options, [option.name for option in CLIP])
     settings = _given(options, setting_fields())
+    if options.renderer == "warp" and "densifier" in settings:
+        data["densifier"] = settings.pop("densifier")
     if options.preset or settings:
         data["renderer"] = options.renderer or "diffusion"
         base = {"preset": options.preset} if options.preset else data.get("diffusion", {})

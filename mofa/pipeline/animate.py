@@ -20,6 +20,7 @@ from mofa.pipeline.inputs import Inputs, read_inputs
 from mofa.pipeline.parts import Engine
 from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
+from mofa.pipeline.tables import RENDERERS
 from mofa.pipeline.things import sense_or_note
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
@@ -154,7 +155,7 @@ def _planned(
             engine.speak,
             progress,
             engine.spread_face,
-            sense,
+            sense if RENDERERS[settings.renderer].densifier(settings) == "things" else None,
         )
         if damaged is not None:
             motion = replace(motion, notes=(damaged, *motion.notes))

@@ -30,6 +30,9 @@ class Asked(Protocol):
     def seed(self) -> int: ...
 
     @property
+    def densifier(self) -> str | None: ...
+
+    @property
     def diffusion(self) -> DiffusionSettings: ...
 
     @property
@@ -129,19 +132,27 @@ def steering_adapters(asked: Asked) -> "list[AdapterName]":
     return [name for name in asked.adapters if name in VIDEO_MODELS[asked.diffusion.model].adapters]
 
 
+def _warp_densifier(asked: Asked) -> str:
+    return asked.densifier or "things"
+
+
+def _diffusion_densifier(asked: Asked) -> str:
+    return asked.densifier or asked.diffusion.densifier
+
+
 def _diffusion_slots(asked: Asked) -> Sequence[str]:
-    settings = asked.diffusion
-    model = VIDEO_MODELS[settings.model]
-    return [*model.slots, *steering_adapters(asked), *DENSIFIERS[settings.densifier].slots]
+    model = VIDEO_MODELS[asked.diffusion.model]
+    return [*model.slots, *steering_adapters(asked), *DENSIFIERS[_diffusion_densifier(asked)].slots]
 
 
 RENDERERS: dict[str, RendererEntry] = {
     "warp": RendererEntry(
-        "moves the pixels themselves", lambda asked: "things", lambda asked: (), _make_warp
+        "moves the pixels themselves",
+        _warp_densifier,
+        lambda asked: DENSIFIERS[_warp_densifier(asked)].slots,
+        _make_warp,
     ),
-    "diffusion": RendererEntry(
-        "runs a video model", lambda asked: asked.diffusion.densifier, _diffusion_slots, _make_diffusion
-    ),
+    "diffusion": RendererEntry("runs a video model", _diffusion_densifier, _diffusion_slots, _make_diffusion),
 }
 
 
@@ -169,7 +180,7 @@ def _make_things(asked: Asked, networks: "Networks") -> Any:
 DENSIFIERS: dict[str, DensifierEntry] = {
     "cmp": DensifierEntry("the network that the adapters learned with", _make_cmp, ("cmp",), True),
     "edge-aware": DensifierEntry("the picture's own edges, without weights", _make_edge_aware),
-    "things": DensifierEntry("the things that hints lie on, without weights", _make_things),
+    "things": DensifierEntry("the things that hints lie on, by a network that comes with mofa", _make_things),
 }
 
 

@@ -60,4 +60,4 @@ def test_every_field_of_every_control_has_its_option():
     for model in dict.fromkeys(option.model for option in BEGINS):
         assert set(model.model_fields) <= reached, model
     clip = {option.field for option in CLIP} | {"picture", "diffusion", "region", "controls", "outputs"}
-    assert set(AnimationRequest.model_fields) <= clip
+    assert set(AnimationRequest.model_fields) <= clip | {"densifier"}  # an option of the diffusion settings

@@ -10,7 +10,10 @@ from torch import Tensor
 
 from mofa.apps.cli import main
 from mofa.media.image import save_png, to_bytes
+from mofa.pipeline.animate import plan
 from mofa.pipeline.remarks import Remarks, remark
+from mofa.pipeline.request import AnimationRequest
+from mofa.pipeline.tables import RENDERERS
 from mofa.types import CropBox, FlowField, SourceImage, SparseMotion, ThingsAt
 
 SIZE = 40
@@ -86,3 +89,17 @@ def test_the_command_line_says_it_and_its_json_has_it(
     assert "1 track moves: " in capsys.readouterr().err
     assert main([*line, "--preview", "--json", "-o", str(tmp_path / "b.mp4")]) == 0
     assert json.loads(capsys.readouterr().out)["moved"].startswith("1 track moves: ")
+
+
+def test_a_scene_says_what_spreads_its_hints(tmp_path: Path) -> None:
+    """Only where the sense of things does is there anything to say about what a track sits on."""
+    picture = torch.full((3, 48, 64), 0.5)
+    save_png(tmp_path / "plain.png", to_bytes(picture))
+    scene = {"picture": str(tmp_path / "plain.png"), "frames": 2, "renderer": "warp"}
+    scene |= {"controls": [{"kind": "track", "points": "20,20 30,20"}]}
+    default, without = (
+        AnimationRequest.from_data(scene | more) for more in ({}, {"densifier": "edge-aware"})
+    )
+    assert RENDERERS["warp"].densifier(default) == "things"
+    assert RENDERERS["warp"].densifier(without) == "edge-aware"
+    assert not any("take hold" in note for note in plan(without).motion.notes)
