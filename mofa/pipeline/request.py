@@ -554,16 +554,13 @@ class AnimationRequest(_Frozen):
 
     When not given: diffusion where its weights and a GPU are, else warp.
     """
-<<<<<<< HEAD
     latents: ScenePath | None = None
     """The initial noise of the diffusion renderer from a file (.npy, .npz), in place of the seed's."""
-=======
     densifier: Literal["things", "edge-aware", "cmp"] | None = None
     """What spreads hints: things (what they lie on), edge-aware (edges alone) or cmp (a network).
 
     When not given: things with warp, and what the diffusion settings say with diffusion.
     """
->>>>>>> 1226d18 (A scene says what spreads its hints; twelve drags before and after; figures of the sense of things)
     optical_flow: OpticalFlowName = "dis"
     """How the motion of reference videos is measured: dis needs no weights, unimatch is a network."""
     diffusion: Diffusion = STANDARD
