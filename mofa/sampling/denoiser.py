@@ -114,7 +114,8 @@ class WindowDenoiser:
 
     def __call__(self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T c h w"]:
         """The clean estimate of x, in its dtype; the networks run in that of their weights."""
-        batches = self.batches if sigma >= self.guided_down_to else (self.batches[-1][-1:],)
+        unguided = self.guided_down_to > 0 and bool(sigma < self.guided_down_to)
+        batches = (self.batches[-1][-1:],) if unguided else self.batches
         predictions = [self.model.predict(x, sigma, batch, self.steering) for batch in batches]
         halves = torch.cat(predictions).to(x.dtype)
         unconditional, conditional = halves[0], halves[-1]

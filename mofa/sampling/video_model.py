@@ -5,6 +5,7 @@ reading of a network's prediction. Everything above it (guidance, windows, the l
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
@@ -72,6 +73,14 @@ class VideoModel(Protocol[Condition, Chosen]):
         self, frames: Iterable[Float[Tensor, "3 H W"]], chunk_size: int, /
     ) -> Float[Tensor, "T c h w"]:
         """Frames (0..1) to clean latents, in float32: what `decode` takes back."""
+        ...
+
+    def predicting(self, settings: Chosen, steering: Sequence[nn.Module], /) -> AbstractContextManager[None]:
+        """How the networks of `predict`, and those that steer it, are to run while it lasts."""
+        ...
+
+    def passes(self, num_frames: int, settings: Chosen, /) -> Sequence[Window]:
+        """The windows of latent frames that are denoised together."""
         ...
 
     def unseen(self, condition: Condition, /) -> Condition:

@@ -1,6 +1,7 @@
 """Networks are built once for all they depend on, and new parts are added by a value in a table."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -195,6 +196,12 @@ class GreyModel:
 
     def encode(self, frames: Any, chunk_size: int, /) -> Tensor:
         raise NotImplementedError
+
+    def predicting(self, settings: Any, steering: Any, /) -> Any:
+        return nullcontext()
+
+    def passes(self, num_frames: int, settings: Any, /) -> Sequence[Any]:
+        return [tuple(range(num_frames))]
 
     def unseen(self, condition: Tensor, /) -> Tensor:
         return condition

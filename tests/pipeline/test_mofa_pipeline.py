@@ -19,7 +19,7 @@ from mofa.renderers.diffusion.render import (
     asked_size,
     render_diffusion,
 )
-from mofa.renderers.diffusion.settings import SvdSettings
+from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
@@ -253,3 +253,17 @@ def test_features_of_a_window_are_those_of_the_whole_clip(model, picture):
     for level, expected in zip(part.levels, whole.levels, strict=True):
         torch.testing.assert_close(level, expected[frames], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(part.sketch, whole.sketch[frames], rtol=1e-5, atol=1e-5)
+
+
+def test_the_preset_of_the_released_behaviour_repeats_what_is_known_of_it(model, picture):
+    """CLIP unnormalised, halves that read each other's picture, the last window of some lengths twice."""
+    released = replace(PRESETS["released"], steps=2, device="cpu", precision="float32", window=5, stride=2)
+    assert not released.normalise_for_clip
+    assert model.video.passes(9, released)[-2:] == ((0, 5, 6, 7, 8),) * 2
+    assert model.video.passes(8, released) == model.video.passes(8, replace(released, last_window="once"))
+    own = replace(released, guidance_rows="own")
+    motion = [branch("trajectory")]
+    assert not torch.equal(render(model, picture, motion, released), render(model, picture, motion, own))
+    assert torch.equal(render(model, picture, motion, own), render(model, picture, motion, own))
+    with pytest.raises(ValueError, match="both halves at once"):
+        replace(released, halves_at_once=1)

@@ -28,7 +28,6 @@ from mofa.tensors.geometry import cut_window, fit_crop
 from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.tensors.motion_masks import motion_masks
 from mofa.tensors.noise import SOURCE_PICTURE, frame_noise
-from mofa.tensors.windows import windows
 from mofa.types import (
     AdapterName,
     CropBox,
@@ -122,8 +121,10 @@ def render_diffusion(
         noise = initial_noise(count, shape).to(picture)
     guide = warp_guide(source, plan, window, video, settings, placement) if settings.guide == "warp" else None
     schedule = Schedule(karras_sigmas(settings.steps).to(placement.device))
-    passes = windows(count, settings.window, settings.stride)
-    with placement.using(*video.networks("predict"), *(branch.adapter for branch in branches), *encoders):
+    passes = video.passes(count, settings)
+    adapters = [branch.adapter for branch in branches]
+    networks = [*video.networks("predict"), *adapters, *encoders]
+    with placement.using(*networks), video.predicting(settings, adapters):
         latents = sample(denoiser, noise, schedule, passes, progress, callback, guide)
     with placement.using(*video.networks("decode")):
         decoded = video.decode(latents, settings.decode_chunk, progress)

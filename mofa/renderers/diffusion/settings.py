@@ -104,11 +104,17 @@ class SvdSettings(DiffusionSettings):
     """Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model."""
     normalise_for_clip: bool = True
     """Show CLIP the picture as it was trained to see it; the released demos did not."""
+    guidance_rows: Literal["own", "mixed"] = "own"
+    """mixed repeats a fault of the released demos: guidance's halves read each other's picture in turn."""
+    last_window: Literal["once", "twice"] = "once"
+    """twice repeats the released demos, which count the last window of some lengths (37, 49, ...) again."""
     fit_64: Literal["pad", "crop"] = "pad"
     """The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.guidance_rows == "mixed" and self.halves_at_once != 2:
+            raise ValueError("guidance_rows mixed needs both halves at once: leave halves_at_once at 2")
         self.check_least(conditioning_fps=1, motion_bucket=0, noise_strength=0)
 
 
@@ -135,4 +141,6 @@ PRESETS = {
     "draft": replace(STANDARD, steps=10, guidance_highest=1.0),
     "standard": STANDARD,
     "fine": replace(STANDARD, steps=40),
+    # What is known of the released demos' behaviour, as far as these settings say it.
+    "released": replace(STANDARD, normalise_for_clip=False, guidance_rows="mixed", last_window="twice"),
 }

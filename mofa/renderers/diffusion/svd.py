@@ -1,6 +1,7 @@
 """Stable Video Diffusion as a video model: its condition, its guidance halves, how its v is read."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -10,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa.models.backbone import Backbone
+from mofa.models.released_guidance import interleaved_time_context
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.sampling.denoiser import WindowBranch
 from mofa.sampling.schedule import preconditioning, timestep_from_sigma
 from mofa.sampling.video_model import Work
+from mofa.tensors.windows import Window, windows
 from mofa.types import BackboneCondition, CropBox, Progress, silent
 
 SIDE_STEP = 64
@@ -68,6 +71,25 @@ class StableVideoDiffusion:
     ) -> Float[Tensor, "T 4 h w"]:
         """The mode of the VAE's posterior, scaled as the UNet's latents are."""
         return self.backbone.encode(frames, chunk_size)
+
+    def predicting(
+        self, settings: SvdSettings, steering: Sequence[nn.Module], /
+    ) -> AbstractContextManager[None]:
+        """Guidance halves see their own picture, or each other's as in the released demos."""
+        match settings.guidance_rows:
+            case "own":
+                return nullcontext()
+            case "mixed":
+                return interleaved_time_context(self.backbone.unet, *steering)
+
+    def passes(self, num_frames: int, settings: SvdSettings, /) -> Sequence[Window]:
+        """The windows, with the last one again where the released demos count it twice."""
+        usual = windows(num_frames, settings.window, settings.stride)
+        evenly = (num_frames - settings.window) % settings.stride == 0
+        match settings.last_window:
+            case "twice" if len(usual) > 1 and evenly:
+                return (*usual, usual[-1])
+        return usual
 
     def unseen(self, condition: BackboneCondition, /) -> BackboneCondition:
         """No picture, as embedding and as latent alike."""
