@@ -35,11 +35,11 @@ class SparseToDenseConfig:
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the decoder needs of the picture, the same for every step."""
+    """What the decoder needs of the picture: the same for every step, or in training one per step."""
 
-    eighth: Float[Tensor, "1 a h8 w8"]
-    quarter: Float[Tensor, "1 b h4 w4"]
-    half: Float[Tensor, "1 c h2 w2"]
+    eighth: Float[Tensor, "B a h8 w8"]
+    quarter: Float[Tensor, "B b h4 w4"]
+    half: Float[Tensor, "B c h2 w2"]
 
 
 class Bottleneck(nn.Module):
@@ -86,7 +86,7 @@ class ImageEncoder(nn.Module):
         self.layer4 = residual_stage(16 * width, 8 * width, blocks[3], stride=1, dilation=4)
         self.conv5 = nn.Conv2d(32 * width, 4 * width, 1)
 
-    def forward(self, image: Float[Tensor, "1 3 h w"]) -> ImageFeatures:
+    def forward(self, image: Float[Tensor, "B 3 h w"]) -> ImageFeatures:
         half = F.relu(self.bn1(self.conv1(image)))
         quarter = self.layer1(F.max_pool2d(half, 3, 2, padding=1))
         eighth = self.conv5(self.layer4(self.layer3(self.layer2(quarter))))
@@ -173,7 +173,7 @@ class ConditionalMotionPropagation(nn.Module):
         self.flow_encoder = HintEncoder(config.width // 4)
         self.flow_decoder = MotionDecoder(config.width, config.num_bins)
 
-    def encode(self, image: Float[Tensor, "1 3 h w"]) -> ImageFeatures:
+    def encode(self, image: Float[Tensor, "B 3 h w"]) -> ImageFeatures:
         """The picture (-1..1, side x side) as the decoder wants it; does not depend on the hints."""
         return self.flow_decoder.project_skips(self.image_encoder(image))
 

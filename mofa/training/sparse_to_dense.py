@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mofa.densify import edge_aware
 from mofa.errors import InputError
-from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, ImageFeatures, SparseToDense
 from mofa.tensors.geometry import resize_flow
 from mofa.tensors.hints import rasterise
 from mofa.training.clips import Clips
@@ -34,24 +34,30 @@ class SparseToDenseObjective(Objective):
         self.network, self.sampling = network, sampling
 
     def forward(self, batch: Clips, draws: Draws) -> Loss:
-        """Mean cross entropy of every clip, over pixels, steps and axes."""
-        coins = draws.numpy("hints")
-        clips = range(len(batch.frames))
-        return Loss(
-            torch.stack([self.clip_loss(batch, i, self.hints(batch, i, coins[i].random)) for i in clips])
-        )
+        """Mean cross entropy of every clip, over pixels, steps and axes.
 
-    def clip_loss(self, batch: Clips, i: int, hints: SparseMotion) -> Float[Tensor, ""]:
-        """The cross entropy of one clip."""
-        config = self.network.config
-        picture = batch.frames[i, 0].float() / 255
-        square = F.interpolate(picture[None], (config.side, config.side), mode="bilinear", antialias=True)
-        displacement, known = rasterise(hints, config.side, config.side)
-        scores = self.network.classify(self.network.encode(square * 2 - 1), displacement * known, known)
-        wanted = resize_flow(flow_of(batch)[i].float(), config.side, config.side)
+        All clips go through the network together: its norms take their means over the batch.
+        """
+        config, coins = self.network.config, draws.numpy("hints")
+        batch_size, steps = len(batch.frames), batch.frames.shape[1] - 1
+        pictures = batch.frames[:, 0].float() / 255
+        square = F.interpolate(pictures, (config.side, config.side), mode="bilinear", antialias=True)
+        features = self.network.encode(square * 2 - 1)
+        each = ImageFeatures(
+            *(x.repeat_interleave(steps, 0) for x in (features.eighth, features.quarter, features.half))
+        )
+        drawn = [
+            rasterise(self.hints(batch, i, coins[i].random), config.side, config.side)
+            for i in range(batch_size)
+        ]
+        displacement, known = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        scores = self.network.classify(each, displacement * known, known)
+        wanted = resize_flow(flow_of(batch).flatten(0, 1).float(), config.side, config.side)
         wanted = F.interpolate(wanted, scores.shape[-2:], mode="area")
         bins = bins_of(wanted, config.num_bins, config.reach)
-        return F.cross_entropy(scores.unflatten(1, (2, config.num_bins)).flatten(0, 1), bins.flatten(0, 1))
+        choices = scores.unflatten(1, (2, config.num_bins)).flatten(0, 1)
+        entropy = F.cross_entropy(choices, bins.flatten(0, 1), reduction="none")
+        return Loss(entropy.reshape(batch_size, -1).mean(dim=1))
 
     def hints(self, batch: Clips, i: int, uniform: Uniform) -> SparseMotion:
         """Samples of a clip's flow."""

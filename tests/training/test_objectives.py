@@ -115,6 +115,27 @@ def test_bins_tile_the_reach_and_hold_what_is_beyond() -> None:
     assert bins_of(flow, 99, 50.0)[0, 0, 0].tolist() == [0, 0, 49, 49, 98, 98]
 
 
+def test_the_sparse_to_dense_network_learns_and_is_as_good_when_its_norms_rest() -> None:
+    recipe = read_recipe("toy-sparse-to-dense", ["objective.width=8"])
+    learner = recipe.objective.build(torch.device("cpu"), torch.float32)
+    source = recipe.data.build(0)
+    clips = stack([source[i] for i in range(4)])
+    optimiser = torch.optim.AdamW(learner.trained.values(), lr=3e-3)
+    learner.train()
+    losses = []
+    for _ in range(25):
+        loss = learner(clips, Draws(0, 0, 4, 0, 4)).per_example.mean()
+        losses.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    learner.eval()
+    with torch.no_grad():
+        resting = float(learner(clips, Draws(0, 0, 4, 0, 4)).per_example.mean())
+    assert losses[-1] < 0.8 * losses[0]
+    assert resting < losses[0]
+
+
 @pytest.fixture(scope="module")
 def trained(backbone, tmp_path_factory) -> tuple[Path, Path]:
     """A backbone's folder, and an adapter's checkpoint that was trained on it."""
