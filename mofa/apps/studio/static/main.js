@@ -119,7 +119,7 @@ function build(root, services, begin) {
     chips.element,
     makeTip(store),
     makeWelcome(store, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }));
-  const faceCard = makeFaceCard(store, faces, { drive: files.drive, choose: files.chooseDriver });
+  const faceCard = makeFaceCard(store, faces, { drive: files.drive, choose: files.chooseDriver }, signal);
   const side = h("aside.side", {},
     h("div.scroll", {}, faceCard, makeInspector(store, stage), makeSettings(store, begin.settings)),
     makeGenerate(store, rendering, signal));

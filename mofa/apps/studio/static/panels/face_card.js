@@ -13,8 +13,9 @@ const DRIVERS = ["signal", "aniportrait", "sadtalker"];
  * @param {import("../state/store.js").Store} store
  * @param {import("../state/faces.js").Faces} faces
  * @param {{drive: (source: string, file: Blob, name: string) => void, choose: (source: string) => void}} actions
+ * @param {AbortSignal} signal ends it
  */
-export function makeFaceCard(store, faces, { drive, choose }) {
+export function makeFaceCard(store, faces, { drive, choose }, signal) {
   const told = h("p.note");
   const button = (source, picture) => h(
     "button.secondary", { type: "button", "data-drive": source, onclick: () => choose(source) }, icon(picture), t(`face.${source}`));
@@ -32,6 +33,7 @@ export function makeFaceCard(store, faces, { drive, choose }) {
     show(sources, Boolean(detected?.length));
   };
   store.subscribe(update);
+  faces.addEventListener("change", update, { signal });
   update();
   return element;
 }
