@@ -86,7 +86,7 @@ class LandmarkClip:
     """68 face points per frame (iBUG order) with the detector's confidence 0..1 per frame."""
 
     points: Float[Tensor, "T 68 2"]
-    score: Float[Tensor, "T"]
+    score: Float[Tensor, " T"]
     fps: float
 
 
@@ -115,7 +115,7 @@ class ThingsAt:
 
     logits: Float[Tensor, "K 3 h w"]
     scores: Float[Tensor, "K 3"]
-    is_thing: Float[Tensor, "K"]
+    is_thing: Float[Tensor, " K"]
 
 
 @runtime_checkable

@@ -43,7 +43,7 @@ def fit_mask(
     return region
 
 
-def inside(hints: SparseMotion, region: Float[Tensor, "1 H W"]) -> Bool[Tensor, "N"]:
+def inside(hints: SparseMotion, region: Float[Tensor, "1 H W"]) -> Bool[Tensor, " N"]:
     """Which hints start in the region: on a pixel of at least 0.5."""
     column, row = torch.floor(hints.positions + 0.5).long().unbind(-1)
     return region[0, row.clamp(0, hints.height - 1), column.clamp(0, hints.width - 1)] >= 0.5

@@ -18,7 +18,7 @@ from mofa.types import CropBox
 
 
 def camera_matrices(
-    move: CameraMove, fraction: Float[Tensor, "T"], width: int, height: int
+    move: CameraMove, fraction: Float[Tensor, " T"], width: int, height: int
 ) -> Float[Tensor, "T-1 2 3"]:
     """Per step, the affine map that takes a still point of frame 0 to its place in that frame.
 

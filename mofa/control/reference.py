@@ -37,7 +37,7 @@ class VideoMotion:
     """
 
     flow: Float[Tensor, "K 2 h w"]
-    known: Bool[Tensor, "K"]
+    known: Bool[Tensor, " K"]
     times: tuple[float, ...]
     height: int
     width: int
@@ -52,7 +52,7 @@ class VideoMotion:
 
 def video_motion(
     frames: UInt8[Tensor, "R 3 h w"],
-    fraction: Float[Tensor, "T"],
+    fraction: Float[Tensor, " T"],
     height: int,
     width: int,
     estimate: FlowEstimator,
@@ -79,7 +79,7 @@ def video_motion(
 
 def reference_flow(
     frames: UInt8[Tensor, "R 3 h w"],
-    fraction: Float[Tensor, "T"],
+    fraction: Float[Tensor, " T"],
     height: int,
     width: int,
     estimate: FlowEstimator,
@@ -165,7 +165,7 @@ def _chosen(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, 
 
 
 def _at(
-    flow: Float[Tensor, "K 2 H W"], known: Bool[Tensor, "K"], time: float
+    flow: Float[Tensor, "K 2 H W"], known: Bool[Tensor, " K"], time: float
 ) -> tuple[Float[Tensor, "2 H W"], Bool[Tensor, ""]]:
     """The flow at a time between frames 0 (still) and K, linear in between."""
     after = max(1, min(len(flow), int(-(-time // 1))))

@@ -418,7 +418,7 @@ def resampled(path: Polyline) -> Polyline:
     return np.stack([np.interp(at, travelled, path[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def _commands(data: str) -> Iterator[tuple[str, Float64[np.ndarray, "n"]]]:
+def _commands(data: str) -> Iterator[tuple[str, Float64[np.ndarray, " n"]]]:
     """Each command letter with its numbers; a repeated set of numbers repeats the command (M becomes L)."""
     head, *parts = re.split(r"([MmLlHhVvCcSsQqTtAaZz])", data)
     if head.strip(" \t\r\n,"):

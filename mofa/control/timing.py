@@ -54,7 +54,7 @@ class Timing:
             )
 
 
-def progress(timing: Timing, num_frames: int) -> Float[Tensor, "{num_frames}"]:
+def progress(timing: Timing, num_frames: int) -> Float[Tensor, " {num_frames}"]:
     """Fraction of the path (0..1) that is covered at each frame of a clip of `num_frames`.
 
     0 up to and including `timing.start`; from `timing.end` on 1 (there and back: 0; pairs: their last

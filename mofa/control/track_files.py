@@ -70,7 +70,7 @@ class FileTrack:
 
     points: Float[Tensor, "K 2"]
     percent: Bool[Tensor, "K 2"]
-    visible: Bool[Tensor, "K"]
+    visible: Bool[Tensor, " K"]
     sampled: bool = False
     timing: Timing | None = None
     size: tuple[int, int] | None = None
@@ -355,7 +355,7 @@ def _sampled(points: Float64[np.ndarray, "N T 2"], visible: Bool[np.ndarray, "N 
     )
 
 
-def _filled(track: Float64[np.ndarray, "T 2"], seen: Bool[np.ndarray, "T"]) -> Float64[np.ndarray, "T 2"]:
+def _filled(track: Float64[np.ndarray, "T 2"], seen: Bool[np.ndarray, " T"]) -> Float64[np.ndarray, "T 2"]:
     """Hidden places set on the way between the seen ones around them, since what they hold means nothing."""
     frames = np.arange(len(track))
     return np.stack([np.interp(frames, frames[seen], track[seen, axis]) for axis in (0, 1)], axis=1)

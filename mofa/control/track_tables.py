@@ -32,7 +32,7 @@ TORA_SIDE = 256
 """Tora's trajectories are drawn on a canvas of 256 x 256 (alibaba/Tora, README)."""
 
 Places = tuple[Float64[np.ndarray, "N T 2"], Bool[np.ndarray, "N T"]]
-Table = dict[str, Float64[np.ndarray, "R"]]
+Table = dict[str, Float64[np.ndarray, " R"]]
 
 
 def read_table(data: bytes) -> tuple[Places, bool]:
@@ -112,7 +112,7 @@ def _tracks(table: Table) -> Places:
     return result, seen
 
 
-def _counted(names: np.ndarray, tracks: int) -> Float64[np.ndarray, "R"]:
+def _counted(names: np.ndarray, tracks: int) -> Float64[np.ndarray, " R"]:
     """The frame of each line where none is named: how many lines of its track came before."""
     frames = np.zeros(len(names))
     for track in range(tracks):

@@ -9,7 +9,7 @@ from mofa.errors import InputError
 from mofa.types import SparseMotion, TrackSet
 
 
-def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, "T"]) -> Float[Tensor, "T 2"]:
+def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, " T"]) -> Float[Tensor, "T 2"]:
     """The place at each fraction (0..1) of the way along the curve through K clicked points.
 
     A monotone cubic (PCHIP) per axis over equally spaced parameters (method 1): every leg between two clicks
@@ -29,7 +29,7 @@ def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, "T"]) -> Float[T
     return torch.from_numpy(path(fraction.double().cpu().numpy())).to(clicks)
 
 
-def retime(tracks: TrackSet, fraction: Float[Tensor, "T"]) -> TrackSet:
+def retime(tracks: TrackSet, fraction: Float[Tensor, " T"]) -> TrackSet:
     """The same tracks at other times: fraction 0 is their first frame, 1 their last, linear in between.
 
     A point between two frames is visible where it is visible in both.

@@ -47,7 +47,7 @@ def check_keyframes(keyframes: Sequence[Keyframe]) -> None:
 
 
 def similarities(
-    keyframes: Sequence[Keyframe], fraction: Float[Tensor, "S"], pivot: tuple[float, float]
+    keyframes: Sequence[Keyframe], fraction: Float[Tensor, " S"], pivot: tuple[float, float]
 ) -> Float[Tensor, "S 2 3"]:
     """The map, at each fraction of the way, that turns and scales about the pivot and then moves.
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mofa.densify.hint_motion import HintMotion, Patch, correction
 from mofa.densify.kriging import shares
-from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, listen
+from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, place_hints
 from mofa.densify.readings import ReadingSettings, scene_shares
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, lab, make_cells
 from mofa.tensors.geometry import pixel_grid
@@ -76,13 +76,13 @@ def spread_hints(
     """
     height, width = image.shape[-2:]
     inside = torch.ones_like(image[:1], dtype=torch.bool) if region is None else region > 0
-    heard = _heard(hints, inside)
-    told_at = hints.known[:, heard].any(dim=1)
-    if len(heard) == 0:
+    usable = _usable(hints, inside)
+    told_at = hints.known[:, usable].any(dim=1)
+    if len(usable) == 0:
         return HintMotion(image.new_zeros(len(told_at), 0, 2), told_at, inside)
-    positions = hints.positions[heard].double().cpu().numpy().clip(0, (width - 1, height - 1))
-    known = hints.known[:, heard].cpu().numpy()
-    motion = bridge_gaps(hints.displacement[:, heard].double().cpu().numpy(), known)
+    positions = hints.positions[usable].double().cpu().numpy().clip(0, (width - 1, height - 1))
+    known = hints.known[:, usable].cpu().numpy()
+    motion = bridge_gaps(hints.displacement[:, usable].double().cpu().numpy(), known)
     asked = representatives(positions, motion, settings.most_hints)
 
     if region is None:
@@ -91,15 +91,17 @@ def spread_hints(
         cells = make_cells(colour, settings.parts)
         progress("densify", 1, 3)
         look = None if sense is None else sense(image)
-        told = listen(cells, positions[asked], motion[:, asked], (height, width), settings.layers, look)
-        ground = ground_hints(told, settings.layers)
-        if len(ground) == 0 and is_scene(cells, told, settings.layers, settings.parts):
+        placed = place_hints(
+            cells, positions[asked], motion[:, asked], (height, width), settings.layers, look
+        )
+        ground = ground_hints(placed, settings.layers)
+        if len(ground) == 0 and is_scene(cells, placed, settings.layers, settings.parts):
             labels = inside[0].long() - 1
             nodes = _nodes(labels.shape, cells.word.shape)
-            weights = scene_shares(told, nodes, settings.readings).reshape(-1, *cells.word.shape)
+            weights = scene_shares(placed, nodes, settings.readings).reshape(-1, *cells.word.shape)
             patches = [_patch(inside[0], asked, weights, image)]
         else:
-            layers = find_layers(cells, told, ground, settings.layers, settings.parts)
+            layers = find_layers(cells, placed, ground, settings.layers, settings.parts)
             labels = refine_labels(colour, cells, layers)
             patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
         progress("densify", 2, 3)
@@ -146,7 +148,7 @@ def representatives(positions: Array, motion: Array, most: int) -> Indices:
     return np.sort(np.array(chosen))
 
 
-def _heard(hints: SparseMotion, inside: Tensor) -> Tensor:
+def _usable(hints: SparseMotion, inside: Tensor) -> Tensor:
     """Indices of the hints that are known at some step and start inside the picture and the region."""
     limit = hints.positions.new_tensor([hints.width - 1, hints.height - 1])
     nearest = hints.positions.round()

@@ -38,7 +38,7 @@ class Patch:
     rows: slice
     columns: slice
     mask: Bool[Tensor, "h w"]
-    hints: Int[Tensor, "n"]
+    hints: Int[Tensor, " n"]
     shares: Float[Tensor, "n gh gw"]
     fade: Float[Tensor, "h w"] | None = None
 
@@ -61,9 +61,9 @@ class Correction:
     """
 
     positions: Float[Tensor, "N 2"]
-    pixels: Int[Tensor, "K"]
-    hints: Int[Tensor, "K"]
-    fades: Float[Tensor, "K"]
+    pixels: Int[Tensor, " K"]
+    hints: Int[Tensor, " K"]
+    fades: Float[Tensor, " K"]
     solve: Callable[[Array], Array]
 
     def add(self, flow: Float[Tensor, "2 H W"], motion: Float[Tensor, "N 2"]) -> None:
@@ -81,7 +81,7 @@ class HintMotion:
     """
 
     motion: Float[Tensor, "S N 2"]
-    told: Bool[Tensor, "S"]
+    told: Bool[Tensor, " S"]
     inside: Bool[Tensor, "1 H W"]
     patches: tuple[Patch, ...] = ()
     correction: Correction | None = None

@@ -57,7 +57,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Told:
+class PlacedHints:
     """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid.
 
     `known` tells what things the hints sit on, where somebody can tell.
@@ -76,23 +76,23 @@ class Told:
         return 0.5 * float(np.hypot(*self.size))
 
 
-def listen(
+def place_hints(
     cells: Cells,
     positions: Array,
     motion: Array,
     size: tuple[int, int],
     settings: LayerSettings,
     look: LookedAt | None = None,
-) -> Told:
+) -> PlacedHints:
     """The hints on the grid of cells, and the ways from each to every cell."""
     grid = np.array(cells.word.shape)
     row, column = np.floor((positions[:, ::-1] + 0.5) * grid / size).astype(np.int64).clip(0, grid - 1).T
     places = row * grid[1] + column
     cost = travel_cost(cells, places)
     if look is None:
-        return Told(positions, motion, places, cost, size)
+        return PlacedHints(positions, motion, places, cost, size)
     known = things_of_hints(look, positions, _anchors(motion, settings), cells.word.shape)
-    return Told(positions, motion, places, cost, size, known)
+    return PlacedHints(positions, motion, places, cost, size, known)
 
 
 def _anchors(motion: Array, settings: LayerSettings) -> Mask:
@@ -101,58 +101,58 @@ def _anchors(motion: Array, settings: LayerSettings) -> Mask:
     return furthest <= min(settings.still_px, settings.still_share * furthest.max())
 
 
-def is_scene(cells: Cells, told: Told, settings: LayerSettings, parts: PartSettings) -> bool:
+def is_scene(cells: Cells, placed: PlacedHints, settings: LayerSettings, parts: PartSettings) -> bool:
     """Whether the hints tell of all parts of a picture: many move, over a wide area.
 
     Hints that move and sit on one small thing, which fills what they enclose, tell of that thing alone.
     """
-    furthest = np.linalg.norm(told.motion, axis=2).max(axis=0)
+    furthest = np.linalg.norm(placed.motion, axis=2).max(axis=0)
     moving = np.flatnonzero(furthest > settings.still_px)
     some_slow = furthest.min() <= settings.slow_share * furthest.max()
     span = settings.scene_span if some_slow else settings.whole_span
-    if len(moving) < settings.scene_hints or _enclosed(told.positions[moving], told.size) < span:
+    if len(moving) < settings.scene_hints or _enclosed(placed.positions[moving], placed.size) < span:
         return False
-    return not _is_one_thing(cells, told, moving, parts)
+    return not _is_one_thing(cells, placed, moving, parts)
 
 
 def find_layers(
-    cells: Cells, told: Told, ground: Indices, settings: LayerSettings, parts: PartSettings
+    cells: Cells, placed: PlacedHints, ground: Indices, settings: LayerSettings, parts: PartSettings
 ) -> list[Layer]:
     """The ground first, then what moves on it; their cells cover the grid once.
 
     Each group of hints that move alike moves the thing it sits on. The ground follows its hints; without
     any it stands still, and so does the thing that a hint which does not move sits on.
     """
-    still = np.flatnonzero(_anchors(told.motion, settings)) if len(ground) == 0 else ground[:0]
-    others = np.setdiff1d(np.arange(len(told.positions)), np.concatenate([ground, still]))
-    return things(cells, told, ground, alike(others, told.motion, settings.alike), still, settings, parts)
+    still = np.flatnonzero(_anchors(placed.motion, settings)) if len(ground) == 0 else ground[:0]
+    others = np.setdiff1d(np.arange(len(placed.positions)), np.concatenate([ground, still]))
+    return things(cells, placed, ground, alike(others, placed.motion, settings.alike), still, settings, parts)
 
 
-def ground_hints(told: Told, settings: LayerSettings) -> Indices:
+def ground_hints(placed: PlacedHints, settings: LayerSettings) -> Indices:
     """The hints that span the picture and agree on one affine motion, not nearly zero; else none.
 
     The hint that the others predict worst is dropped until those left agree, as long as they are most.
     """
-    agreed = np.arange(len(told.positions))
-    while len(agreed) >= max(3, 0.7 * len(told.positions)):
-        if not _spans(told.positions[agreed], told.size, settings.span):
+    agreed = np.arange(len(placed.positions))
+    while len(agreed) >= max(3, 0.7 * len(placed.positions)):
+        if not _spans(placed.positions[agreed], placed.size, settings.span):
             break
-        typical = np.sqrt((told.motion[:, agreed] ** 2).mean())
-        misfit = _misfit(told, agreed)
+        typical = np.sqrt((placed.motion[:, agreed] ** 2).mean())
+        misfit = _misfit(placed, agreed)
         if typical <= settings.still_px:
             break
         if misfit.max() <= max(0.5, settings.tight * typical):
-            steep = _steepest(told.positions[agreed], told.motion[:, agreed]) > settings.steepest
-            others = np.setdiff1d(np.arange(len(told.positions)), agreed)
-            astray = [_misfit(told, np.append(agreed, one))[-1] >= settings.own * typical for one in others]
+            steep = _steepest(placed.positions[agreed], placed.motion[:, agreed]) > settings.steepest
+            others = np.setdiff1d(np.arange(len(placed.positions)), agreed)
+            astray = [_misfit(placed, np.append(agreed, one))[-1] >= settings.own * typical for one in others]
             return agreed[:0] if steep or not all(astray) else agreed
         agreed = np.delete(agreed, misfit.argmax())
     return agreed[:0]
 
 
-def _misfit(told: Told, hints: Indices) -> Array:
+def _misfit(placed: PlacedHints, hints: Indices) -> Array:
     """How far each of some hints is from the affine motion of the others (root mean square)."""
-    error = leave_one_out(told.positions[hints], told.motion[:, hints], told.unit)
+    error = leave_one_out(placed.positions[hints], placed.motion[:, hints], placed.unit)
     return np.sqrt((error**2).mean(axis=(0, 2)))
 
 
@@ -170,7 +170,7 @@ def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
 
 def things(
     cells: Cells,
-    told: Told,
+    placed: PlacedHints,
     ground: Indices,
     groups: list[Indices],
     still: Indices,
@@ -179,45 +179,47 @@ def things(
 ) -> list[Layer]:
     """Each group of hints moves the thing it sits on, or, on mere ground, a soft patch around itself."""
     grown = [
-        _thing(cells, told, g, still, parts)
-        if (reach := _reach(told, g, settings)) is None
-        else _near(told, g, reach, cells.word.shape)
+        _thing(cells, placed, g, still, parts)
+        if (reach := _reach(placed, g, settings)) is None
+        else _near(placed, g, reach, cells.word.shape)
         for g in groups
     ]
-    groups, grown = _joined(groups, grown, told.places)
+    groups, grown = _joined(groups, grown, placed.places)
     # Where things overlap, the surer answer decides, or else the nearer hint.
-    far = told.cost if told.known is None else -told.known.logits
+    far = placed.cost if placed.known is None else -placed.known.logits
     cost = [np.where(t, far[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
     # A finite cost that any way on the grid undercuts: what no thing reaches is ground.
     anywhere = np.full((1, *cells.word.shape), 1e9)
     owner = np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0)
-    reaches = [None, *(_reach(told, group, settings) for group in groups)]
+    reaches = [None, *(_reach(placed, group, settings) for group in groups)]
     return [
         Layer(group, owner == k, reach)
         for k, (group, reach) in enumerate(zip([ground, *groups], reaches, strict=True))
     ]
 
 
-def _reach(told: Told, hints: Indices, settings: LayerSettings) -> float | None:
+def _reach(placed: PlacedHints, hints: Indices, settings: LayerSettings) -> float | None:
     """How far from hints on mere ground their motion reaches, in pixels; None: they sit on a thing."""
-    if told.known is None or told.known.is_thing[hints].any():
+    if placed.known is None or placed.known.is_thing[hints].any():
         return None
-    furthest = float(np.linalg.norm(told.motion[:, hints], axis=2).max())
-    return max(settings.patch * told.unit, settings.patch_moves * furthest)
+    furthest = float(np.linalg.norm(placed.motion[:, hints], axis=2).max())
+    return max(settings.patch * placed.unit, settings.patch_moves * furthest)
 
 
-def _near(told: Told, hints: Indices, reach: float, grid: tuple[int, int]) -> Mask:
+def _near(placed: PlacedHints, hints: Indices, reach: float, grid: tuple[int, int]) -> Mask:
     """The cells within some pixels of hints."""
-    rows, columns = ((np.arange(n) + 0.5) * side / n - 0.5 for n, side in zip(grid, told.size, strict=True))
-    x, y = told.positions[hints].T[:, :, None, None]
+    rows, columns = ((np.arange(n) + 0.5) * side / n - 0.5 for n, side in zip(grid, placed.size, strict=True))
+    x, y = placed.positions[hints].T[:, :, None, None]
     return np.any(np.hypot(columns[None, None] - x, rows[None, :, None] - y) < reach, axis=0)
 
 
-def _thing(cells: Cells, told: Told, hints: Indices, still: Indices, parts: PartSettings) -> Mask:
+def _thing(cells: Cells, placed: PlacedHints, hints: Indices, still: Indices, parts: PartSettings) -> Mask:
     """The cells of what some hints that move alike sit on; things that hold a still hint count less."""
-    if told.known is not None:
-        return thing_under(told.known.logits[hints], told.places[hints])
-    return grow_thing(cells.word, told.cost[hints].min(axis=0), told.places[hints], told.places[still], parts)
+    if placed.known is not None:
+        return thing_under(placed.known.logits[hints], placed.places[hints])
+    return grow_thing(
+        cells.word, placed.cost[hints].min(axis=0), placed.places[hints], placed.places[still], parts
+    )
 
 
 def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[list[Indices], list[Mask]]:
@@ -233,18 +235,18 @@ def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[
     return [group for group, _ in joined], [thing for _, thing in joined]
 
 
-def _is_one_thing(cells: Cells, told: Told, moving: Indices, parts: PartSettings) -> bool:
+def _is_one_thing(cells: Cells, placed: PlacedHints, moving: Indices, parts: PartSettings) -> bool:
     """Whether one thing explains the moving hints: small, it fills their hull and holds no other hint."""
-    still = np.setdiff1d(np.arange(len(told.places)), moving)
-    thing = _thing(cells, told, moving, still, parts)
+    still = np.setdiff1d(np.arange(len(placed.places)), moving)
+    thing = _thing(cells, placed, moving, still, parts)
     height, width = thing.shape
     y, x = np.indices(thing.shape)
-    centre_x = (x + 0.5) * told.size[1] / width - 0.5
-    centre_y = (y + 0.5) * told.size[0] / height - 0.5
-    sides = ConvexHull(told.positions[moving]).equations[:, :, None, None]
+    centre_x = (x + 0.5) * placed.size[1] / width - 0.5
+    centre_y = (y + 0.5) * placed.size[0] / height - 0.5
+    sides = ConvexHull(placed.positions[moving]).equations[:, :, None, None]
     hull = (sides[:, 0] * centre_x + sides[:, 1] * centre_y + sides[:, 2] <= 0).all(axis=0)
     fills = (thing & hull).sum() >= 0.85 * hull.sum()
-    return bool(thing.mean() < 0.3 and fills and not thing.ravel()[told.places[still]].any())
+    return bool(thing.mean() < 0.3 and fills and not thing.ravel()[placed.places[still]].any())
 
 
 def _steepest(positions: Array, motion: Array) -> float:

@@ -1,4 +1,4 @@
-"""The motion of a scene of which every part is told, over several readings of its hints.
+"""The motion of a scene of which every part is placed, over several readings of its hints.
 
 Where one motion ends and the next begins is not known: a slow hint may tell of the ground, of something
 else, or of the slow side of what moves fast. So the hints are read in several ways. In the first, all tell
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mofa.densify.kriging import Array, Indices, shares
-from mofa.densify.layers import Told
+from mofa.densify.layers import PlacedHints
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,24 @@ class ReadingSettings:
     """Length, in costs of travel, below which ways do not differ."""
 
 
-def scene_shares(told: Told, queries: Array, settings: ReadingSettings) -> Array:
+def scene_shares(placed: PlacedHints, queries: Array, settings: ReadingSettings) -> Array:
     """[N, Q]: what each hint weighs at the cells' centres (queries [Q, 2], in pixels).
 
     The mean over all readings.
     """
-    speed = np.linalg.norm(told.motion, axis=2).max(axis=0)
-    nearness = (told.cost.reshape(len(speed), -1) + settings.near) ** -settings.sharpness
+    speed = np.linalg.norm(placed.motion, axis=2).max(axis=0)
+    nearness = (placed.cost.reshape(len(speed), -1) + settings.near) ** -settings.sharpness
     one_motion, each_alone = np.ones(len(speed), dtype=np.int64), 1 + np.arange(len(speed))
     fast_and_slow = [speed > threshold * speed.max() for threshold in settings.thresholds]
     readings, count = np.unique([one_motion, *fast_and_slow, each_alone], axis=0, return_counts=True)
     weights = np.zeros_like(nearness)
     for reading, times in zip(readings, count, strict=True):
         reach = np.where(reading > 0, settings.reach**settings.sharpness, 1.0)
-        weights += times * _weights(told, reading, reach[:, None] * nearness, queries)
+        weights += times * _weights(placed, reading, reach[:, None] * nearness, queries)
     return weights / count.sum()
 
 
-def _weights(told: Told, reading: Indices, nearness: Array, queries: Array) -> Array:
+def _weights(placed: PlacedHints, reading: Indices, nearness: Array, queries: Array) -> Array:
     """[N, Q]: what each hint weighs at each place, given how near [N, Q] it is.
 
     A reading numbers the motion that each hint tells of; 0 is the slow one. A place is shared out among
@@ -57,5 +57,7 @@ def _weights(told: Told, reading: Indices, nearness: Array, queries: Array) -> A
     for motion in np.unique(reading):
         hints = np.flatnonzero(reading == motion)
         share = weights[hints].sum(axis=0)
-        weights[hints] = share * shares(told.positions[hints], told.motion[:, hints], queries, told.unit)
+        weights[hints] = share * shares(
+            placed.positions[hints], placed.motion[:, hints], queries, placed.unit
+        )
     return weights

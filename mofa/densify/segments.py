@@ -69,7 +69,7 @@ def make_cells(colour: Float[Tensor, "3 H W"], settings: PartSettings) -> Cells:
     return Cells(mean.permute(1, 2, 0).double().cpu().numpy(), word, _graph(settings.smooth_cost + contrast))
 
 
-def lab(image: Float[Tensor, "3 *n"]) -> Float[Tensor, "3 *n"]:
+def lab(image: Float[Tensor, " 3 *n"]) -> Float[Tensor, " 3 *n"]:
     """CIE L*a*b* (D65), divided by 100, of sRGB in 0..1."""
     linear = torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0) + 0.055) / 1.055) ** 2.4)
     # The rows of the sRGB matrix over the white point, so that white is (1, 1, 1).

@@ -67,7 +67,7 @@ class Trial:
         return _rows(self.tracked, torch.arange(len(self.tracked.points)) >= len(self.scene.hints.points))
 
     @property
-    def moving_hints(self) -> Bool[Tensor, "N"]:
+    def moving_hints(self) -> Bool[Tensor, " N"]:
         """The hints that do not rest in the world."""
         return ~self.scene.rests[: len(self.scene.hints.points)]
 
@@ -103,13 +103,13 @@ class Trial:
         return None if truth is None else follow_face(truth, self.scene.fps, what="the true clip")
 
     @cached_property
-    def loud(self) -> Float[Tensor, "T"]:
+    def loud(self) -> Float[Tensor, " T"]:
         """How loud the speech is in every frame."""
         assert self.scene.speech is not None
         return faces.loudness(self.scene.speech.sound, self.scene.fps, len(self.frames))
 
     @cached_property
-    def spoken(self) -> Bool[Tensor, "T"]:
+    def spoken(self) -> Bool[Tensor, " T"]:
         """Which frames lie within a phrase."""
         assert self.scene.speech is not None
         return faces.spoken(self.scene.speech.sound, self.scene.fps, len(self.frames))
@@ -120,7 +120,7 @@ class Trial:
         return _rows(self.tracked, self.scene.rests)
 
 
-def _rows(tracks: TrackSet, chosen: Bool[Tensor, "N"]) -> TrackSet:
+def _rows(tracks: TrackSet, chosen: Bool[Tensor, " N"]) -> TrackSet:
     return TrackSet(tracks.points[chosen], tracks.visible[chosen])
 
 
@@ -239,7 +239,7 @@ def _leak_outside(trial: Trial) -> float | None:
 
 
 def _against_reference(
-    read: Callable[[UInt8[Tensor, "T 3 H W"], UInt8[Tensor, "T 3 H W"]], Float[Tensor, "T"]],
+    read: Callable[[UInt8[Tensor, "T 3 H W"], UInt8[Tensor, "T 3 H W"]], Float[Tensor, " T"]],
 ) -> Callable[[Trial], float | None]:
     def reading(trial: Trial) -> float | None:
         truth = trial.scene.reference

@@ -26,7 +26,7 @@ LEAST_ASKED, LEAST_WINDOWS = 10, 3
 SUFFIXES = (".mp4", ".avi", ".mpg", ".mov", ".gif", ".webm")
 BEGIN, END = "<!-- motion table: written by make eval -->", "<!-- end of motion table -->"
 
-Parted = tuple[Bool[Tensor, "N"], Bool[Tensor, "N"]]
+Parted = tuple[Bool[Tensor, " N"], Bool[Tensor, " N"]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Trial:
     hints: SparseMotion
     points: Float[Tensor, "N 2"]
     displacement: Float[Tensor, "S N 2"]
-    moving: Bool[Tensor, "N"]
+    moving: Bool[Tensor, " N"]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def make_trial(tracks: TrackSet, definition: Definition, height: int, width: int
     return Trial(hints, start[asked], displacement[:, asked], torch.isin(asked, moving))
 
 
-def spread_out(points: Float[Tensor, "N 2"], among: Int[Tensor, "M"], count: int) -> Int[Tensor, "{count}"]:
+def spread_out(points: Float[Tensor, "N 2"], among: Int[Tensor, " M"], count: int) -> Int[Tensor, " {count}"]:
     """`count` of the points `among`, each as far as can be from those chosen before it."""
     candidates = points[among]
     chosen = [int((candidates - candidates.mean(dim=0)).norm(dim=-1).argmax())]

@@ -42,7 +42,7 @@ class Scene:
     fps: float
     hints: TrackSet
     others: TrackSet
-    rests: Bool[Tensor, "M"]
+    rests: Bool[Tensor, " M"]
     camera: Float[Tensor, "S 2 3"] | None = None
     thing: Bool[Tensor, "H W"] | None = None
     may_move: Bool[Tensor, "H W"] | None = None

@@ -113,8 +113,8 @@ def trackable(picture: UInt8[Tensor, "3 H W"], made: SyntheticScene) -> Int[Tens
 
 
 def chosen_hints(
-    index: Int[Tensor, "N"], whole: Bool[Tensor, "N"], order: Int[Tensor, "N"]
-) -> Int[Tensor, "K"]:
+    index: Int[Tensor, " N"], whole: Bool[Tensor, " N"], order: Int[Tensor, " N"]
+) -> Int[Tensor, " K"]:
     """The first of each surface that stay visible and readable in the true clip; the ground's last."""
     told = []
     for number in [*range(1, int(index.max()) + 1 if len(index) else 1), 0]:

@@ -92,7 +92,7 @@ def _value(row: list[str], index: int, name: str) -> float:
     return value
 
 
-def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, "R"]:
+def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, " R"]:
     """When each row is, in seconds from the first."""
     if "timecode" in header and len(rows) > 1:
         column = header.index("timecode")
@@ -111,7 +111,7 @@ def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, "R"]
     return (told - told[0]) * unit
 
 
-def _timecodes(cells: list[str]) -> Float64[np.ndarray, "R"]:
+def _timecodes(cells: list[str]) -> Float64[np.ndarray, " R"]:
     """Seconds of HH:MM:SS:FF.fraction; of none where they are not such. Midnight may pass."""
     try:
         parts = np.array([[float(part) for part in cell.replace(";", ":").split(":")] for cell in cells])
@@ -129,7 +129,7 @@ def _timecodes(cells: list[str]) -> Float64[np.ndarray, "R"]:
 
 
 def _steady(
-    times: Float64[np.ndarray, "R"], values: Float64[np.ndarray, "R n"], known: Bool[np.ndarray, "R"]
+    times: Float64[np.ndarray, " R"], values: Float64[np.ndarray, "R n"], known: Bool[np.ndarray, " R"]
 ) -> tuple[float, Float64[np.ndarray, "T n"]]:
     """The rate, and the values at it: linear between the rows that have any."""
     if len(times) == 1:

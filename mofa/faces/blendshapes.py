@@ -99,7 +99,7 @@ _LID_MOVES: Mapping[str, tuple[float, float]] = {
 class BlendshapeClip:
     """Expression curves [T] by ARKit name, 0 at rest and 1 at the most; names that are missing rest."""
 
-    curves: Mapping[str, Float[Tensor, "T"]]
+    curves: Mapping[str, Float[Tensor, " T"]]
     fps: float
 
 

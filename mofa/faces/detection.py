@@ -73,8 +73,8 @@ class FaceTrack:
 
     mesh: Float[Tensor, "T 478 3"]
     blendshapes: Float[Tensor, "T 52"]
-    score: Float[Tensor, "T"]
-    found: Bool[Tensor, "T"]
+    score: Float[Tensor, " T"]
+    found: Bool[Tensor, " T"]
     fps: float
 
     @property

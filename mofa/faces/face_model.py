@@ -49,7 +49,7 @@ class FaceModel:
 
 
 def keypoints_of(
-    mean: Float[Tensor, "n"],
+    mean: Float[Tensor, " n"],
     identity: Float[Tensor, "n i"],
     expression: Float[Tensor, "n e"],
     keypoints: Int[Tensor, "68"],

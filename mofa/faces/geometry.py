@@ -122,7 +122,7 @@ def transformed(matrix: Float[Tensor, "*t 4 4"], points: Float[Tensor, "*t n 3"]
 
 
 def fit_similarity(
-    before: Float[Tensor, "n 3"], after: Float[Tensor, "n 3"], weight: Float[Tensor, "n"]
+    before: Float[Tensor, "n 3"], after: Float[Tensor, "n 3"], weight: Float[Tensor, " n"]
 ) -> Float[Tensor, "4 4"]:
     """The rotation, scale and translation that take points nearest to others, in weighted least squares.
 

@@ -15,7 +15,7 @@ SPEED_CUTOFF = 3.0
 """Hz: how quickly the estimate of the speed itself may change."""
 
 
-def smooth(values: Float[Tensor, "T *n"], fps: float, unit: float) -> Float[Tensor, "T *n"]:
+def smooth(values: Float[Tensor, " T *n"], fps: float, unit: float) -> Float[Tensor, " T *n"]:
     """Values with their tremor taken out: the mean of a one-euro filter run forwards and one run backwards.
 
     One-euro: Casiez et al., "1 Euro Filter" (CHI 2012), the cutoff rising with the speed, here in units of
@@ -27,7 +27,7 @@ def smooth(values: Float[Tensor, "T *n"], fps: float, unit: float) -> Float[Tens
     return torch.where((values == values[:1]).all(0), values, (forwards + backwards) / 2)
 
 
-def _one_euro(values: Float[Tensor, "T *n"], fps: float, unit: float) -> Float[Tensor, "T *n"]:
+def _one_euro(values: Float[Tensor, " T *n"], fps: float, unit: float) -> Float[Tensor, " T *n"]:
     smoothed, speed = values[0], torch.zeros_like(values[0])
     result = [smoothed]
     for before, value in itertools.pairwise(values):
@@ -44,7 +44,7 @@ def _share(cutoff: Tensor, fps: float) -> Tensor:
     return turns / (turns + 1)
 
 
-def bridge(values: Float[Tensor, "T *n"], known: Bool[Tensor, "T"]) -> Float[Tensor, "T *n"]:
+def bridge(values: Float[Tensor, " T *n"], known: Bool[Tensor, " T"]) -> Float[Tensor, " T *n"]:
     """Values where they are known, joined by straight lines between; the first and last known are held.
 
     At least one frame has to be known.
@@ -54,8 +54,8 @@ def bridge(values: Float[Tensor, "T *n"], known: Bool[Tensor, "T"]) -> Float[Ten
 
 
 def at_times(
-    values: Float[Tensor, "K *n"], times: Float[Tensor, "K"], wanted: Float[Tensor, "T"]
-) -> Float[Tensor, "T *n"]:
+    values: Float[Tensor, " K *n"], times: Float[Tensor, " K"], wanted: Float[Tensor, " T"]
+) -> Float[Tensor, " T *n"]:
     """Values of K increasing times at other times, linear in between and held beyond the ends."""
     after = torch.searchsorted(times, wanted).clamp(max=len(times) - 1)
     before = (after - 1).clamp(min=0)

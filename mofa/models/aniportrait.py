@@ -134,6 +134,6 @@ def recency(count: int, heads: int) -> Float[Tensor, "heads 1 t"]:
     return -slope[:, None, None] * age
 
 
-def normalised(speech: Float[Tensor, "L"]) -> Float[Tensor, "L"]:
+def normalised(speech: Float[Tensor, " L"]) -> Float[Tensor, " L"]:
     """Mean 0 and variance 1, as wav2vec 2.0 was trained; silence stays silence."""
     return (speech - speech.mean()) / (speech.var(correction=0) + 1e-7).sqrt()

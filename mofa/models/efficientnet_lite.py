@@ -118,7 +118,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 def normalised_distance(
     one: Sequence[Float[Tensor, "B _ _ _"]], other: Sequence[Float[Tensor, "B _ _ _"]]
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, " B"]:
     """Per picture, over stages, the sum of the mean squared differences of features of unit length.
 
     LPIPS (Zhang et al., CVPR 2018) with all its weights one.

@@ -61,7 +61,7 @@ def driven_face(
     return DrivenFace(control, rest + share * (moved - rest), (*drive.notes, *face.notes))
 
 
-def fade_out(num_frames: int) -> Float[Tensor, "{num_frames}"]:
+def fade_out(num_frames: int) -> Float[Tensor, " {num_frames}"]:
     """1 for most of the clip, easing to 0 in the last quarter, so that the end meets the beginning."""
     left = (num_frames - 1 - torch.arange(num_frames)) / max(1.0, (num_frames - 1) / 4)
     return smoothstep(left)

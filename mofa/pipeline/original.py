@@ -26,7 +26,7 @@ class Original:
         """In pixels."""
         return self.pixels.shape[1]
 
-    def shows(self, points: Float[Tensor, "K 2"]) -> Bool[Tensor, "K"]:
+    def shows(self, points: Float[Tensor, "K 2"]) -> Bool[Tensor, " K"]:
         """Which points lie on the picture, to the outer edges of its border pixels."""
         limit = points.new_tensor([self.width, self.height]) - 0.5
         return ((points >= -0.5) & (points <= limit)).all(-1)

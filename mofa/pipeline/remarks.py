@@ -60,7 +60,7 @@ def remark(
     return Remarks(f"{tracks}: {what} ({_percent(share)} of the picture)", share, tuple(notes))
 
 
-def _moving(hints: SparseMotion) -> Bool[Tensor, "N"]:
+def _moving(hints: SparseMotion) -> Bool[Tensor, " N"]:
     return hints.displacement.norm(dim=-1).amax(dim=0) > SEEN
 
 
@@ -73,7 +73,7 @@ def _moving_share(motion: DenseMotion, num_steps: int) -> float:
 
 def _on_nothing(
     points: Float[Tensor, "N 2"], source: SourceImage, sense: SenseOfThings | None
-) -> Bool[Tensor, "N"]:
+) -> Bool[Tensor, " N"]:
     if sense is None or not 0 < len(points) <= ASKED:
         return torch.zeros(len(points), dtype=torch.bool)
     answers = sense(source.pixels).ask(points[:, None], torch.ones(len(points), 1))

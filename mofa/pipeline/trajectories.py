@@ -122,7 +122,9 @@ def _grid(width: int, height: int, side: int) -> Float[Tensor, "N 2"]:
     return torch.stack([x, y], -1).reshape(-1, 2)
 
 
-def _followed(flow: FlowField, start: Float[Tensor, "N 2"]) -> tuple[Float[Tensor, "N 2"], Bool[Tensor, "N"]]:
+def _followed(
+    flow: FlowField, start: Float[Tensor, "N 2"]
+) -> tuple[Float[Tensor, "N 2"], Bool[Tensor, " N"]]:
     """Where points of frame 0 are after one step's flow, and whether they are seen there.
 
     What lies in front is told as the warp renderer does: what moves more covers what moves less.

@@ -17,7 +17,7 @@ from mofa.errors import InputError
 class Schedule:
     """The noise levels a sampler visits: strictly falling, the last one 0, one step between two."""
 
-    sigmas: Float[Tensor, "N"]
+    sigmas: Float[Tensor, " N"]
 
     def __post_init__(self) -> None:
         falls = bool((self.sigmas.diff() < 0).all())
@@ -42,7 +42,7 @@ class Schedule:
 
 def karras_sigmas(
     steps: int, lowest: float = 0.002, highest: float = 700.0, rho: float = 7.0
-) -> Float[Tensor, "N"]:
+) -> Float[Tensor, " N"]:
     """Noise levels evenly spaced in sigma^(1 / rho), highest first, then 0: `steps` + 1 of them, float32.
 
     Karras et al. 2022, equation 5; the defaults are those of Stable Video Diffusion. A single step
@@ -75,6 +75,6 @@ def preconditioning(sigma: Float[Tensor, "*b"]) -> Preconditioning:
     return Preconditioning(skip=1 / variance, out=-sigma / variance.sqrt(), input=1 / variance.sqrt())
 
 
-def guidance_scales(num_frames: int, lowest: float = 1.0, highest: float = 3.0) -> Float[Tensor, "T"]:
+def guidance_scales(num_frames: int, lowest: float = 1.0, highest: float = 3.0) -> Float[Tensor, " T"]:
     """Guidance scale per frame, rising evenly from `lowest` at frame 0 to `highest` at the last frame."""
     return torch.linspace(lowest, highest, num_frames)

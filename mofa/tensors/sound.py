@@ -13,7 +13,7 @@ CANCELLED = 0.25
 single one among two to 0.5; below that they cancel each other."""
 
 
-def mono(sound: Waveform) -> Float[Tensor, "L"]:
+def mono(sound: Waveform) -> Float[Tensor, " L"]:
     """The mean of all channels; where they cancel each other (one is wired in reverse) the loudest."""
     mean = sound.samples.mean(dim=0)
     levels = sound.samples.square().mean(dim=1)
@@ -38,6 +38,6 @@ def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[
     return torch.from_numpy(slower).to(samples)
 
 
-def mono_at(sound: Waveform, rate: int) -> Float[Tensor, "L"]:
+def mono_at(sound: Waveform, rate: int) -> Float[Tensor, " L"]:
     """One channel at `rate` samples per second: what speech networks listen to."""
     return resample(mono(sound), sound.rate, rate)

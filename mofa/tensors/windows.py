@@ -37,7 +37,7 @@ def windows(num_frames: int, size: int, stride: int) -> tuple[Window, ...]:
     return tuple((0, *range(start, start + size - 1)) for start in starts)
 
 
-def take(values: Float[Tensor, "T *s"], window: Window) -> Float[Tensor, "w *s"]:
+def take(values: Float[Tensor, " T *s"], window: Window) -> Float[Tensor, " w *s"]:
     """The values of the window's frames; a window over the whole clip takes them without a copy."""
     return values if window == tuple(range(len(values))) else values[list(window)]
 

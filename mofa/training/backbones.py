@@ -55,7 +55,7 @@ class BackboneObjective(Objective):
             [clip[..., y : y + side, x : x + side] for clip, (y, x) in zip(pixels, places, strict=True)]
         )
 
-    def drawing_loss(self, pixels: Float[Tensor, "B T 3 h w"]) -> Float[Tensor, "B"]:
+    def drawing_loss(self, pixels: Float[Tensor, "B T 3 h w"]) -> Float[Tensor, " B"]:
         """Absolute error of frames that went through the VAE; latents are held near deviation 1.
 
         The decoder is one for clips, and is shown them as clips.

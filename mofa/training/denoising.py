@@ -32,8 +32,8 @@ class StepDraws:
 
     posterior: Float[Tensor, "B T 4 h w"]
     noise: Float[Tensor, "B T 4 h w"]
-    share: Float[Tensor, "B"]
-    dropped: Float[Tensor, "B"]
+    share: Float[Tensor, " B"]
+    dropped: Float[Tensor, " B"]
     picture: Float[Tensor, "B 3 H W"]
 
 
@@ -69,9 +69,9 @@ class NoisyClips:
 
     latents: Float[Tensor, "B T 4 h w"]
     noisy: Float[Tensor, "B T 4 h w"]
-    sigma: Float[Tensor, "B"]
+    sigma: Float[Tensor, " B"]
     sample: Float[Tensor, "B T 8 h w"]
-    timestep: Float[Tensor, "B"]
+    timestep: Float[Tensor, " B"]
     image_embedding: Float[Tensor, "B 1 D"]
     time_ids: Float[Tensor, "B 3"]
 
@@ -170,7 +170,7 @@ def denoised(velocity: Float[Tensor, "B T 4 h w"], told: NoisyClips) -> Float[Te
     return factors.skip * told.noisy + factors.out * velocity.float()
 
 
-def denoising_loss(velocity: Float[Tensor, "B T 4 h w"], told: NoisyClips) -> Float[Tensor, "B"]:
+def denoising_loss(velocity: Float[Tensor, "B T 4 h w"], told: NoisyClips) -> Float[Tensor, " B"]:
     """Squared error of the clean estimate, weighted so that every noise level counts alike, per clip."""
     weight = (1 + told.sigma**2) / told.sigma**2
     error = (denoised(velocity, told) - told.latents).square()

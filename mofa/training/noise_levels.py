@@ -21,7 +21,7 @@ NOISE_SIDES = (32, 64)
 """The sizes the schedule is made for: of the data, and of the noise at its two ends."""
 
 
-def stratified(uniform: Float[Tensor, "B"], first: int = 0, total: int | None = None) -> Float[Tensor, "B"]:
+def stratified(uniform: Float[Tensor, " B"], first: int = 0, total: int | None = None) -> Float[Tensor, " B"]:
     """Uniform draws (0..1), spread so that draw i of `total` falls into the i-th part of 0..1.
 
     `first` is the number of the first draw, for a batch that several processes share.
@@ -30,13 +30,13 @@ def stratified(uniform: Float[Tensor, "B"], first: int = 0, total: int | None = 
     return (number + uniform) / (total or len(uniform))
 
 
-def noise_levels(share: Float[Tensor, "B"]) -> Float[Tensor, "B"]:
+def noise_levels(share: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
     """The sigma at each share: 0 is the greatest noise, 1 the least, the median is about 0.7."""
     low, high = (_log_snr(share, side) for side in NOISE_SIDES)
     return DATA_DEVIATION * torch.exp(-torch.lerp(low, high, share) / 2)
 
 
-def _log_snr(share: Float[Tensor, "B"], noise_side: int) -> Float[Tensor, "B"]:
+def _log_snr(share: Float[Tensor, " B"], noise_side: int) -> Float[Tensor, " B"]:
     """Logarithm of the signal-to-noise ratio, cosine in `share`, shifted by the ratio of the sides."""
     shift = 2 * math.log(noise_side / DATA_SIDE)
     largest = -2 * math.log(LOWEST / DATA_DEVIATION) - shift

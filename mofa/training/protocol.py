@@ -49,11 +49,11 @@ class Draws:
         rows = [torch.randn(*shape, generator=generator) for generator in self._generators(name)]
         return torch.stack(rows).to(like)
 
-    def uniform(self, name: str, like: Tensor) -> Float[Tensor, "B"]:
+    def uniform(self, name: str, like: Tensor) -> Float[Tensor, " B"]:
         """One number 0..1 per example."""
         return torch.cat([torch.rand(1, generator=g) for g in self._generators(name)]).to(like.device)
 
-    def stratified(self, name: str, like: Tensor) -> Float[Tensor, "B"]:
+    def stratified(self, name: str, like: Tensor) -> Float[Tensor, " B"]:
         """One number 0..1 per example, one in each equal part of 0..1 over the step's whole batch."""
         return stratified(self.uniform(name, like), self.place, self.total)
 
@@ -75,7 +75,7 @@ class Draws:
 class Loss:
     """The loss of every example, whose mean is made small, and named parts of it to watch."""
 
-    per_example: Float[Tensor, "B"]
+    per_example: Float[Tensor, " B"]
     parts: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -276,7 +276,7 @@ def _frontmost(coverage: Float[Tensor, "T L H W"]) -> Int[Tensor, "T H W"]:
     return front
 
 
-def _things(layers: tuple[Layer, ...]) -> Int[Tensor, "L"]:
+def _things(layers: tuple[Layer, ...]) -> Int[Tensor, " L"]:
     return torch.tensor([layer.thing for layer in layers])
 
 

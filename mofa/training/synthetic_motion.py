@@ -28,7 +28,7 @@ class Easing:
     ease: EaseName = "linear"
     swings: float = 0.0
 
-    def __call__(self, times: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+    def __call__(self, times: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """`times` are 0 at the source and 1 at the end; a little before 0 a motion is mirrored."""
         if self.swings:
             return torch.sin(2 * torch.pi * self.swings * times)
@@ -52,7 +52,7 @@ class AffinePath:
     shear: float = 0.0
     easing: Easing = Easing()
 
-    def matrices(self, times: Float[Tensor, "N"]) -> Float[Tensor, "N 2 3"]:
+    def matrices(self, times: Float[Tensor, " N"]) -> Float[Tensor, "N 2 3"]:
         """The map at each time; the identity at time 0."""
         share = self.easing(times)
         angle, scale = share * self.turn, (share * self.log_scale).exp()
@@ -72,7 +72,7 @@ class Waves:
 
     height: Float[Tensor, "W 2"]
     frequency: Float[Tensor, "W 2"]
-    phase: Float[Tensor, "W"]
+    phase: Float[Tensor, " W"]
     easing: Easing = Easing()
 
     def __call__(self, points: Float[Tensor, "S 2 *n"]) -> Float[Tensor, "S 2 *n"]:
@@ -96,7 +96,7 @@ class Motion:
     paths: tuple[AffinePath, ...]
     waves: Waves | None = None
 
-    def at(self, times: Float[Tensor, "N"]) -> "Moved":
+    def at(self, times: Float[Tensor, " N"]) -> "Moved":
         """The motion at these times (0 source, 1 last frame)."""
         matrices = reduce(compose_affine, (path.matrices(times) for path in self.paths))
         bend = torch.zeros_like(times) if self.waves is None else self.waves.easing(times)
@@ -108,13 +108,13 @@ class Moved:
     """A motion at N times: points of frame 0 to where they are then, and back."""
 
     matrices: Float[Tensor, "N 2 3"]
-    bend: Float[Tensor, "N"]
+    bend: Float[Tensor, " N"]
     waves: Waves | None
 
     def __getitem__(self, which: slice) -> "Moved":
         return Moved(self.matrices[which], self.bend[which], self.waves)
 
-    def forward(self, points: Float[Tensor, "2 *n"]) -> Float[Tensor, "N 2 *n"]:
+    def forward(self, points: Float[Tensor, " 2 *n"]) -> Float[Tensor, "N 2 *n"]:
         """Where the points (x, y) of frame 0 are at each time."""
         here = points.expand(len(self.bend), *points.shape)
         if self.waves is not None:
@@ -123,7 +123,7 @@ class Moved:
             here = points + self.bend.reshape(spread) * self.waves(points[None])
         return apply_affine(self.matrices, here)
 
-    def backward(self, points: Float[Tensor, "2 *n"]) -> Float[Tensor, "N 2 *n"]:
+    def backward(self, points: Float[Tensor, " 2 *n"]) -> Float[Tensor, "N 2 *n"]:
         """Where in frame 0 what is at `points` at each time was."""
         straight = apply_affine(
             invert_affine(self.matrices), points.expand(len(self.bend), *points.shape).contiguous()

@@ -30,7 +30,7 @@ class Patches:
     descent: Float[Tensor, "N 6 P"]
     inverse: Float[Tensor, "N 6 6"]
 
-    def uncertainty(self, alike: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+    def uncertainty(self, alike: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Standard deviation in pixels of a place found with that correlation: what is left over, as noise,
         through the curvature (Förstner and Gülch, 1987). Large on flat ground and along straight edges."""
         spread = self.inverse[:, 2, 2] + self.inverse[:, 5, 5]
@@ -60,7 +60,7 @@ def cut_patches(picture: Float[Tensor, "H W"], points: Float[Tensor, "N 2"]) -> 
 
 def find_again(
     patches: Patches, picture: Float[Tensor, "H W"], guess: Float[Tensor, "N 2 3"]
-) -> tuple[Float[Tensor, "N 2 3"], Float[Tensor, "N"]]:
+) -> tuple[Float[Tensor, "N 2 3"], Float[Tensor, " N"]]:
     """Where the patches are in another picture, as affine maps from offsets to places, and how well they fit:
     the correlation, at most 1. `guess` is where the search starts; its last column are the points."""
     maps = guess.clone()

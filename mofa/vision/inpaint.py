@@ -132,7 +132,7 @@ def search(
     patches = Patches.of(picture)
     own = patches.at(here)
 
-    def cost(offset: Int[Tensor, "2 N"]) -> Float[Tensor, "N"]:
+    def cost(offset: Int[Tensor, "2 N"]) -> Float[Tensor, " N"]:
         there = here + offset
         unlike = (patches.at(there) - own).square().sum((1, 2))
         return unlike.where(look_up(known[None], there)[0], torch.inf)
@@ -231,7 +231,7 @@ def cells(like: Tensor, radius: int) -> Int[Tensor, "2 1 P"]:
     return torch.stack(torch.meshgrid(side, side, indexing="xy")).flatten(1)[:, None]
 
 
-def look_up(values: Shaped[Tensor, "C H W"], points: Int[Tensor, "2 *n"]) -> Shaped[Tensor, "C *n"]:
+def look_up(values: Shaped[Tensor, "C H W"], points: Int[Tensor, " 2 *n"]) -> Shaped[Tensor, " C *n"]:
     """Values at whole-pixel points (x, y), beyond the border those of the border."""
     height, width = values.shape[1:]
     return values.flatten(1)[:, points[1].clamp(0, height - 1) * width + points[0].clamp(0, width - 1)]

@@ -98,7 +98,7 @@ def select_thing(
 
 
 def _answer(
-    look: LookedAt, clicks: Float[Tensor, "P 2"], signs: Float[Tensor, "P"], level: int, aside: float
+    look: LookedAt, clicks: Float[Tensor, "P 2"], signs: Float[Tensor, " P"], level: int, aside: float
 ) -> tuple[Float[Tensor, "h w"], bool]:
     """The logits of the answer, and whether the neighbours of a single click belong to another thing."""
     if len(clicks) > 1:

@@ -22,7 +22,7 @@ IDENTITY, EXPRESSION, POINTS = 80, 64, 68
 class FaceModelFiles:
     """A face model of n / 3 vertices, its 68 keypoints (counted from 0), and the standard face, y up."""
 
-    mean: Float[Tensor, "n"]
+    mean: Float[Tensor, " n"]
     identity: Float[Tensor, "n 80"]
     expression: Float[Tensor, "n 64"]
     keypoints: Int[Tensor, "68"]

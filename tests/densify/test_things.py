@@ -49,9 +49,9 @@ def spotted(thing: Bool[Tensor, "H W"]) -> Float[Tensor, "3 H W"]:
 
 
 def drags(*moves: tuple[float, float, float, float]) -> SparseMotion:
-    told = torch.tensor(moves).float()
-    known = torch.ones(1, len(told), dtype=torch.bool)
-    return SparseMotion(told[:, :2], told[None, :, 2:], known, HEIGHT, WIDTH)
+    placed = torch.tensor(moves).float()
+    known = torch.ones(1, len(placed), dtype=torch.bool)
+    return SparseMotion(placed[:, :2], placed[None, :, 2:], known, HEIGHT, WIDTH)
 
 
 def test_one_drag_moves_the_whole_thing_and_nothing_else() -> None:

@@ -27,7 +27,7 @@ def frechet_distance(one: Float[Tensor, "N D"], other: Float[Tensor, "M D"]) -> 
     return gaussian_distance(*moments(one), *moments(other))
 
 
-def moments(features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "D"], Float[Tensor, "D D"]]:
+def moments(features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
     """Mean and covariance in double precision."""
     features = features.double()
     return features.mean(dim=0), torch.from_numpy(np.cov(features.numpy(), rowvar=False)).reshape(
@@ -36,9 +36,9 @@ def moments(features: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "D"], Float[T
 
 
 def gaussian_distance(
-    mean_1: Float[Tensor, "D"],
+    mean_1: Float[Tensor, " D"],
     covariance_1: Float[Tensor, "D D"],
-    mean_2: Float[Tensor, "D"],
+    mean_2: Float[Tensor, " D"],
     covariance_2: Float[Tensor, "D D"],
 ) -> float:
     """The Fréchet distance of two normal distributions (Dowson and Landau, 1982), squared as is usual."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mofa.evaluation.measures.pixels import brightness
-from mofa.faces.drivers.voice import STEPS_PER_SECOND, listen
+from mofa.faces.drivers.voice import STEPS_PER_SECOND, analyse_voice
 from mofa.faces.geometry import metric_face
 from mofa.faces.points import STABLE, face_size, fit_similarity, move_points, points_of_mesh
 from mofa.tensors.sound import mono
@@ -41,19 +41,19 @@ RESIZED = 256.0
 """Pixels to which THEval brings faces before it measures lips."""
 
 
-def mouth_opening(mesh: Float[Tensor, "T mesh d"]) -> Float[Tensor, "T"]:
+def mouth_opening(mesh: Float[Tensor, "T mesh d"]) -> Float[Tensor, " T"]:
     """THEval's lip-sync opening: heights of the inner lips apart, over the eyes' horizontal distance."""
     upper, lower = (mesh[:, list(lip), 1].mean(dim=1) for lip in (UPPER_INNER_LIP, LOWER_INNER_LIP))
     return (upper - lower).abs() / eye_distance(mesh)
 
 
-def eye_distance(mesh: Float[Tensor, "T mesh d"]) -> Float[Tensor, "T"]:
+def eye_distance(mesh: Float[Tensor, "T mesh d"]) -> Float[Tensor, " T"]:
     """Horizontal distance of the eyes' centres."""
     left, right = (mesh[:, list(eye), 0].mean(dim=1) for eye in (LEFT_EYE, RIGHT_EYE))
     return (left - right).abs().clamp(min=1e-6)
 
 
-def loudness(sound: Waveform, fps: float, num_frames: int) -> Float[Tensor, "T"]:
+def loudness(sound: Waveform, fps: float, num_frames: int) -> Float[Tensor, " T"]:
     """RMS of blocks of 50 ms, linear in between, at every frame's time; silence beyond the end."""
     samples = mono(sound)
     block = max(1, round(LOUDNESS_BLOCK * sound.rate))
@@ -62,8 +62,8 @@ def loudness(sound: Waveform, fps: float, num_frames: int) -> Float[Tensor, "T"]
 
 
 def at_frames(
-    curve: Float[Tensor, "N"], rate: float, fps: float, num_frames: int
-) -> Float[Tensor, "{num_frames}"]:
+    curve: Float[Tensor, " N"], rate: float, fps: float, num_frames: int
+) -> Float[Tensor, " {num_frames}"]:
     """A curve of `rate` values a second, each for the middle of its stretch, at the middles of frames."""
     place = (torch.arange(num_frames) + 0.5) / fps * rate - 0.5
     low = place.floor().long()
@@ -75,13 +75,13 @@ def at_frames(
     return torch.lerp(value(low.clamp(min=0)), value(low + 1), place - low)
 
 
-def spoken(sound: Waveform, fps: float, num_frames: int) -> Bool[Tensor, "T"]:
+def spoken(sound: Waveform, fps: float, num_frames: int) -> Bool[Tensor, " T"]:
     """The frames that lie within a phrase, by energy (THEval asks a voice detector)."""
-    return at_frames(listen(sound).active, float(STEPS_PER_SECOND), fps, num_frames) > 0.5
+    return at_frames(analyse_voice(sound).active, float(STEPS_PER_SECOND), fps, num_frames) > 0.5
 
 
 def lip_sync(
-    opening: Float[Tensor, "T"], loud: Float[Tensor, "T"], speech: Bool[Tensor, "T"]
+    opening: Float[Tensor, " T"], loud: Float[Tensor, " T"], speech: Bool[Tensor, " T"]
 ) -> float | None:
     """Mean |opening - loudness| over spoken frames, each scaled to 0..1 there; real people have about 0.25.
 
@@ -93,13 +93,13 @@ def lip_sync(
     return float((one - other).abs().mean())
 
 
-def scaled(curve: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
+def scaled(curve: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
     """From its smallest to its largest value as 0..1; a constant is 0."""
     low, high = curve.min(), curve.max()
     return (curve - low) / (high - low).clamp(min=1e-9)
 
 
-def silent_lips(mesh: Float[Tensor, "T mesh d"], speech: Bool[Tensor, "T"], fps: float) -> float | None:
+def silent_lips(mesh: Float[Tensor, "T mesh d"], speech: Bool[Tensor, " T"], fps: float) -> float | None:
     """Lip stability in silence: median |x - mean| of the opening (8 gaps over the outer eye corners'
     distance) over silences of at least 0.3 s; real people have about 0.026. None without such a silence."""
     gaps = (mesh[:, list(LOWER_INNER_LIP), 1] - mesh[:, list(UPPER_INNER_LIP), 1]).abs().mean(dim=1)
@@ -111,7 +111,7 @@ def silent_lips(mesh: Float[Tensor, "T mesh d"], speech: Bool[Tensor, "T"], fps:
     return float((opening[quiet] - opening[quiet].mean()).abs().median())
 
 
-def long_runs(mask: Bool[Tensor, "T"], least: int) -> Bool[Tensor, "T"]:
+def long_runs(mask: Bool[Tensor, " T"], least: int) -> Bool[Tensor, " T"]:
     """The same mask without runs shorter than `least`."""
     kept, start = mask.clone(), None
     for index, on in enumerate([*mask.tolist(), False]):
@@ -160,7 +160,7 @@ class Lag:
     correlation: float
 
 
-def mouth_lag(opening: Float[Tensor, "T"], loud: Float[Tensor, "T"], fps: float) -> Lag | None:
+def mouth_lag(opening: Float[Tensor, " T"], loud: Float[Tensor, " T"], fps: float) -> Lag | None:
     """The lag of the best correlation of opening and loudness within half a second (SLCC of arXiv 2503.20308
     at its best shift). None when one of them never changes or the clip is shorter than twice that."""
     reach = round(FURTHEST_LAG * fps)
@@ -171,7 +171,7 @@ def mouth_lag(opening: Float[Tensor, "T"], loud: Float[Tensor, "T"], fps: float)
     return Lag(best / fps, scores[best])
 
 
-def correlation(curve: Float[Tensor, "T"], other: Float[Tensor, "T"], shift: int) -> float:
+def correlation(curve: Float[Tensor, " T"], other: Float[Tensor, " T"], shift: int) -> float:
     """Pearson's, of `curve` at t + shift with `other` at t, over the frames that both have."""
     length = len(curve)
     late = curve[max(0, shift) : length + min(0, shift)]

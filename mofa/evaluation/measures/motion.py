@@ -122,7 +122,7 @@ def average_flow(flow: Float[Tensor, "S 2 H W"]) -> float | None:
     return _mean(flow.norm(dim=1))
 
 
-def drift(asked: TrackSet, tracked: TrackSet, still: Bool[Tensor, "N"]) -> float | None:
+def drift(asked: TrackSet, tracked: TrackSet, still: Bool[Tensor, " N"]) -> float | None:
     """95th percentile of the end-point error of points that rest in the world (`still`)."""
     own = TrackSet(asked.points[still], asked.visible[still])
     return end_point_error(own, TrackSet(tracked.points[still], tracked.visible[still])).quantile(0.95)
@@ -212,7 +212,7 @@ def camera_error(
     return (sum(errors) / len(errors) if errors else None), found
 
 
-def moved_by_itself(tracks: TrackSet, camera: Float[Tensor, "S 2 3"]) -> Float[Tensor, "N"]:
+def moved_by_itself(tracks: TrackSet, camera: Float[Tensor, "S 2 3"]) -> Float[Tensor, " N"]:
     """How far, in pixels, every point ends from where the camera alone would have taken it."""
     carried = move_points(camera[-1, :, :2], camera[-1, :, 2], tracks.points[:, 0])
     return (tracks.points[:, -1] - carried).norm(dim=-1)

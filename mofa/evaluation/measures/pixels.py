@@ -21,13 +21,13 @@ WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 """Of SSIM (Wang et al., 2004)."""
 
 
-def psnr(one: UInt8[Tensor, "T 3 H W"], other: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "T"]:
+def psnr(one: UInt8[Tensor, "T 3 H W"], other: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, " T"]:
     """Peak signal-to-noise ratio of every frame in decibels, at most SAME_DB."""
     error = (one.double() - other.double()).square().mean(dim=(1, 2, 3))
     return (10 * torch.log10(255**2 / error.clamp(min=1e-12))).clamp(max=SAME_DB).float()
 
 
-def ssim(one: UInt8[Tensor, "T 3 H W"], other: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "T"]:
+def ssim(one: UInt8[Tensor, "T 3 H W"], other: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, " T"]:
     """Structural similarity of every frame's brightness (Wang et al., IEEE TIP 2004): Gaussian windows that
     lie inside the picture, levels 0..255. Sides of at least 11 pixels."""
     x, y = brightness(one)[:, None].double(), brightness(other)[:, None].double()

@@ -45,9 +45,9 @@ def chin_share(face: Float[Tensor, "68 2"]) -> Float[Tensor, "17"]:
 
 def with_head(
     points: Float[Tensor, "T 68 2"],
-    roll: Float[Tensor, "T"],
-    turn: Float[Tensor, "T"],
-    nod: Float[Tensor, "T"],
+    roll: Float[Tensor, " T"],
+    turn: Float[Tensor, " T"],
+    nod: Float[Tensor, " T"],
 ) -> Float[Tensor, "T 68 2"]:
     """The head turned and nodding, the nose furthest and the rim least, then rolled on its neck.
 

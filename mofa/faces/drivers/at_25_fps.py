@@ -19,7 +19,7 @@ def frames_heard(fps: float, num_frames: int) -> int:
     return max(2, math.ceil((num_frames - 1) / fps * FPS) + 1)
 
 
-def lasting(samples: Float[Tensor, "L"], frames: int) -> Float[Tensor, "M"]:
+def lasting(samples: Float[Tensor, " L"], frames: int) -> Float[Tensor, " M"]:
     """Sound at 16 kHz of exactly `frames` frames: cut, or followed by silence."""
     wanted = frames * SAMPLES_PER_FRAME
     return F.pad(samples[:wanted], (0, max(0, wanted - len(samples))))

@@ -14,7 +14,7 @@ BLINK_INTERVAL, SHORTEST_INTERVAL = 3.2, 1.0
 """Mean and least seconds from one blink to the next (Bentivoglio et al. 1997: 17 a minute at rest)."""
 
 
-def blinks(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
+def blinks(time: Float[Tensor, " T"], generator: np.random.Generator) -> Float[Tensor, " T"]:
     """Lids over time: closed in a third of a blink, opened in the rest, intervals as in people who talk."""
     lids = torch.zeros_like(time)
     begin = 0.6 + generator.exponential(BLINK_INTERVAL / 2)
@@ -25,7 +25,7 @@ def blinks(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Te
     return lids
 
 
-def drift(time: Float[Tensor, "T"], generator: np.random.Generator) -> Float[Tensor, "T"]:
+def drift(time: Float[Tensor, " T"], generator: np.random.Generator) -> Float[Tensor, " T"]:
     """A slow wandering about 0, from 0, within about -1..1: a few swings of periods that share no beat."""
     periods = np.array([2.3, 3.7, 6.1]) * generator.uniform(0.85, 1.15, 3)
     phases = generator.uniform(0, 2 * np.pi, 3)

@@ -26,7 +26,7 @@ LINEAR_STEP, BREAK, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 """Hertz per mel up to 1 kHz, and logarithms per mel beyond (Slaney's Auditory Toolbox, 1998)."""
 
 
-def mel_spectrogram(speech: Float[Tensor, "L"]) -> Float[Tensor, "columns 80"]:
+def mel_spectrogram(speech: Float[Tensor, " L"]) -> Float[Tensor, "columns 80"]:
     """The spectrogram of speech at 16 kHz; column n is around sample n * 200, beyond both ends is silence."""
     emphasised = torch.cat([speech[:1], speech[1:] - PREEMPHASIS * speech[:-1]])
     window = torch.hann_window(WINDOW, dtype=speech.dtype, device=speech.device)

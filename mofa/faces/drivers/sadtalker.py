@@ -76,7 +76,7 @@ class SadTalkerDriver:
         motion = moved * moved.new_tensor([1, -1]) / self.alignment.scale
         return spoken(face, motion.to(face), fps, num_frames)
 
-    def told(self, samples: Float[Tensor, "L"], frames: int, generator: np.random.Generator) -> Coefficients:
+    def told(self, samples: Float[Tensor, " L"], frames: int, generator: np.random.Generator) -> Coefficients:
         """The source's identity with expressions and poses for `frames` frames at 25 fps."""
         weights = self.to_expression.mapping1.weight
         source = Coefficients(**{name: value.to(weights) for name, value in vars(self.source).items()})

@@ -10,7 +10,7 @@ from torch import Tensor
 from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
 from mofa.faces.drivers.articulation import lips_closed, with_head
 from mofa.faces.drivers.idle import blinks, drift
-from mofa.faces.drivers.voice import STEPS_PER_SECOND, Voice, listen
+from mofa.faces.drivers.voice import STEPS_PER_SECOND, Voice, analyse_voice
 from mofa.tensors.smoothstep import smoothstep
 from mofa.types import LandmarkClip, Waveform
 
@@ -39,7 +39,7 @@ def signal_driver(
     speech, and in its pauses, the lips rest on each other. The same seed gives the same blinks and head,
     however long the clip. The result is in the pixels of `face`; its score is 1.
     """
-    voice = listen(speech)
+    voice = analyse_voice(speech)
     time = torch.arange(num_frames) / fps
     arrived = smoothstep(time / SETTLING)
     blinks_rng, head_rng = np.random.default_rng(seed).spawn(2)
@@ -60,7 +60,7 @@ def signal_driver(
     return LandmarkClip(spoken, face.new_ones(num_frames), fps)
 
 
-def mouth(voice: Voice) -> dict[str, Float[Tensor, "N"]]:
+def mouth(voice: Voice) -> dict[str, Float[Tensor, " N"]]:
     """ARKit's curves of jaw and lips over the voice's steps.
 
     Open vowels lower the jaw, close ones less; s shows the teeth; m presses the lips, and a short stop in
@@ -84,13 +84,13 @@ def mouth(voice: Voice) -> dict[str, Float[Tensor, "N"]]:
     }
 
 
-def stressed(voice: Voice) -> Float[Tensor, "N"]:
+def stressed(voice: Voice) -> Float[Tensor, " N"]:
     """How much louder than the phrase around it a word is: what nods and raised brows go with."""
     loud = voice.opening.clamp(0, 1)
     return follow(loud, 0.12, 0.25) - follow(loud, 0.8, 0.8)
 
 
-def follow(curve: Float[Tensor, "N"], attack: float, release: float) -> Float[Tensor, "N"]:
+def follow(curve: Float[Tensor, " N"], attack: float, release: float) -> Float[Tensor, " N"]:
     """The curve drawn after by something with inertia: time constants in seconds for rising and falling.
 
     Twice in a row, so that it starts as softly as it ends; at rest, at 0, before the first step.
@@ -105,7 +105,7 @@ def follow(curve: Float[Tensor, "N"], attack: float, release: float) -> Float[Te
     return torch.tensor(values)
 
 
-def at_frames(curve: Float[Tensor, "N"], fps: float, num_frames: int) -> Float[Tensor, "T"]:
+def at_frames(curve: Float[Tensor, " N"], fps: float, num_frames: int) -> Float[Tensor, " T"]:
     """The curve's mean over the time that each frame is shown, `LEAD` ahead; 0 beyond its end."""
     steps = curve.double().numpy()
     total = np.concatenate([[0.0], steps.cumsum()])

@@ -31,15 +31,15 @@ class Voice:
     phrase.
     """
 
-    opening: Float[Tensor, "N"]
-    murmur: Float[Tensor, "N"]
-    hiss: Float[Tensor, "N"]
-    low_tongue: Float[Tensor, "N"]
-    front_tongue: Float[Tensor, "N"]
-    active: Float[Tensor, "N"]
+    opening: Float[Tensor, " N"]
+    murmur: Float[Tensor, " N"]
+    hiss: Float[Tensor, " N"]
+    low_tongue: Float[Tensor, " N"]
+    front_tongue: Float[Tensor, " N"]
+    active: Float[Tensor, " N"]
 
 
-def listen(speech: Waveform) -> Voice:
+def analyse_voice(speech: Waveform) -> Voice:
     """The curves of a voice; step n is around n * 10 ms."""
     power = spectrum(mono_at(speech, RATE).float())
     throat, mouth, hissing = band(power, (80, 350)), band(power, (350, 3800)), band(power, (4000, 8000))
@@ -65,26 +65,26 @@ def listen(speech: Waveform) -> Voice:
     )
 
 
-def spectrum(samples: Float[Tensor, "L"]) -> Float[Tensor, "F N"]:
+def spectrum(samples: Float[Tensor, " L"]) -> Float[Tensor, "F N"]:
     """Power per frequency bin; the bins of a step sum to the mean square of the sound around it."""
     window = torch.hann_window(WINDOW, dtype=samples.dtype, device=samples.device)
     bins = torch.stft(samples, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True)
     return 2 * bins.abs().square() / (WINDOW * window.square().sum())
 
 
-def band(power: Float[Tensor, "F N"], limits: tuple[int, int]) -> Float[Tensor, "N"]:
+def band(power: Float[Tensor, "F N"], limits: tuple[int, int]) -> Float[Tensor, " N"]:
     """Power between two frequencies in Hz."""
     low, high = limits
     frequencies = torch.linspace(0, RATE / 2, len(power), device=power.device)
     return power[(frequencies >= low) & (frequencies < high)].sum(dim=0)
 
 
-def decibels(power: Float[Tensor, "N"], other: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+def decibels(power: Float[Tensor, " N"], other: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """How much stronger `power` is than `other`; 0 where both are silent."""
     return 10 * ((power + 1e-12) / (other + 1e-12)).log10()
 
 
-def widened(curve: Float[Tensor, "N"], seconds: float) -> Float[Tensor, "N"]:
+def widened(curve: Float[Tensor, " N"], seconds: float) -> Float[Tensor, " N"]:
     """The largest value within `seconds` on either side."""
     reach = round(seconds * STEPS_PER_SECOND)
     return F.max_pool1d(curve[None], 2 * reach + 1, stride=1, padding=reach)[0]

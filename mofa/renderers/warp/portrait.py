@@ -192,7 +192,7 @@ def coverage(
     corners = torch.cat([along(face, edges[0]), along(face, edges[1]).flip(0)])[::4]
     starts, ends = corners, corners.roll(-1, 0)
 
-    def inside(points: Float[Tensor, "P 1 2"]) -> Float[Tensor, "P"]:
+    def inside(points: Float[Tensor, "P 1 2"]) -> Float[Tensor, " P"]:
         crosses = (starts[:, 1] <= points[..., 1]) != (ends[:, 1] <= points[..., 1])
         slope = (ends[:, 0] - starts[:, 0]) / (ends[:, 1] - starts[:, 1]).where(starts[:, 1] != ends[:, 1], 1)
         left_of = points[..., 0] < starts[:, 0] + (points[..., 1] - starts[:, 1]) * slope
@@ -208,7 +208,7 @@ def seam(
     """How much of each pixel lies on the line half-way between an opening's edges, 0..1."""
     middle = ((along(face, edges[0]) + along(face, edges[1])) / 2)[::4]
 
-    def on_line(points: Float[Tensor, "P 1 2"]) -> Float[Tensor, "P"]:
+    def on_line(points: Float[Tensor, "P 1 2"]) -> Float[Tensor, " P"]:
         return (0.5 + thickness / 2 - distance_to(points, middle[:-1], middle[1:])).clamp(0, 1)
 
     return near(grid, middle, thickness + 2, on_line)
@@ -218,7 +218,7 @@ def near(
     grid: Float[Tensor, "2 H W"],
     places: Float[Tensor, "n 2"],
     margin: float,
-    value: Callable[[Float[Tensor, "P 1 2"]], Float[Tensor, "P"]],
+    value: Callable[[Float[Tensor, "P 1 2"]], Float[Tensor, " P"]],
 ) -> Float[Tensor, "1 H W"]:
     """`value` of the pixels around some places, 0 elsewhere."""
     height, width = grid.shape[1:]
@@ -234,7 +234,7 @@ def near(
 
 def distance_to(
     points: Float[Tensor, "P 1 2"], starts: Float[Tensor, "E 2"], ends: Float[Tensor, "E 2"]
-) -> Float[Tensor, "P"]:
+) -> Float[Tensor, " P"]:
     """Distance of points to the nearest of some straight stretches."""
     stretch = ends - starts
     share = ((points - starts) * stretch).sum(-1) / stretch.square().sum(-1).clamp(min=1e-9)

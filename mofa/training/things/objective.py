@@ -24,12 +24,12 @@ FIRST = 0.35
 class Losses:
     """The parts of the loss, one number per picture."""
 
-    masks: Float[Tensor, "B"]
-    scores: Float[Tensor, "B"]
-    is_thing: Float[Tensor, "B"]
+    masks: Float[Tensor, " B"]
+    scores: Float[Tensor, " B"]
+    is_thing: Float[Tensor, " B"]
 
     @property
-    def total(self) -> Float[Tensor, "B"]:
+    def total(self) -> Float[Tensor, " B"]:
         """Their weighted sum."""
         return self.masks + 0.3 * self.scores + 0.2 * self.is_thing
 
@@ -56,7 +56,7 @@ def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses
     )
 
 
-def mask_loss(answers: Answers, batch: Questions) -> Float[Tensor, "B"]:
+def mask_loss(answers: Answers, batch: Questions) -> Float[Tensor, " B"]:
     """Per picture: twice the cross-entropy plus the Dice loss, where known; things count double."""
     logits, targets, weights = answers.logits, batch.targets, batch.weights
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")

@@ -31,7 +31,7 @@ class Labelled:
 
     picture: Float[Tensor, "3 H W"]
     masks: Float[Tensor, "M H W"]
-    is_part: Bool[Tensor, "M"]
+    is_part: Bool[Tensor, " M"]
     family: tuple[str, ...]
 
 
