@@ -23,6 +23,10 @@ HIGHEST_RATE = 48000
 """Samples per second; sound above is resampled. Nothing of a voice lies beyond."""
 
 
+class NoSound(InputError):
+    """The file has no audio track at all, as most driving videos have none."""
+
+
 def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsaid) -> Waveform:
     """The sound of any audio or video file, at its own rate up to `HIGHEST_RATE`, mono or stereo, -1..1.
 
@@ -39,7 +43,7 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsa
         extent,
     ):
         if sound(container) is None:
-            raise InputError(f"{path} holds no sound; give a file with an audio track in it.")
+            raise NoSound(f"{path} holds no sound; give a file with an audio track in it.")
         samples, rate, damaged = _decoded(container, extent, path, max_seconds)
         extent.tell(path, note, damaged, samples.shape[1] / rate)
     seconds = samples.shape[1] / rate

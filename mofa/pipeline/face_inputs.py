@@ -15,7 +15,7 @@ from torch import Tensor
 from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.detection import Face, FaceTrack, find_face, follow_face, in_step
-from mofa.media.audio import read_audio
+from mofa.media.audio import NoSound, read_audio
 from mofa.media.image import to_bytes
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES, AnimationRequest, LandmarkControl
@@ -78,8 +78,7 @@ def followed(control: LandmarkControl, video: Video, progress: Progress) -> Face
         lost = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in track.gaps[:5])
         more = f" and {len(track.gaps) - 5} more stretches" if len(track.gaps) > 5 else ""
         notes.append(f"{video}: no face is seen in frames {lost}{more}; its motion is bridged there.")
-    given = video.clip.audio if isinstance(video, VideoInMemory) else None
-    sound = given or _sound_of(control)
+    sound = video.clip.audio if isinstance(video, VideoInMemory) else _sound_of(control, notes.append)
     return FaceDrive(track.landmarks, track.fps, len(track.found) / track.fps, sound, tuple(notes))
 
 
@@ -113,11 +112,15 @@ def face_of_video(
     return in_step(follow_face(pictures(), DEFAULT_FPS, which, str(video), progress), starts, end)
 
 
-def _sound_of(control: LandmarkControl) -> Waveform | None:
+def _sound_of(control: LandmarkControl, note: Note) -> Waveform | None:
+    """The sound of a driving video; None where it has none, or, which is told, where it cannot be used."""
     assert control.video is not None
     try:
-        return read_audio(control.video, control.max_seconds)
-    except InputError:  # most driving videos are silent, and one in memory has no file
+        return read_audio(control.video, control.max_seconds, note)
+    except NoSound:
+        return None
+    except InputError as error:
+        note(f"{str(error).rstrip('.')}. The clip stays silent.")
         return None
 
 

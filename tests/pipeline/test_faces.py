@@ -53,6 +53,23 @@ def video_file(folder, frames: torch.Tensor) -> dict:
     return {"kind": "landmarks", "video": str(folder / "driver.mp4")}
 
 
+def test_a_driving_videos_damaged_sound_is_told_and_missing_sound_is_not(folder, person, monkeypatch):
+    asked = request(folder, video_file(folder, torch.stack([person()] * 4)))
+    [silent_drive] = read_drives(asked).values()
+    assert silent_drive.sound is None
+    assert silent_drive.notes == ()
+
+    def damaged(*_: object) -> Waveform:
+        raise InputError("The sound of driver.mp4 is damaged; save or download it again.")
+
+    monkeypatch.setattr("mofa.pipeline.face_inputs.read_audio", damaged)
+    [drive] = read_drives(asked).values()
+    assert drive.sound is None
+    assert drive.notes == (
+        "The sound of driver.mp4 is damaged; save or download it again. The clip stays silent.",
+    )
+
+
 def test_a_still_video_of_the_person_moves_nothing(folder, person):
     planned = plan(request(folder, video_file(folder, torch.stack([person()] * 4))))
     assert planned.settings.frames == 4
