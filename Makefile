@@ -18,8 +18,10 @@ demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
 
 # Two workers, a file to each: the suite's own networks are toys that gain nothing from a second thread.
+# A browser that draws without a GPU wants both cores for itself.
 test: check chromium
-	$(BIN)/python -m pytest -rs --no-fold-skipped -n 2 --dist loadfile
+	$(BIN)/python -m pytest -rs --no-fold-skipped -m "not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -rs --no-fold-skipped -m browser
 
 # What a person runs between two edits.
 test-fast: $(STAMP_TEST)

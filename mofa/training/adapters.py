@@ -187,8 +187,8 @@ def landmarks_of(batch: Clips) -> Float[Tensor, "B T 68 2"]:
     """A batch's landmarks; InputError where it has none."""
     if batch.landmarks is None:
         raise InputError(
-            "the clips bring no landmarks, which this recipe learns from: prepare the data with "
-            "`mofa data prepare --landmarks`."
+            "the clips bring no landmarks, which this recipe learns from: give shards that hold them, or "
+            "data.kind=faces."
         )
     return batch.landmarks
 
