@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -101,7 +102,8 @@ def give(worker: Worker, waiting: list[Task]) -> None:
     """The next task, if there is one."""
     if waiting:
         worker.task, worker.began = waiting.pop(), time.monotonic()
-        worker.pipe.send(worker.task)
+        with suppress(OSError):  # it has just died, which is heard in its turn
+            worker.pipe.send(worker.task)
 
 
 def hear(worker: Worker) -> Entry | Step | None:
@@ -163,7 +165,10 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
         if task == CANCEL:  # it came when the clip was finished
             continue
         entry, broken = made(task, number, partial(tell, pipe), engines)
-        pipe.send(entry)
+        try:
+            pipe.send(entry)
+        except OSError:  # whoever asked is gone; what was made is found by the next one
+            return
         if broken:
             return
 

@@ -124,6 +124,7 @@ def test_easing_start_and_return_are_set_by_hand(canvas: Any, hand: Any) -> None
     hand.drag(canvas, (40, 60), (60, 60))
     canvas.click(".inspector [data-ease=in]")
     canvas.locator(".inspector .switch input").check()
+    canvas.wait_for_selector(".grip.start")
     grip = canvas.locator(".grip.start").bounding_box()
     lane = canvas.locator(".lane").bounding_box()
     canvas.mouse.move(grip["x"] + 4, grip["y"] + 8)

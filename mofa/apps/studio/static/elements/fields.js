@@ -8,6 +8,18 @@ function labelled(text, help, ...content) {
 }
 
 /**
+ * An update that leaves a field alone while somebody types in it: a clip that plays must not take the words away.
+ * @param {HTMLInputElement} input
+ * @param {() => string} value
+ */
+function shows(input, value) {
+  let typing = false;
+  input.addEventListener("input", () => { typing = true; });
+  for (const end of ["change", "blur"]) input.addEventListener(end, () => { typing = false; }, { capture: true });
+  return () => { if (!typing) input.value = value(); };
+}
+
+/**
  * A slider with its value beside it.
  * @param {{text: string, help?: string, min: number, max: number | (() => number), step: number, get: () => number,
  *   set: (value: number, gesture: unknown) => void, say?: (value: number) => string}} options
@@ -43,7 +55,7 @@ export function slider({ text, help, min, max, step, get, set, say = String }) {
  */
 export function number({ text, help, get, set, step = "any" }) {
   const input = h("input", { type: "number", step: String(step), onchange: () => input.value !== "" && set(Number(input.value)) });
-  return { element: labelled(text, help, input), update: () => { input.value = String(get() ?? ""); } };
+  return { element: labelled(text, help, input), update: shows(input, () => String(get() ?? "")) };
 }
 
 /**
@@ -52,7 +64,7 @@ export function number({ text, help, get, set, step = "any" }) {
  */
 export function words({ text, help, get, set }) {
   const input = h("input", { type: "text", onchange: () => set(input.value.trim()) });
-  return { element: labelled(text, help, input), update: () => { input.value = get() ?? ""; } };
+  return { element: labelled(text, help, input), update: shows(input, () => get() ?? "") };
 }
 
 /**
