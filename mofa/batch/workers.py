@@ -175,7 +175,11 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
 
 def tell(pipe: Connection, step: Step) -> None:
     """Says how far a clip is. Raises Cancelled when somebody asked for it to stop."""
-    pipe.send(step)
+    try:
+        pipe.send(step)
+    except OSError:
+        # Whoever asked is gone. Raised here it would be taken for a clip that cannot be written.
+        os._exit(1)
     if pipe.poll():
         pipe.recv()
         raise Cancelled("cancelled; nothing half-made was left behind.")
