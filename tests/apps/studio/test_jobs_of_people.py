@@ -98,7 +98,6 @@ def test_a_click_adds_a_thing_and_alt_takes_it_away(canvas: Any, hand: Any) -> N
     canvas.wait_for_function("mask => mofaStudio.store.document.region?.mask !== mask", arg=painted)
 
 
-@pytest.mark.xfail(strict=False, reason="the name's field is drawn anew while it is filled on a busy machine")
 def test_rows_are_named_hidden_locked_and_moved(canvas: Any, hand: Any) -> None:
     for y in (30, 60):
         hand.drag(canvas, (20, y), (35, y))

@@ -202,6 +202,8 @@ export function makeTimeline(store, player, sounds, signal) {
     const { document, view } = store;
     const key = [document, view.selected, view.also];
     if (key.every((part, k) => part === drawn?.[k])) return;
+    // A name that is being written stays under the hand, whatever else changes; its end draws the rows anew.
+    if (renaming !== null && rows.querySelector("input.rename")) return;
     drawn = key;
     const focused = focusIn(rows);
     rows.replaceChildren(...document.controls.map(row));
