@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.tensors.flow import sample
+from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid, resize_flow, shrunk
 from mofa.types import FlowField, Progress, silent
 
@@ -70,7 +71,7 @@ def video_motion(
         raise InputError(f"the reference video has {len(frames)} frame(s): motion needs at least two.")
     measured = measured_flow(_chosen(frames, len(fraction)), estimate, progress)
     for flow, known in zip(measured.pixels, measured.valid, strict=True):
-        flow.copy_(_spread(flow[None], known[None])[0])
+        flow.copy_(fill_gaps(flow, known[0]))
     # A fraction of single precision must still meet the frame that it means.
     times = (fraction[1:].double() * len(measured.pixels)).round(decimals=4).tolist()
     seen = measured.valid.flatten(1).any(1)
@@ -173,14 +174,3 @@ def _at(
     if after == 1:
         return flow[0] * share, known[0]
     return torch.lerp(flow[after - 2], flow[after - 1], share), known[after - 2] & known[after - 1]
-
-
-def _spread(values: Float[Tensor, "S C H W"], known: Bool[Tensor, "S 1 H W"]) -> Float[Tensor, "S C H W"]:
-    """Unknown pixels filled from known ones around them, coarse to fine (pull-push; Gortler et al., 1996)."""
-    if known.all() or known.shape[2:].numel() == 1:
-        return torch.where(known, values, 0)
-    kernel = min(2, values.shape[2]), min(2, values.shape[3])
-    weight = F.avg_pool2d(known.to(values), kernel, ceil_mode=True)
-    total = F.avg_pool2d(torch.where(known, values, 0), kernel, ceil_mode=True)
-    coarse = _spread(total / weight.clamp(min=1e-6), weight > 0)
-    return torch.where(known, values, F.interpolate(coarse, values.shape[2:], mode="bilinear"))

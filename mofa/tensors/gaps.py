@@ -12,7 +12,7 @@ def fill_gaps(values: Float[Tensor, "C H W"], known: Bool[Tensor, "H W"]) -> Flo
     Pull and push of Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4.2. Where nothing is known at
     all the values are 0.
     """
-    return _pull_push((values * known)[None], known[None, None].to(values))[0]
+    return _pull_push(values.where(known, 0)[None], known[None, None].to(values))[0]
 
 
 def _pull_push(values: Float[Tensor, "1 C H W"], share: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 C H W"]:
