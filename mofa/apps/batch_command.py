@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers} cannot be: give 1 or more.")
     check_folder(arguments.output)
+    rows_of(arguments)  # what is wrong with the sources is told before a folder is made
     with only_one(arguments.output):
         while True:
             rows, tally = rows_of(arguments), Tally()

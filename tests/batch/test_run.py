@@ -155,6 +155,14 @@ def test_the_command_makes_tells_and_counts(
     assert "there are no scenes" in capsys.readouterr().err
 
 
+def test_sources_that_are_not_there_leave_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_killed_drivers_and_workers_leave_every_clip_once_and_whole(home: Path) -> None:
     for index in range(6):
