@@ -833,11 +833,15 @@ def _explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=True)
     # A misspelt key also makes the right one missing: name the key that is there.
     problem = next((p for p in problems if p["type"] in MISSPELT), problems[0])
-    place = [part for part in problem["loc"] if not _is_tag(part)]
+    # A misspelt key is what somebody wrote, whatever it looks like; it stands last.
+    *way, last = problem["loc"] or ("",)
+    place = [part for part in way if not _is_tag(part)]
+    if problem["type"] in MISSPELT or not _is_tag(last):
+        place.append(last)
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     kind, value = problem["type"], problem.get("input")
     if kind in MISSPELT:
-        meant = nearest(str(place[-1]), _keys_at(problem["loc"]))
+        meant = nearest(str(place[-1])[:100], _keys_at(problem["loc"]))
         return f'"{where}" is not a known key: did you mean "{meant}"?'
     if kind == "missing":
         return f'"{where}" is missing: every scene needs it.'

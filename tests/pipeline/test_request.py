@@ -123,6 +123,7 @@ TRACK = "{kind: track, points: '1,2 3,4'}"
 @pytest.mark.parametrize(
     ("scene", "says"),
     [
+        ("'cont[[[[': 1\npicture: a\ncontrols: [" + TRACK + "]", '"cont[[[[" is not a known key'),
         ("pictur: a\ncontrols: [" + TRACK + "]", '"pictur" is not a known key: did you mean "picture"?'),
         ("picture: a\ncontrols: [{kind: track, pionts: '1,2'}]", 'did you mean "points"?'),
         ("picture: a\ncontrols: [{kind: track, points: '1,2', region: {maks: a}}]", 'did you mean "mask"?'),
