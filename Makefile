@@ -18,10 +18,11 @@ demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
 
 # Two workers, a file to each: the suite's own networks are toys that gain nothing from a second thread.
-# A browser that draws without a GPU wants both cores for itself.
+# A browser that draws without a GPU wants both cores for itself. What fails is tried once more, a browser's test
+# twice; the summary names each (RERUN), since a test that passes only the second time is a fault of its own.
 test: check chromium
-	$(BIN)/python -m pytest -rs --no-fold-skipped -m "not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -rs --no-fold-skipped -m browser
+	$(BIN)/python -m pytest -rsR --no-fold-skipped -m "not browser" -n 2 --dist loadfile --reruns 1
+	$(BIN)/python -m pytest -rsR --no-fold-skipped -m browser --reruns 2
 
 # What a person runs between two edits.
 test-fast: $(STAMP_TEST)
