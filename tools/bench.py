@@ -17,7 +17,7 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,6 +288,48 @@ class Section:
     measure: Callable[[], list[str]]
 
 
+def measure_presets() -> list[str]:
+    """What denoising costs under every preset and with each way to spare work, counted."""
+    import torch
+
+    from mofa.evaluation.clip_cost import denoising_cost
+    from mofa.evaluation.stages import ClipSize, full_size_networks
+    from mofa.renderers.diffusion.settings import PRESETS
+
+    model, exact = full_size_networks(torch.device("meta"), torch.float16), PRESETS["exact"]
+    cases = {f"`{name}`": preset for name, preset in PRESETS.items()}
+    cases |= {f"exact, `reuse: {every}`": replace(exact, reuse=every) for every in (2, 3, 5)}
+    cases["exact, `reuse: 3`, `reused: residuals`"] = replace(exact, reuse=3, reused="residuals")
+    cases["exact, `guide: warp`"] = replace(exact, guide="warp")
+    cases["standard, `guide: warp`, `reuse: 3`"] = replace(PRESETS["standard"], guide="warp", reuse=3)
+    rows = []
+    for name, settings in cases.items():
+        with_adapters = [(), ("trajectory",), ("trajectory", "landmark")]
+        costs = [denoising_cost(model, settings, adapters, ClipSize()) for adapters in with_adapters]
+        rows.append((name, str(costs[0].evaluations), *(f"{cost.flop / 1e12:.0f}" for cost in costs)))
+    return markdown(("", "evaluations", "alone", "one adapter", "both"), rows)
+
+
+def measure_reuse() -> list[str]:
+    """How far clips with reuse lie from the exact ones, and what they take of their time."""
+    from tools.toy_golden import SETTINGS, clip, model
+
+    networks, exact_settings = model(), replace(SETTINGS, steps=25)
+    rows = []
+    for kinds in (("trajectory",), ("landmark", "trajectory")):
+        begin = time.perf_counter()
+        exact = clip(networks, kinds, 5, exact_settings)["latents"]
+        spent = time.perf_counter() - begin
+        for what in ("deep", "residuals"):
+            for every in (2, 3, 5):
+                begin = time.perf_counter()
+                found = clip(networks, kinds, 5, replace(exact_settings, reuse=every, reused=what))["latents"]
+                share = (time.perf_counter() - begin) / spent
+                error = float((found - exact).norm() / exact.norm())
+                rows.append((f"{' and '.join(kinds)}, {what}, {every}", f"{error:.3f}", f"{share:.2f}"))
+    return markdown(("", "relative error of the latents", "seconds against exact"), rows)
+
+
 # Whole processes first: a process that this one starts inherits its peak memory.
 SECTIONS = {
     "help": Section("The command line answers", measure_help),
@@ -295,6 +337,10 @@ SECTIONS = {
     "long": Section("Long clips, warp renderer, no extras: the whole process", measure_long),
     "densify": Section("Dense motion from hints", measure_densify),
     "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),
+    "presets": Section(
+        "Denoising a clip of 512 x 512, 25 frames: evaluations and TFLOP, counted", measure_presets
+    ),
+    "reuse": Section("Reusing work between steps: toy networks with random weights, 25 steps", measure_reuse),
 }
 
 

@@ -28,7 +28,7 @@ from mofa.pipeline.request import (
     TrackControl,
     TransformControl,
 )
-from mofa.renderers.diffusion.settings import PRESETS, STANDARD
+from mofa.renderers.diffusion.settings import PRESETS, STANDARD, TRADES
 
 SCENE_SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -189,7 +189,8 @@ def setting_fields() -> dict[str, dict[str, Any]]:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the diffusion renderer (any of these chooses it)")
-    group.add_argument("--preset", metavar="|".join(PRESETS), help="settings to begin with")
+    trades = "; ".join(f"{name}: {trade}" for name, trade in TRADES.items())
+    group.add_argument("--preset", metavar="|".join(PRESETS), help=f"settings to begin with. {trades}")
     kinds = {"integer": int, "number": float}
     for name, described in setting_fields().items():
         flag, text = f"--{name.replace('_', '-')}", _told(described["description"], described["default"])

@@ -129,7 +129,7 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
     halves = (made_up_condition(backbone, x), made_up_condition(backbone, x))
     sigma = x.new_ones(())
     decoded = x[:DECODED_FRAMES]
-    told = svd_of(model).told(x, sigma, halves)
+    told = svd_of(model).inputs(x, sigma, halves)
     return (
         Stage("encode", backbone.condition, (picture,)),
         Stage("densify", densify, (picture, made_up_hints(flow))),

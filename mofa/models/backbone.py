@@ -4,7 +4,7 @@ Blattmann et al. 2023, arXiv 2311.15127. The networks are diffusers' and transfo
 an adapter's residuals enter the UNet.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,16 +12,19 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
 
 from mofa.models.motion_adapter import Residuals
-from mofa.models.spatio_temporal import condition_frames
+from mofa.models.spatio_temporal import FrameCondition, condition_frames
 from mofa.types import BackboneCondition, Progress, silent
 
 # Mean and deviation of the pictures that CLIP was trained on (Radford et al. 2021, arXiv 2103.00020).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+OUTERMOST = 2
+"""Layers at the end that `predict_from` works out anew, and the skips that they read."""
 
 
 @dataclass(frozen=True)
@@ -83,27 +86,85 @@ class Backbone:
         logarithm of the noise level, one or one per clip. Without residuals this is the plain UNet, bit for
         bit.
         """
+        condition = condition_frames(self.unet, sample, timestep, image_embedding, time_ids)
+        x, skips = self._inner(condition, sample, residuals)
+        x = condition.run(self.unet.up_blocks[-1], x, res_hidden_states_tuple=tuple(skips))
+        return self._velocity(x, sample)
+
+    def predict_keeping(
+        self,
+        sample: Float[Tensor, "B T 8 h w"],
+        timestep: Float[Tensor, "*clip"],
+        image_embedding: Float[Tensor, "B 1 D"],
+        time_ids: Float[Tensor, "B 3"],
+        residuals: Residuals | None = None,
+    ) -> tuple[Float[Tensor, "B T 4 h w"], Float[Tensor, "BT c h w"]]:
+        """`predict`, and what its two outermost layers got from below, for `predict_from`."""
+        condition = condition_frames(self.unet, sample, timestep, image_embedding, time_ids)
+        x, skips = self._inner(condition, sample, residuals)
+        last = self.unet.up_blocks[-1]
+        deep = grow(condition, last, x, skips[OUTERMOST:], range(len(last.resnets) - OUTERMOST))
+        return self._outermost(condition, deep, skips[:OUTERMOST], sample), deep
+
+    def predict_from(
+        self,
+        deep: Float[Tensor, "BT c h w"],
+        sample: Float[Tensor, "B T 8 h w"],
+        timestep: Float[Tensor, "*clip"],
+        image_embedding: Float[Tensor, "B 1 D"],
+        time_ids: Float[Tensor, "B 3"],
+        residuals: Residuals | None = None,
+    ) -> Float[Tensor, "B T 4 h w"]:
+        """`predict` by the two outermost layers alone, all that lies below being `deep` of an earlier step.
+
+        DeepCache's innermost cost, branch 0 (Ma et al. 2024, arXiv 2312.00858): a fifth of the work.
+        `residuals` are those of the two finest skips.
+        """
+        condition = condition_frames(self.unet, sample, timestep, image_embedding, time_ids)
+        x = self.unet.conv_in(sample.flatten(0, 1))
+        skips = [x, condition.run_layer(self.unet.down_blocks[0], 0, x)]
+        return self._outermost(condition, deep, self._corrected(skips, residuals), sample)
+
+    def _inner(
+        self, condition: FrameCondition, sample: Tensor, residuals: Residuals | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What the last block that grows takes: hidden states, and the skips that are left for it."""
         unet = self.unet
-        condition = condition_frames(unet, sample, timestep, image_embedding, time_ids)
         x = unet.conv_in(sample.flatten(0, 1))
         skips = [x]
         for block in unet.down_blocks:
             x, block_skips = condition.run(block, x)
             skips += block_skips
         x = condition.run(unet.mid_block, x)
-        if residuals is not None:
-            multiplicities = skip_multiplicities(unet)
-            skips = [
-                skip + count * residual
-                for skip, count, residual in zip(skips, multiplicities, residuals.skips, strict=True)
-            ]
+        if residuals is not None and residuals.mid is not None:
             x = x + residuals.mid
-        for block in unet.up_blocks:
+        skips = self._corrected(skips, residuals)
+        for block in unet.up_blocks[:-1]:
             taken = len(block.resnets)
             skips, block_skips = skips[:-taken], tuple(skips[-taken:])
             # Sizes that do not halve evenly have to grow back to exactly what they were.
-            size = skips[-1].shape[-2:] if skips else None
+            size = skips[-1].shape[-2:]
             x = condition.run(block, x, res_hidden_states_tuple=block_skips, upsample_size=size)
+        return x, skips
+
+    def _corrected(self, skips: list[Tensor], residuals: Residuals | None) -> list[Tensor]:
+        if residuals is None:
+            return skips
+        counts = skip_multiplicities(self.unet)[: len(skips)]
+        return [
+            skip + count * residual
+            for skip, count, residual in zip(skips, counts, residuals.skips, strict=True)
+        ]
+
+    def _outermost(
+        self, condition: FrameCondition, deep: Tensor, skips: list[Tensor], sample: Tensor
+    ) -> Tensor:
+        last = self.unet.up_blocks[-1]
+        layers = range(len(last.resnets) - OUTERMOST, len(last.resnets))
+        return self._velocity(grow(condition, last, deep, skips, layers), sample)
+
+    def _velocity(self, x: Tensor, sample: Tensor) -> Tensor:
+        unet = self.unet
         x = unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
         return x.unflatten(0, sample.shape[:2])
 
@@ -135,6 +196,15 @@ class Backbone:
             yield self.vae.decode(chunk, num_frames=len(chunk)).sample.float()
             done += len(chunk)
             progress("decode", done, len(latents))
+
+
+def grow(
+    condition: FrameCondition, block: nn.Module, x: Tensor, skips: Sequence[Tensor], layers: range
+) -> Tensor:
+    """Some layers of a block that grows, each with the last skip that is left (finest first)."""
+    for layer, skip in zip(layers, reversed(skips), strict=True):
+        x = condition.run_layer(block, layer, torch.cat([x, skip], dim=1))
+    return x
 
 
 def skip_multiplicities(unet: UNetSpatioTemporalConditionModel) -> list[int]:

@@ -25,15 +25,17 @@ class Residuals:
     """What is added to the backbone's skip connections (finest first) and to its middle.
 
     Batch and frames are one axis, frames fastest. The backbone adds a skip's residual more than once:
-    see `backbone.skip_multiplicities`.
+    see `backbone.skip_multiplicities`. Of a step that reuses the deep layers there are only the finest skips
+    and no middle.
     """
 
     skips: tuple[Float[Tensor, "BT _ _ _"], ...]
-    mid: Float[Tensor, "BT c h w"]
+    mid: Float[Tensor, "BT c h w"] | None
 
     def scaled(self, strength: float) -> "Residuals":
         """These residuals times one number."""
-        return Residuals(tuple(skip * strength for skip in self.skips), self.mid * strength)
+        mid = None if self.mid is None else self.mid * strength
+        return Residuals(tuple(skip * strength for skip in self.skips), mid)
 
     def within(self, regions: Mapping[tuple[int, int], Float[Tensor, "1 1 h w"]]) -> "Residuals":
         """These residuals times a region, which is given at the height and width of every level."""
@@ -41,12 +43,13 @@ class Residuals:
         def cut(x: Tensor) -> Tensor:
             return x * regions[x.shape[-2], x.shape[-1]].to(x)
 
-        return Residuals(tuple(cut(skip) for skip in self.skips), cut(self.mid))
+        return Residuals(tuple(cut(skip) for skip in self.skips), None if self.mid is None else cut(self.mid))
 
     def __add__(self, other: "Residuals") -> "Residuals":
         """Both corrections together."""
         skips = tuple(a + b for a, b in zip(self.skips, other.skips, strict=True))
-        return Residuals(skips, self.mid + other.mid)
+        mid = None if self.mid is None or other.mid is None else self.mid + other.mid
+        return Residuals(skips, mid)
 
 
 class MotionAdapter(nn.Module):
@@ -104,17 +107,13 @@ class MotionAdapter(nn.Module):
         the logarithm of the noise level, one or one per clip; `features` are those of the same T frames,
         shared by the batch or one set per clip.
         """
-        batch, num_frames = sample.shape[:2]
         condition = condition_frames(self, sample, timestep, image_embedding, time_ids)
 
         def add(x: Tensor, feature: Tensor) -> Tensor:
-            return (x.unflatten(0, (batch, num_frames)) + feature.to(x.dtype)).flatten(0, 1)
+            return plus(x, feature, sample)
 
-        finest, *coarser = features.levels
-        x = add(self.conv_in(sample.flatten(0, 1)), finest)
-        if features.sketch is not None:
-            x = add(x, features.sketch)
-        skips = [x]
+        coarser = features.levels[1:]
+        skips = [x := self._entering(sample, features)]
         # The last block does not shrink: it reads the coarsest level a second time.
         for block, level in zip(self.down_blocks, [*coarser, coarser[-1]], strict=True):
             x, block_skips = condition.run(block, x)
@@ -127,6 +126,32 @@ class MotionAdapter(nn.Module):
             skips=tuple(conv(skip) for conv, skip in zip(self.controlnet_down_blocks, skips, strict=True)),
             mid=self.controlnet_mid_block(x),
         )
+
+    def outermost(
+        self,
+        sample: Float[Tensor, "B T 8 h w"],
+        timestep: Float[Tensor, "*clip"],
+        image_embedding: Float[Tensor, "B 1 D"],
+        time_ids: Float[Tensor, "B 3"],
+        features: MotionFeatures,
+    ) -> Residuals:
+        """The residuals of the two finest skips alone, equal to those of the whole adapter."""
+        condition = condition_frames(self, sample, timestep, image_embedding, time_ids)
+        x = self._entering(sample, features)
+        skips = x, condition.run_layer(self.down_blocks[0], 0, x)
+        convs = self.controlnet_down_blocks[: len(skips)]
+        return Residuals(tuple(conv(skip) for conv, skip in zip(convs, skips, strict=True)), None)
+
+    def _entering(self, sample: Float[Tensor, "B T 8 h w"], features: MotionFeatures) -> Tensor:
+        x = plus(self.conv_in(sample.flatten(0, 1)), features.levels[0], sample)
+        return x if features.sketch is None else plus(x, features.sketch, sample)
+
+
+def plus(
+    x: Float[Tensor, "BT C h w"], feature: Float[Tensor, "*b T C h w"], like: Float[Tensor, "B T _ _ _"]
+) -> Float[Tensor, "BT C h w"]:
+    """Hidden states, whose batch and frames are one axis, with features of the same frames added."""
+    return (x.unflatten(0, like.shape[:2]) + feature.to(x.dtype)).flatten(0, 1)
 
 
 def shrunk_frames(x: Float[Tensor, "*bt C H W"], size: torch.Size) -> Float[Tensor, "*bt C h w"]:

@@ -39,6 +39,16 @@ class FrameCondition:
             more["encoder_hidden_states"] = self.image_embedding
         return block(hidden_states=x, temb=self.embedding, image_only_indicator=self.still, **more)
 
+    def run_layer(self, block: nn.Module, index: int, x: Float[Tensor, "BT c h w"]) -> Tensor:
+        """One layer of a block that shrinks or grows: a residual block and, where there is one, attention."""
+        resnets, attentions = block.get_submodule("resnets"), getattr(block, "attentions", None)
+        x = resnets.get_submodule(str(index))(x, self.embedding, image_only_indicator=self.still)
+        if attentions is None:
+            return x
+        more = {"encoder_hidden_states": self.image_embedding, "image_only_indicator": self.still}
+        hidden: Tensor = attentions[index](x, **more, return_dict=False)[0]
+        return hidden
+
 
 def condition_frames(
     trunk: EmbedsTime,

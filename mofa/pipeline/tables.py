@@ -256,9 +256,27 @@ def _load_svd_xt(running: "Running") -> Any:
     return StableVideoDiffusion(load_backbone(require(["svd-xt"])["svd-xt"], running.dtype))
 
 
+def _load_animatelcm(running: "Running") -> Any:
+    from mofa.renderers.diffusion.svd import StableVideoDiffusion
+    from mofa.weights.networks import load_backbone
+    from mofa.weights.store import require
+
+    files = require(["svd-xt", "animatelcm"])
+    [unet] = files["animatelcm"].values()
+    others = {**files["svd-xt"], "unet/diffusion_pytorch_model.safetensors": unet}
+    return StableVideoDiffusion(load_backbone(others, running.dtype))
+
+
 VIDEO_MODELS: dict[str, VideoModelEntry] = {
     "svd-xt": VideoModelEntry(
         "Stable Video Diffusion XT 1.1", SvdSettings, _load_svd_xt, ("svd-xt",), ("trajectory", "landmark")
+    ),
+    "animatelcm": VideoModelEntry(
+        "AnimateLCM-SVD-xt 1.1, of few steps; its makers never tried it with the adapters",
+        SvdSettings,
+        _load_animatelcm,
+        ("svd-xt", "animatelcm"),
+        ("trajectory", "landmark"),
     ),
 }
 

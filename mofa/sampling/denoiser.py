@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.models.motion_adapter import MotionAdapter
+from mofa.sampling.reuse import Memory
 from mofa.sampling.schedule import guidance_scales
 from mofa.sampling.video_model import AnyVideoModel, Steering
 from mofa.tensors.windows import Window
@@ -112,11 +113,16 @@ class WindowDenoiser:
     scales: Float[Tensor, "T 1 1 1"]
     guided_down_to: float = 0.0
 
-    def __call__(self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /) -> Float[Tensor, "T c h w"]:
+    def __call__(
+        self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], memory: Memory | None = None, /
+    ) -> Float[Tensor, "T c h w"]:
         """The clean estimate of x, in its dtype; the networks run in that of their weights."""
         unguided = self.guided_down_to > 0 and bool(sigma < self.guided_down_to)
         batches = (self.batches[-1][-1:],) if unguided else self.batches
-        predictions = [self.model.predict(x, sigma, batch, self.steering) for batch in batches]
+        predictions = [
+            self.model.predict(x, sigma, batch, self.steering, memory and memory.part((place, len(batch))))
+            for place, batch in enumerate(batches)
+        ]
         halves = torch.cat(predictions).to(x.dtype)
         unconditional, conditional = halves[0], halves[-1]
         return self.model.clean(x, sigma, unconditional + self.scales * (conditional - unconditional))

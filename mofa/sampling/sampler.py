@@ -1,6 +1,6 @@
-"""From noise to latents: Euler steps down the schedule, windows blended at every step."""
+"""From noise to latents: steps down the schedule, windows blended at every step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.sampling.guide import Guide
+from mofa.sampling.reuse import Memory, Reuse
 from mofa.sampling.schedule import Schedule
 from mofa.tensors.windows import Window, blend, take
 from mofa.types import Progress, silent
@@ -17,10 +18,13 @@ from mofa.types import Progress, silent
 
 @runtime_checkable
 class Estimate(Protocol):
-    """(x, sigma) -> clean: noisy latents at a noise level in, their clean estimate out."""
+    """(x, sigma) -> clean: noisy latents at a noise level in, their clean estimate out.
+
+    A memory that is given may spare work: see `mofa.sampling.reuse`.
+    """
 
     def __call__(
-        self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], /
+        self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], memory: Memory | None = None, /
     ) -> Float[Tensor, "T c h w"]: ...
 
 
@@ -45,6 +49,24 @@ class StepCallback(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class StepRule(Protocol):
+    """(x, clean, sigma, sigma_next) -> latents at the next noise level; linear in the clean estimate."""
+
+    def __call__(
+        self,
+        x: Float[Tensor, "*s"],
+        clean: Float[Tensor, "*s"],
+        sigma: Float[Tensor, ""],
+        sigma_next: Float[Tensor, ""],
+        /,
+    ) -> Float[Tensor, "*s"]: ...
+
+
+ALL_WHOLE = Reuse()
+"""The reuse of a caller who wants every step worked out whole."""
+
+
 def ignore(step: int, latents: Float[Tensor, "T c h w"], clean: Float[Tensor, "T c h w"], /) -> None:
     """The step callback of a caller who does not want one."""
 
@@ -63,6 +85,19 @@ def euler_step(
     return x + slope * (sigma_next - sigma)
 
 
+def consistency_step(fresh: Iterator[Float[Tensor, "T c h w"]]) -> StepRule:
+    """The step of a consistency model: to the clean estimate, and back to the next level by fresh noise.
+
+    AnimateLCM-SVD's (Wang et al. 2024, arXiv 2402.00769). `fresh` yields standard normal noise for the whole
+    clip, one for every step but the last.
+    """
+
+    def step(x: Tensor, clean: Tensor, sigma: Tensor, sigma_next: Tensor, /) -> Tensor:
+        return clean + sigma_next * next(fresh) if sigma_next > 0 else clean
+
+    return step
+
+
 @torch.no_grad()
 def sample(
     denoiser: ClipDenoiser,
@@ -72,15 +107,19 @@ def sample(
     progress: Progress = silent,
     callback: StepCallback = ignore,
     guide: Guide | None = None,
+    reuse: Reuse = ALL_WHOLE,
+    rule: StepRule = euler_step,
 ) -> Float[Tensor, "T c h w"]:
     """Clean latents of a clip from standard normal noise, in the noise's dtype (float32 is advised).
 
     `windows` cover the clip (`mofa.tensors.windows`); a single one is the plain pass. All windows
-    of a step start from the same latents and an Euler step is linear in the clean estimate, so blending
+    of a step start from the same latents and a step is linear in the clean estimate, so blending
     the estimates is blending the latents that each window would have stepped to. A single window is
     prepared once; of several only one at a time is, anew in every step, so that memory does not grow with
     the clip. `progress` hears of every window of every step; it and `callback` may raise Cancelled, which
     leaves the loop at once. A `guide` says where the loop begins, and lays itself over what a step leaves.
+    `rule` makes a step of an estimate. `reuse` lets steps use what an earlier one has worked out; of several
+    windows it waits in main memory.
     """
     over = lru_cache(maxsize=1)(denoiser.over)
     total = schedule.steps * len(windows)
@@ -89,13 +128,18 @@ def sample(
         total = schedule.steps * len(windows)
     else:
         x = noise * schedule.initial_scale
+    home = noise.device if len(windows) == 1 else torch.device("cpu")
+    memories = {window: reuse.memory(home) for window in windows}
     for step, (sigma, sigma_next) in enumerate(pairwise(schedule.sigmas)):
         estimates = []
         for window in windows:
-            estimates.append(over(window)(take(x, window), sigma))
+            memory = memories[window]
+            if memory is not None and reuse.whole(step, schedule.steps):
+                memory.forget()
+            estimates.append(over(window)(take(x, window), sigma, memory))
             progress("sample", step * len(windows) + len(estimates), total)
         clean = blend(estimates, windows, len(x))
-        x = euler_step(x, clean, sigma, sigma_next)
+        x = rule(x, clean, sigma, sigma_next)
         if guide is not None:
             x = guide.laid_over(x, noise, sigma_next)
         callback(step, x, clean)

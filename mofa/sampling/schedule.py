@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.errors import InputError
+from mofa.sampling.names import CONSISTENCY_POINTS
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,20 @@ def karras_sigmas(
     fraction = torch.linspace(0, 1, steps, dtype=torch.float64)
     levels = (highest ** (1 / rho) + fraction * (lowest ** (1 / rho) - highest ** (1 / rho))) ** rho
     return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def consistency_sigmas(steps: int) -> Float[Tensor, " N"]:
+    """Every so manyth of the noise levels that a consistency model was distilled on, then 0.
+
+    AnimateLCM-SVD (Wang et al. 2024, arXiv 2402.00769): one step is from 700, two from 700 and 13.7,
+    four from 700, 129, 13.7 and 0.5.
+    Raises InputError for less than one step or more than there are levels.
+    """
+    if not 1 <= steps <= CONSISTENCY_POINTS:
+        raise InputError(f"The consistency sampler takes 1 to {CONSISTENCY_POINTS} steps, not {steps}.")
+    levels = karras_sigmas(CONSISTENCY_POINTS)[:-1]
+    visited = levels[:: CONSISTENCY_POINTS // steps][:steps]
+    return torch.cat([visited, levels.new_zeros(1)])
 
 
 def timestep_from_sigma(sigma: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mofa.sampling.reuse import Memory
 from mofa.tensors.windows import Window
 from mofa.types import CropBox, Progress
 
@@ -97,9 +98,13 @@ class VideoModel(Protocol[Condition, Chosen]):
         sigma: Float[Tensor, ""],
         halves: Sequence[Condition],
         steering: Sequence[Any],
+        memory: Memory | None = None,
         /,
     ) -> Float[Tensor, "B T c h w"]:
-        """The network's prediction for noisy latents, once per condition, all in one batch."""
+        """The network's prediction for noisy latents, once per condition, all in one batch.
+
+        What the memory holds of an earlier noise level may be used again; what it lacks may be kept there.
+        """
         ...
 
     def clean(

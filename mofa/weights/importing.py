@@ -165,10 +165,14 @@ def _choose(path: Path, kind: Checkpoint, chosen: Slot | None) -> _Match | Ignor
 
 
 def _lies_as_released(path: Path, slot: Slot, file: WeightFile) -> bool:
-    """Whether the path ends as in a release, whose `ckpts/mofa` or `models` people put anywhere."""
+    """Whether the path ends as in a release, whose `ckpts/mofa` or `models` people put anywhere.
+
+    Both precisions of a release are laid out alike, and differ in the file's name.
+    """
     parts = path.absolute().parts
     endings = (PurePosixPath(source.folder).parts[-1:] for source in slot.sources)
-    released = [ending + PurePosixPath(file.released_as).parts for ending in endings]
+    names = {PurePosixPath(file.released_as).parts, PurePosixPath(file.name).parts}
+    released = [ending + name for ending in endings for name in names]
     return any(parts[-len(ending) :] == ending for ending in released)
 
 

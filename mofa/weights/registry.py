@@ -150,6 +150,12 @@ CLIP_LICENCE = Licence(
     "https://huggingface.co/openai/clip-vit-base-patch32",
 )
 
+ANIMATELCM_LICENCE = Licence(
+    "Stability AI NC community (SVD)",
+    "trained from SVD-XT, whose non-commercial terms reach it; its code is MIT-licensed",
+    "https://huggingface.co/wangfuyun/AnimateLCM-SVD-xt",
+)
+
 TRAJECTORY_REPOSITORY = "MyNiuuu/MOFA-Video-Traj"
 HYBRID_REPOSITORY = "MyNiuuu/MOFA-Video-Hybrid"
 CMP_FOLDER = "models/cmp/experiments/semiauto_annot/resnet50_vip+mpii_liteflow/checkpoints"
@@ -321,6 +327,13 @@ SLOTS: tuple[Slot, ...] = (
             Source(HYBRID_REPOSITORY, "ckpts/mofa/stable-video-diffusion-img2vid-xt-1-1", mirror=True),
         ),
         gated=True,
+    ),
+    Slot(
+        "animatelcm",
+        "AnimateLCM-SVD-xt 1.1: a backbone of few steps, used with the other networks of svd-xt",
+        ANIMATELCM_LICENCE,
+        files=(WeightFile("AnimateLCM-SVD-xt-1.1.safetensors", 6_100_000_000, "svd-unet"),),
+        sources=(Source("wangfuyun/AnimateLCM-SVD-xt"),),
     ),
     Slot(
         "trajectory",

@@ -209,7 +209,9 @@ class GreyModel:
     def like(self, condition: Tensor, /) -> Tensor:
         return condition
 
-    def predict(self, x: Tensor, sigma: Tensor, halves: Sequence[Tensor], steering: Any, /) -> Tensor:
+    def predict(
+        self, x: Tensor, sigma: Tensor, halves: Sequence[Tensor], steering: Any, memory: Any = None, /
+    ) -> Tensor:
         return torch.stack([half.expand_as(x) for half in halves])
 
     def clean(self, x: Tensor, sigma: Tensor, prediction: Tensor, /) -> Tensor:

@@ -25,7 +25,7 @@ from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
 
 CPU = torch.device("cpu")
-SETTINGS = SvdSettings(steps=2, window=25, device="cpu", precision="float32")
+SETTINGS = SvdSettings(steps=2, guidance_down_to=0.0, window=25, device="cpu", precision="float32")
 FRAMES = 5
 
 

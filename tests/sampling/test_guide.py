@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mofa.sampling.guide import Guide, levels_of
+from mofa.sampling.reuse import Memory
 from mofa.sampling.sampler import sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.tensors.windows import Window, windows
@@ -30,7 +31,7 @@ class Sure:
     asked: list[float]
 
     def over(self, frames: Window, /) -> Any:
-        def estimate(x: Tensor, sigma: Tensor, /) -> Tensor:
+        def estimate(x: Tensor, sigma: Tensor, memory: Memory | None = None, /) -> Tensor:
             self.asked.append(float(sigma))
             return CLEAN[list(frames)]
 

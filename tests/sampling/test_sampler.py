@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.errors import Cancelled
-from mofa.sampling.sampler import Estimate, euler_step, sample
-from mofa.sampling.schedule import Schedule, karras_sigmas
+from mofa.errors import Cancelled, InputError
+from mofa.sampling.reuse import Memory, Reuse
+from mofa.sampling.sampler import Estimate, consistency_step, euler_step, sample
+from mofa.sampling.schedule import Schedule, consistency_sigmas, karras_sigmas
 from mofa.tensors.noise import frame_noise
 from mofa.tensors.windows import Window, windows
 
@@ -36,7 +37,9 @@ class Gaussian:
         self.prepared += 1
         mean = torch.tensor(frames).view(-1, 1, 1, 1) + self.lean.get(frames, 0.0)
 
-        def estimate(x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""]) -> Float[Tensor, "T 4 h w"]:
+        def estimate(
+            x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], memory: Memory | None = None
+        ) -> Float[Tensor, "T 4 h w"]:
             self.calls += 1
             trust = self.deviation**2 / (self.deviation**2 + sigma**2)
             return mean + (x - mean) * trust
@@ -123,7 +126,7 @@ def test_of_several_windows_no_more_than_two_are_prepared_at_a_time() -> None:
         def over(self, frames: Window, /) -> Estimate:
             estimate = super().over(frames)
 
-            def denoise(x: Tensor, sigma: Tensor, /) -> Tensor:
+            def denoise(x: Tensor, sigma: Tensor, memory: Memory | None = None, /) -> Tensor:
                 return estimate(x, sigma)
 
             alive.add(denoise)
@@ -168,3 +171,77 @@ def test_the_longer_clip_starts_with_the_noise_of_the_shorter() -> None:
     layout = windows(5, 4, 2)
     short = sample(Gaussian(), NOISE[:5], Schedule(karras_sigmas(4)), layout)
     torch.testing.assert_close(sampled(4, windows(9, 4, 2))[:5], short)
+
+
+def test_a_consistency_step_forgets_the_noise_it_came_from() -> None:
+    """What is at a level is the estimate and fresh noise; what the clip began with is gone after a step."""
+    seen: list[Tensor] = []
+
+    class Watched(Gaussian):
+        def over(self, frames: Window) -> Estimate:
+            inner = super().over(frames)
+
+            def estimate(x: Tensor, sigma: Tensor, memory: Memory | None = None, /) -> Tensor:
+                seen.append(x)
+                return inner(x, sigma)
+
+            return estimate
+
+    fresh = [torch.full_like(NOISE, 0.3), torch.full_like(NOISE, -0.2)]
+    schedule = Schedule(torch.tensor([700.0, 20.0, 3.0, 0.0]))
+    rule = consistency_step(iter(fresh))
+    latents = sample(Watched(), NOISE, schedule, windows(9, 9, 1), rule=rule)
+    ideal = Gaussian().over(tuple(range(9)))
+    for step, level in enumerate(schedule.sigmas[1:3]):
+        expected = ideal(seen[step], schedule.sigmas[step]) + level * fresh[step]
+        torch.testing.assert_close(seen[step + 1], expected)
+    torch.testing.assert_close(latents, ideal(seen[2], schedule.sigmas[2]))
+
+
+def test_a_consistency_model_visits_levels_that_it_was_distilled_on() -> None:
+    """The levels of AnimateLCM-SVD's own scheduler, for the numbers of steps that it is used with."""
+    published = {1: [700.0], 2: [700, 13.68], 4: [700, 128.56, 13.68, 0.497],
+                 8: [700, 315.7, 128.6, 45.9, 13.7, 3.17, 0.497, 0.040]}  # fmt: skip
+    for steps, levels in published.items():
+        torch.testing.assert_close(
+            consistency_sigmas(steps), torch.tensor([*levels, 0.0]), rtol=3e-3, atol=1e-3
+        )
+    for wrong in (0, 41):
+        with pytest.raises(InputError, match="1 to 40 steps"):
+            consistency_sigmas(wrong)
+
+
+@pytest.mark.parametrize(
+    ("interval", "whole"),
+    [(1, list(range(12))), (3, [0, 1, 2, 3, 6, 9, 10, 11]), (5, [0, 1, 2, 5, 10, 11])],
+)
+def test_first_and_last_steps_are_whole_and_every_so_manyth(interval: int, whole: list[int]) -> None:
+    reuse = Reuse(interval)
+    assert [step for step in range(12) if reuse.whole(step, 12)] == whole
+
+
+def test_every_window_has_a_memory_of_its_own_that_whole_steps_find_empty() -> None:
+    """The estimate keeps the index of its step, and what it finds later is that of its own window."""
+    calls: list[tuple[Window, int | None]] = []
+
+    class Keeping(Gaussian):
+        def over(self, frames: Window) -> Estimate:
+            inner = super().over(frames)
+
+            def estimate(x: Tensor, sigma: Tensor, memory: Memory | None = None, /) -> Tensor:
+                assert memory is not None
+                held = memory.recall(x)
+                calls.append((frames, None if held is None else int(held[0])))
+                if held is None:
+                    memory.keep(torch.tensor(frames[0]))
+                return inner(x, sigma)
+
+            return estimate
+
+    layout = windows(9, 5, 4)
+    schedule = Schedule(karras_sigmas(8))
+    sample(Keeping(), NOISE, schedule, layout, reuse=Reuse(3))
+    per_step = [calls[first : first + len(layout)] for first in range(0, len(calls), len(layout))]
+    for step, entries in enumerate(per_step):
+        expected = [None if Reuse(3).whole(step, 8) else window[0] for window in layout]
+        assert [held for _, held in entries] == expected

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
+from mofa.sampling.names import Reused
+from mofa.sampling.reuse import Memory, Reuse
 from mofa.sampling.sampler import euler_step, sample
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.tensors.noise import frame_noise
@@ -172,3 +175,75 @@ def test_guidance_halves_one_after_the_other_make_the_same_clip(toy: Toy) -> Non
     in_turn = replace(toy.denoiser(*acting), guidance=Guidance(halves_at_once=1))
     found = sample(in_turn, NOISE, SCHEDULE, SHORT)
     torch.testing.assert_close(found, toy.clip(*acting), rtol=1e-3, atol=1e-3)
+
+
+# --- reuse ----------------------------------------------------------------------------------------
+
+STEPS = Schedule(karras_sigmas(9))
+
+
+def reusing(
+    toy: Toy, reuse: Reuse, layout: Sequence[Window] = SHORT, guidance: Guidance | None = None
+) -> Tensor:
+    denoiser = replace(toy.denoiser(*motions(toy)["hybrid"]), guidance=guidance or Guidance())
+    return sample(denoiser, NOISE, STEPS, layout, reuse=reuse)
+
+
+@torch.no_grad()
+def test_layers_over_what_the_same_step_kept_are_the_whole_network(toy: Toy) -> None:
+    """Reused at the very step that it comes from, what is kept gives the network's own prediction."""
+    model, sigma = StableVideoDiffusion(toy.backbone), torch.tensor(3.0)
+    branches = [branch.over(SHORT[0], NOISE) for branch in motions(toy)["hybrid"]]
+    halves = [model.unseen(toy.condition), toy.condition]
+    whole = model.predict(NOISE, sigma, halves, branches)
+    for what in get_args(Reused):
+        memory = Memory(what, NOISE.device)
+        for _ in range(2):
+            torch.testing.assert_close(model.predict(NOISE, sigma, halves, branches, memory), whole)
+        assert memory.held
+
+
+@torch.no_grad()
+def test_steps_between_whole_ones_run_the_outermost_layers_alone(toy: Toy) -> None:
+    """One over the deep layers enters nothing below them, one over the residuals needs no adapter."""
+    model, sigma = StableVideoDiffusion(toy.backbone), torch.tensor(3.0)
+    branches = [branch.over(SHORT[0], NOISE) for branch in motions(toy)["hybrid"]]
+    ran: list[str] = []
+    networks = {"unet": toy.backbone.unet, **toy.adapters}
+    hooks = [
+        network.get_submodule(part).register_forward_hook(
+            lambda *_, label=f"{name} {part}": ran.append(label)
+        )
+        for name, network in networks.items()
+        for part in ("conv_in", "mid_block", "down_blocks.1")
+    ]
+    shallow = [f"{name} conv_in" for name in ("landmark", "trajectory", "unet")]
+    unet_alone = ["unet conv_in", "unet down_blocks.1", "unet mid_block"]
+    for what, expected in (("deep", shallow), ("residuals", unet_alone)):
+        memory = Memory(what, NOISE.device)
+        model.predict(NOISE, sigma, [toy.condition], branches, memory)
+        ran.clear()
+        model.predict(NOISE * 1.1, sigma, [toy.condition], branches, memory)
+        assert ran == expected
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize("layout", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("what", get_args(Reused))
+def test_reuse_changes_a_clip_the_less_the_more_often_it_is_refreshed(
+    toy: Toy, what: Reused, layout: Sequence[Window]
+) -> None:
+    exact = reusing(toy, Reuse(1, what), layout)
+    assert torch.equal(exact, sample(toy.denoiser(*motions(toy)["hybrid"]), NOISE, STEPS, layout))
+    often, seldom = (reusing(toy, Reuse(every, what), layout) for every in (2, 9))
+    assert seldom.isfinite().all()
+    assert 0 < (often - exact).norm() < (seldom - exact).norm()
+
+
+def test_reuse_goes_on_where_guidance_ends(toy: Toy) -> None:
+    """The half that is left is worked out whole once, and reused from then on."""
+    latents = reusing(toy, Reuse(3), guidance=Guidance(down_to=2.0))
+    assert latents.isfinite().all()
+    in_turn = reusing(toy, Reuse(3), guidance=Guidance(down_to=2.0, halves_at_once=1))
+    torch.testing.assert_close(in_turn, latents, rtol=1e-3, atol=1e-3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -21,8 +21,9 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.guide import Guide, levels_of
-from mofa.sampling.sampler import StepCallback, ignore, sample
-from mofa.sampling.schedule import Schedule, karras_sigmas
+from mofa.sampling.reuse import Reuse
+from mofa.sampling.sampler import StepCallback, StepRule, consistency_step, euler_step, ignore, sample
+from mofa.sampling.schedule import Schedule, consistency_sigmas, karras_sigmas
 from mofa.sampling.video_model import AnyVideoModel, latent_frames
 from mofa.tensors.geometry import cut_window, fit_crop
 from mofa.tensors.motion import as_seen, points_as_seen
@@ -39,6 +40,9 @@ from mofa.types import (
     SourceImage,
     silent,
 )
+
+FRESH = 2**32
+"""How far apart the keys of the noise of two steps are: no clip has so many frames."""
 
 PYRAMID = 8
 """How much smaller than the picture the finest level of the feature pyramid is."""
@@ -113,23 +117,39 @@ def render_diffusion(
         settings.guidance_down_to,
     )
     denoiser = Denoiser(video, condition, tuple(branches), guidance)
-    count = latent_frames(plan.num_frames, video.frame_stride)
+    length = latent_frames(plan.num_frames, video.frame_stride)
     shape = latent_shape(video, window)
     if initial_noise is None:
-        noise = frame_noise(seed, range(count), shape, like=picture)
+        noise = frame_noise(seed, range(length), shape, like=picture)
     else:
-        noise = initial_noise(count, shape).to(picture)
+        noise = initial_noise(length, shape).to(picture)
     guide = warp_guide(source, plan, window, video, settings, placement) if settings.guide == "warp" else None
-    schedule = Schedule(karras_sigmas(settings.steps).to(placement.device))
-    passes = video.passes(count, settings)
+    schedule, rule = path_down(settings, seed, noise)
+    reuse = Reuse(settings.reuse, settings.reused)
+    passes = video.passes(length, settings)
     adapters = [branch.adapter for branch in branches]
     networks = [*video.networks("predict"), *adapters, *encoders]
     with placement.using(*networks), video.predicting(settings, adapters):
-        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide)
+        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule)
     with placement.using(*video.networks("decode")):
         decoded = video.decode(latents, settings.decode_chunk, progress)
         chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
         yield from islice(chain.from_iterable(chunks), plan.num_frames)
+
+
+def path_down(
+    settings: DiffusionSettings, seed: int, noise: Float[Tensor, "T c h w"]
+) -> tuple[Schedule, StepRule]:
+    """The noise levels that a clip visits, and how it gets from one to the next."""
+    match settings.sampler:
+        case "euler":
+            return Schedule(karras_sigmas(settings.steps).to(noise.device)), euler_step
+        case "consistency":
+            fresh = (
+                frame_noise(seed, range(first, first + len(noise)), tuple(noise.shape[1:]), like=noise)
+                for first in count(FRESH, FRESH)
+            )
+            return Schedule(consistency_sigmas(settings.steps).to(noise.device)), consistency_step(fresh)
 
 
 def warp_guide(

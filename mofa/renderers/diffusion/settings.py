@@ -8,6 +8,8 @@ from dataclasses import dataclass, is_dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
+from mofa.sampling.names import CONSISTENCY_POINTS, Reused, SamplerName
+
 Offload = Literal["none", "model", "block"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -28,8 +30,14 @@ class DiffusionSettings:
     """Guidance scale of a window's first frame."""
     guidance_highest: float = 3.0
     """Guidance scale of a window's last frame; 1 for both is twice as fast."""
-    guidance_down_to: float = 0.0
-    """Noise level (sigma) below which guidance stops; 0.3 spares 11 % of the work and changes little."""
+    guidance_down_to: float = 0.3
+    """Noise level (sigma) below which guidance stops; 0.3 spares 10 % of the work, 0 guides to the end."""
+    sampler: SamplerName = "euler"
+    """How a step is made: euler for models of any kind, consistency for those that need few steps."""
+    reuse: int = 1
+    """Every how manyth step is worked out whole, 2, 3 or 5 to spare work; 1 makes all of them whole."""
+    reused: Reused = "deep"
+    """What the other steps take over: all but the outermost layers, or the adapters' residuals (milder)."""
     guide: Literal["none", "warp"] = "none"
     """warp lets the warp renderer's clip guide the model (Time-to-Move), with the adapters or without."""
     guide_weak: float = 75.0
@@ -62,7 +70,13 @@ class DiffusionSettings:
     """Compile the blocks that networks repeat: a minute or two at the start, faster from then on."""
 
     def __post_init__(self) -> None:
-        self.check_least(steps=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
+        self.check_least(steps=1, reuse=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
+        if self.reuse > self.steps:
+            raise ValueError(f"reuse {self.reuse} is more than the {self.steps} steps: use 1, 2, 3 or 5")
+        if self.sampler == "consistency" and self.steps > CONSISTENCY_POINTS:
+            raise ValueError(
+                f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most"
+            )
         if not 0 <= self.guide_strong <= self.guide_weak:
             raise ValueError(
                 f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
@@ -138,9 +152,22 @@ def _documented(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 STANDARD = SvdSettings()
 PRESETS = {
+    "sketch": replace(STANDARD, model="animatelcm", sampler="consistency", steps=4, guidance_highest=1.0),
     "draft": replace(STANDARD, steps=10, guidance_highest=1.0),
     "standard": STANDARD,
     "fine": replace(STANDARD, steps=40),
-    # What is known of the released demos' behaviour, as far as these settings say it.
-    "released": replace(STANDARD, normalise_for_clip=False, guidance_rows="mixed", last_window="twice"),
+    "exact": replace(STANDARD, guidance_down_to=0.0),
+    "released": replace(
+        STANDARD, guidance_down_to=0.0, normalise_for_clip=False, guidance_rows="mixed", last_window="twice"
+    ),
 }
+
+TRADES = {
+    "sketch": "four steps of AnimateLCM, a model made for few: the least work; never tried with the adapters",
+    "draft": "ten steps without guidance: a fifth of the work, softer and with less contrast",
+    "standard": "25 steps, guided but for the last few, where guidance does nothing that is seen",
+    "fine": "40 steps: half as much work again, for fine texture",
+    "exact": "25 steps, guided to the end, nothing reused: what the others are measured against",
+    "released": "what is known of how the released demos behaved, faults included",
+}
+"""What each preset gives up for what."""

@@ -1,6 +1,6 @@
 """Stable Video Diffusion as a video model: its condition, its guidance halves, how its v is read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
@@ -11,9 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa.models.backbone import Backbone
+from mofa.models.motion_adapter import MotionAdapter, Residuals
 from mofa.models.released_guidance import interleaved_time_context
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.sampling.denoiser import WindowBranch
+from mofa.sampling.reuse import Memory
 from mofa.sampling.schedule import preconditioning, timestep_from_sigma
 from mofa.sampling.video_model import Work
 from mofa.tensors.windows import Window, windows
@@ -21,6 +23,10 @@ from mofa.types import BackboneCondition, CropBox, Progress, silent
 
 SIDE_STEP = 64
 """The UNet halves latents, an eighth of the picture, three times."""
+
+
+Inputs = tuple[Float[Tensor, "B T 8 h w"], Float[Tensor, ""], Float[Tensor, "B 1 D"], Float[Tensor, "B 3"]]
+"""Sample, timestep, embedding and time ids."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,10 @@ class StableVideoDiffusion:
         """The picture's latent."""
         return condition.image_latent
 
-    def told(
+    def inputs(
         self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], halves: Sequence[BackboneCondition]
-    ) -> tuple[Float[Tensor, "B T 8 h w"], Float[Tensor, ""], Float[Tensor, "B 1 D"], Float[Tensor, "B 3"]]:
-        """What the UNet and the adapters are both told: sample, timestep, embedding and time ids."""
+    ) -> Inputs:
+        """What the UNet and the adapters are both given."""
         embedding, latent, time_ids = (
             torch.cat([getattr(half, name) for half in halves])
             for name in ("image_embedding", "image_latent", "time_ids")
@@ -119,12 +125,35 @@ class StableVideoDiffusion:
         sigma: Float[Tensor, ""],
         halves: Sequence[BackboneCondition],
         steering: Sequence[WindowBranch] = (),
+        memory: Memory | None = None,
         /,
     ) -> Float[Tensor, "B T 4 h w"]:
-        """The UNet's v, corrected by the adapters, whose regions are those of their branches."""
-        told = self.told(x, sigma, halves)
-        corrections = [branch.adapter(*told, branch.features).within(branch.regions) for branch in steering]
-        return self.backbone.predict(*told, reduce(add, corrections) if corrections else None)
+        """The UNet's v, corrected by the adapters, whose regions are those of their branches.
+
+        With a memory, what is not in it is kept there: all that lies below the outermost layers of UNet and
+        adapters, or the adapters' residuals.
+        """
+        inputs = self.inputs(x, sigma, halves)
+        match memory:
+            case None:
+                return self.backbone.predict(*inputs, corrections(steering, inputs))
+            case Memory(what="residuals"):
+                return self.backbone.predict(*inputs, remembered_corrections(steering, inputs, memory))
+            case Memory(what="deep"):
+                return self._predict_over_deep(steering, inputs, memory)
+        raise AssertionError(memory.what)
+
+    def _predict_over_deep(
+        self, steering: Sequence[WindowBranch], inputs: Inputs, memory: Memory
+    ) -> Float[Tensor, "B T 4 h w"]:
+        held = memory.recall(inputs[0])
+        if held is None:
+            velocity, deep = self.backbone.predict_keeping(*inputs, corrections(steering, inputs))
+            memory.keep(deep)
+            return velocity
+        finest = corrections(steering, inputs, MotionAdapter.outermost)
+        [deep] = held
+        return self.backbone.predict_from(deep, *inputs, finest)
 
     def clean(
         self, x: Float[Tensor, "T 4 h w"], sigma: Float[Tensor, ""], prediction: Float[Tensor, "T 4 h w"], /
@@ -138,3 +167,25 @@ class StableVideoDiffusion:
     ) -> Iterator[Float[Tensor, "t 3 H W"]]:
         """One frame per latent frame."""
         return self.backbone.decode(latents, chunk_size, progress)
+
+
+def corrections(
+    steering: Sequence[WindowBranch],
+    inputs: Inputs,
+    read: Callable[..., Residuals] = MotionAdapter.__call__,
+) -> Residuals | None:
+    """What all branches correct the UNet by, together; `read` is what is asked of each adapter."""
+    parts = [read(branch.adapter, *inputs, branch.features).within(branch.regions) for branch in steering]
+    return reduce(add, parts) if parts else None
+
+
+def remembered_corrections(
+    steering: Sequence[WindowBranch], inputs: Inputs, memory: Memory
+) -> Residuals | None:
+    """`corrections` as the memory holds them, worked out and kept where it holds none."""
+    if (held := memory.recall(inputs[0])) is not None:
+        return Residuals(held[:-1], held[-1])
+    residuals = corrections(steering, inputs)
+    if residuals is not None and residuals.mid is not None:
+        memory.keep(*residuals.skips, residuals.mid)
+    return residuals
