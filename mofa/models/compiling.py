@@ -3,6 +3,7 @@
 diffusers' `compile_repeated_blocks` does so for classes that list such blocks; this model's does not.
 """
 
+import torch
 from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
 from diffusers.models.resnet import SpatioTemporalResBlock
 from torch import nn
@@ -17,6 +18,12 @@ def repeated_blocks(network: nn.Module) -> list[nn.Module]:
 
 
 def compile_blocks(network: nn.Module) -> None:
-    """Lets the repeated blocks be compiled when they first run."""
+    """Lets the repeated blocks be compiled when they first run.
+
+    The weights of convolutions over pictures are laid out channels last, which compiled kernels read best.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     for block in repeated_blocks(network):
         block.compile()

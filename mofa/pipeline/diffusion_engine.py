@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mofa.devices import is_out_of_memory
 from mofa.errors import ResourceError
+from mofa.models.attention import processor
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
 from mofa.pipeline.load import load_adapter, prepare
 from mofa.pipeline.networks import Networks, Running
@@ -33,17 +34,18 @@ def diffusion_model(asked: Asked, networks: Networks) -> DiffusionModel:
     settings = asked.diffusion
     running = Running.of(settings)
     placement = running.placement
+    processor(running.attention, running.attention_slices)  # told before gigabytes are read
     entry = VIDEO_MODELS[settings.model]
 
     def load_model() -> AnyVideoModel:
         model: AnyVideoModel = entry.load(running)
-        prepare(model.networks("predict"), settings.attention_slices, settings.compile)
+        prepare(model.networks("predict"), running)
         placement.settle(*model.networks())
         return model
 
     def load_halves(name: AdapterName) -> AdapterHalves:
         halves = load_adapter(name, require([name])[name], running.dtype)
-        prepare([halves.adapter], settings.attention_slices, settings.compile)
+        prepare([halves.adapter], running)
         placement.settle(halves.encoder, halves.adapter)
         return halves
 

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from mofa.errors import WeightsError
-from mofa.models.attention import slice_attention
+from mofa.models.attention import set_attention
 from mofa.models.compiling import compile_blocks
 from mofa.models.flow_estimator import UniMatchFlow
+from mofa.models.storage import store_in_8_bits
+from mofa.pipeline.networks import Running
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
@@ -44,11 +46,16 @@ def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype)
     return model
 
 
-def prepare(networks: Sequence[nn.Module], attention_slices: int, compiled: bool) -> None:
-    """Sets how networks of the denoising loop compute: attention in slices, repeated blocks compiled."""
+def prepare(networks: Sequence[nn.Module], running: Running) -> None:
+    """Sets how networks of the denoising loop compute: attention, storage, repeated blocks compiled.
+
+    Raises ResourceError for an attention kernel that is not installed.
+    """
     for network in networks:
-        slice_attention(network, attention_slices)
-        if compiled:
+        set_attention(network, running.attention, running.attention_slices)
+        if running.storage == "float8":
+            store_in_8_bits(network, running.dtype)
+        if running.compile:
             compile_blocks(network)
 
 

@@ -20,6 +20,7 @@ from mofa.pipeline.diffusion_engine import cmp_densifier, make_render
 from mofa.pipeline.engine import Engines, face_spreader
 from mofa.pipeline.inputs import NOTHING, Given, read_inputs
 from mofa.pipeline.load import model_from_files, prepare, save_model, saved_files
+from mofa.pipeline.networks import Running
 from mofa.pipeline.parts import Engine
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.pipeline.tables import DENSIFIERS
@@ -48,7 +49,7 @@ class MofaPipeline:
         self.settings = settings
         self._engines = Engines()
         predicting = [*model.video.networks("predict"), *(half.adapter for half in model.adapters.values())]
-        prepare(predicting, settings.attention_slices, settings.compile)
+        prepare(predicting, Running.of(settings))
         self._place(Placement(pick_device(settings.device), settings.offload))
 
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 
@@ -25,6 +25,8 @@ class Running:
     dtype: torch.dtype = torch.float32
     offload: Offload = "none"
     model: str = ""
+    storage: Literal["full", "float8"] = "full"
+    attention: Literal["sdpa", "flash", "sage"] = "sdpa"
     attention_slices: int = 1
     compile: bool = False
 
@@ -37,6 +39,8 @@ class Running:
             dtype=pick_dtype(settings.precision, device),
             offload=settings.offload,
             model=settings.model,
+            storage=settings.storage,
+            attention=settings.attention,
             attention_slices=settings.attention_slices,
             compile=settings.compile,
         )

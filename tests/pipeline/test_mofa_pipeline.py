@@ -12,7 +12,7 @@ from mofa.evaluation.stages import toy_networks
 from mofa.faces.sketch import draw_sketch
 from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.renderers.diffusion.latents import read_latents
-from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.placement import Placement, blocks_of
 from mofa.renderers.diffusion.render import (
     DiffusionModel,
     adapter_branch,
@@ -175,6 +175,22 @@ def test_out_of_memory_says_what_would_fit(model, picture, monkeypatch):
     pipe = MofaPipeline(model, SETTINGS)
     with pytest.raises(ResourceError, match=r"--offload model.*--halves-at-once 1.*--size 64x64"):
         pipe(picture, CONTROLS, num_frames=FRAMES)
+
+
+def test_with_blocks_offloaded_steps_that_reuse_work_find_the_layers_they_call(model, picture):
+    """Every layer with weights that is called is, or lies in, a block that is brought to the device."""
+    unet = model.video.backbone.unet
+    owners = {id(weight): block for block in blocks_of(unet) for weight in block.parameters()}
+    assert all(id(weight) in owners for weight in unet.parameters())
+    last, first = unet.up_blocks[-1], unet.down_blocks[0]
+    for layer in (last.resnets[-1], last.attentions[-1], first.resnets[0], first.attentions[0]):
+        assert any(block is layer for block in blocks_of(unet))
+    reusing = replace(SETTINGS, steps=9, reuse=3)
+    frames = [
+        render(model, picture, [branch("trajectory")], reusing, placement=Placement(CPU, offload))
+        for offload in ("none", "block")
+    ]
+    assert torch.equal(*frames)
 
 
 def test_the_warp_guides_the_model_alone_and_beside_the_adapters(model, picture):

@@ -400,6 +400,8 @@ _PAIRS = {
     "setting.device": ("Device", "设备"),
     "setting.offload": ("Offload", "卸载"),
     "setting.halves_at_once": ("Guidance halves at once", "同时计算的引导"),
+    "setting.storage": ("Weights kept in", "权重存储"),
+    "setting.attention": ("Attention kernel", "注意力内核"),
     "setting.attention_slices": ("Attention slices", "注意力切片"),
     "setting.compile": ("Compile", "编译"),
 }
@@ -454,6 +456,8 @@ FIELD_HELP_ZH = {
     "device": "计算设备：cpu、cuda、cuda:1、mps；留空则选最好的。",
     "offload": "不用时放在内存里的部分：不放、整个模型或单个模块（最慢）。",
     "halves_at_once": "2 表示同时计算引导的两半，1 表示依次计算、省内存。",
+    "storage": "float8 以 8 位保存网络的大部分权重：内存减半，精度略低，速度不变。",
+    "attention": "注意力内核：torch 自带的，或已安装的 flash-attn、sageattention。",
     "attention_slices": "注意力的切片数；越多越省内存也越慢。",
     "compile": "编译网络中重复的模块：开始时需一两分钟，之后更快。",
 }

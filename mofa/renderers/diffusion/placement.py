@@ -50,10 +50,14 @@ class Placement:
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
-    """A network's parts that are called one after another: its children, lists of them taken apart."""
+    """A network's parts that are called one after another: its children, lists of them taken apart.
+
+    Blocks of residual blocks are taken apart, too: a step that reuses the deep layers calls single ones.
+    """
     blocks = []
     for child in network.children():
-        blocks += blocks_of(child) if isinstance(child, nn.ModuleList | nn.ModuleDict) else [child]
+        listed = isinstance(child, nn.ModuleList | nn.ModuleDict) or hasattr(child, "resnets")
+        blocks += blocks_of(child) if listed else [child]
     return blocks
 
 

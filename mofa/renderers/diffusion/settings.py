@@ -64,6 +64,10 @@ class DiffusionSettings:
     """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
     halves_at_once: Literal[1, 2] = 2
     """2 runs guidance's two halves together, 1 one after the other in less memory."""
+    storage: Literal["full", "float8"] = "full"
+    """float8 keeps the networks' large weights in 8 bits: half the memory, a little less exact, no faster."""
+    attention: Literal["sdpa", "flash", "sage"] = "sdpa"
+    """The attention kernel: torch's own, or that of flash-attn or sageattention where it is installed."""
     attention_slices: int = 1
     """Number of slices that attention is computed in; more take less memory and more time."""
     compile: bool = False
