@@ -126,6 +126,10 @@ class LookedAt(Protocol):
         """K questions of up to P points, in pixels; sign 1: on the thing, -1: beside it, 0: none."""
         ...
 
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> ThingsAt:
+        """What single points are about, roughly and at once: on a grid of its own."""
+        ...
+
 
 @runtime_checkable
 class SenseOfThings(Protocol):

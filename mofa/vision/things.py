@@ -101,14 +101,15 @@ def _answer(
     look: LookedAt, clicks: Float[Tensor, "P 2"], signs: Float[Tensor, " P"], level: int, aside: float
 ) -> tuple[Float[Tensor, "h w"], bool]:
     """The logits of the answer, and whether the neighbours of a single click belong to another thing."""
+    answer = look.ask(clicks[None], signs[None]).logits[0, level]
     if len(clicks) > 1:
-        return look.ask(clicks[None], signs[None]).logits[0, level], False
+        return answer, False
     round_about = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) * aside
-    answers = look.ask((clicks + round_about)[:, None], torch.ones(5, 1))
+    answers = look.glance((clicks + round_about)[:, None])
     masks = [(one > 0).numpy() for one in answers.logits[:, level]]
     things = [k for k in range(1, 5) if answers.is_thing[k] > 0.5 and masks[k].any()]
     split = [k for k in things if _iou(masks[0], masks[k]) < SPLIT]
-    return answers.logits[0, level], len(split) > 0 and len(split) < len(things)
+    return answer, len(split) > 0 and len(split) < len(things)
 
 
 def _sharpened(

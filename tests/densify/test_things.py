@@ -33,6 +33,9 @@ class Oracle:
         found = (answers[:, 1] > 0).any((1, 2)).float()
         return ThingsAt(answers, torch.ones(len(points), 3), found)
 
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> ThingsAt:
+        return self.ask(points, torch.ones(points.shape[:2]))
+
 
 def box(left: int, top: int, right: int, bottom: int) -> Bool[Tensor, "H W"]:
     inside = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)

@@ -108,3 +108,29 @@ def test_a_small_thing_is_looked_at_again_closer(net: ThingsNet, monkeypatch: py
     centre = torch.stack([columns, rows], 1).float().mean(0) * 192 / found.shape[1]
     assert (centre - torch.tensor([40.0, 48.0])).norm() < 12
     assert 0.01 < found.float().mean() < 0.2
+
+
+def test_clicks_beside_the_thing_take_nothing_from_elsewhere(net: ThingsNet) -> None:
+    look = ThingsSense(net, side=96)(torch.rand(3, 64, 96))
+    on, beside = [30.0, 30.0], [70.0, 20.0]
+    plain = look.ask(torch.tensor([[on]]), torch.ones(1, 1)).logits
+    padded = look.ask(torch.tensor([[on, [0.0, 0.0]]]), torch.tensor([[1.0, 0.0]])).logits
+    told = look.ask(torch.tensor([[on, beside]]), torch.tensor([[1.0, -1.0]])).logits
+    assert torch.equal(plain, padded)
+    assert not ((told > 0) & (plain <= 0)).any()
+
+
+def test_clicks_close_to_each_other_share_one_closer_look(
+    net: ThingsNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = ThingsSense(net, side=96)(torch.rand(3, 96, 192))
+
+    def small(seen: Embedding, prompts: Prompts) -> Answers:
+        logits = torch.full((1, 1, 3, *seen.fine.shape[-2:]), -1.0)
+        logits[..., 5:7, 4:6] = 1
+        return Answers(logits, torch.zeros(1, 1, 3), torch.zeros(1, 1))
+
+    monkeypatch.setattr(net, "answer", small)
+    for x in (36.0, 40.0, 43.0):
+        look.ask(torch.tensor([[[x, 48.0]]]), torch.ones(1, 1))
+    assert len(look.windows) == 1

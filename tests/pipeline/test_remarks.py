@@ -32,6 +32,9 @@ class LeftIsAThing:
             torch.zeros(count, 3, 4, 4), torch.ones(count, 3), (points[:, 0, 0] < SIZE / 2).float()
         )
 
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> ThingsAt:
+        return self.ask(points, torch.ones(points.shape[:2]))
+
 
 def said(share: float, *places: tuple[float, float, float], bounded: bool = False) -> Remarks:
     """Remarks on hints (x, y, how far to the right) when that share of the picture moves."""

@@ -91,7 +91,19 @@ def test_corrections_are_added_where_the_answer_is_wrong() -> None:
     nothing = torch.full(batch.targets[:, :, THING].shape, -5.0)
     prompts = correct(nothing, batch, np.random.default_rng(0))
     added = (prompts.signs - batch.signs)[..., -1]
-    assert set(added.unique().tolist()) == {0.0, 1.0}
+    assert set(added.unique().tolist()) >= {0.0, 1.0}
+
+
+def test_clicks_that_tell_nothing_new_are_true() -> None:
+    batch = stack([ask(labelled(), np.random.default_rng(s), 2, 3) for s in range(12)])
+    perfect = batch.targets[:, :, THING] * 10 - 5
+    prompts = correct(perfect, batch, np.random.default_rng(0))
+    places = ((prompts.positions[:, :, -1] - 1.5) / 4).long()
+    signs = prompts.signs[:, :, -1]
+    for b, k in signs.nonzero().tolist():
+        x, y = places[b, k].tolist()
+        assert (batch.targets[b, k, THING, y, x] > 0.5) == (signs[b, k] > 0)
+    assert {1.0, -1.0} <= set(signs.unique().tolist())
 
 
 def test_perfect_answers_cost_next_to_nothing() -> None:

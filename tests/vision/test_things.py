@@ -43,6 +43,9 @@ class Discs:
             scores.append(torch.tensor([0.5, 0.9, 0.6]))
         return ThingsAt(torch.stack(answers), torch.stack(scores), torch.ones(len(points)))
 
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> ThingsAt:
+        return self.ask(points, torch.ones(points.shape[:2]))
+
     def nearest(self, click: Float[Tensor, "2"]) -> int:
         return int(abs(click[0] - self.centres[0][0]) > abs(click[0] - self.centres[1][0]))
 

@@ -1,7 +1,8 @@
 """What the network that tells things apart is asked to do, in the order in which it will be used.
 
 Each question is answered twice. Half of the questions get a click between the passes, where the first answer
-is most wrong, on the thing or beside it, so that the second learns to listen to corrections.
+is most wrong, on the thing or beside it, so that the second learns to listen to corrections. A quarter get
+one that tells nothing new, anywhere on the thing or beside it, so that a click does not spoil what was right.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from mofa.training.things.pictures import THING, Questions
 
 FIRST = 0.35
 """Share of the batches that train the first pass: the second starts from what the first one gives."""
+CORRECTED, CONFIRMED = 0.5, 0.25
+"""Shares of the questions that get a click where the first answer is most wrong, and just anywhere."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,31 @@ def iou(found: Tensor, targets: Tensor) -> Tensor:
 
 
 def correct(logits: Float[Tensor, "B K h w"], batch: Questions, rng: np.random.Generator) -> Prompts:
-    """The batch's clicks, and for half of the questions one more in the middle of the largest error."""
+    """The batch's clicks and, for most questions, one more: a correction, or one that tells nothing new."""
     positions, signs = batch.positions.clone(), batch.signs.clone()
     last = positions.shape[2] - 1
     for b, k in np.ndindex(*signs.shape[:2]):
-        weights, target = batch.weights[b, k, THING], batch.targets[b, k, THING]
-        if weights.max() == 0 or rng.random() < 0.5:
+        known, wanted = (batch.weights[b, k, THING] > 0).numpy(), (batch.targets[b, k, THING] > 0.5).numpy()
+        kind = rng.random()
+        if not known.any() or kind > CORRECTED + CONFIRMED:
             continue
-        click = largest_error((logits[b, k] > 0).numpy(), (target > 0.5).numpy(), (weights > 0).numpy())
+        corrected = kind < CORRECTED
+        found = (logits[b, k] > 0).numpy()
+        click = largest_error(found, wanted, known) if corrected else any_click(wanted, known, rng)
         if click is not None:
             positions[b, k, last] = torch.tensor([click[0], click[1]]) * STRIDE + (STRIDE - 1) / 2
             signs[b, k, last] = click[2]
     return Prompts(positions, signs)
+
+
+def any_click(wanted: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int] | None:
+    """(x, y, sign) of any cell, three times in four beside the thing; None: the thing is everywhere."""
+    sign = 1 if rng.random() < 0.25 else -1
+    rows, columns = np.nonzero(known & (wanted if sign > 0 else ~wanted))
+    if len(rows) == 0:
+        return None
+    at = rng.integers(len(rows))
+    return int(columns[at]), int(rows[at]), sign
 
 
 def largest_error(found: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> tuple[int, int, int] | None:

@@ -123,7 +123,7 @@ def tinted(picture: Float[Tensor, "3 H W"], rng: np.random.Generator) -> Float[T
 def ask(labelled: Labelled, rng: np.random.Generator, count: int, clicks: int) -> Questions:
     """`count` questions about a picture, room for `clicks` clicks each.
 
-    Clicks lie on things and, one in seven, on the ground, where there is nothing to find. One question in
+    Clicks lie on things and, one in five, on the ground, where there is nothing to find. One question in
     five has two clicks on its thing.
     """
     size = labelled.picture.shape[-1]
@@ -134,7 +134,7 @@ def ask(labelled: Labelled, rng: np.random.Generator, count: int, clicks: int) -
     weights, is_thing = torch.zeros_like(targets), torch.zeros(count, 2)
     things = np.flatnonzero(inside.any((1, 2)))
     for k in range(count):
-        ground = len(things) == 0 or rng.random() < 1 / 7
+        ground = len(things) == 0 or rng.random() < 0.2
         where: np.ndarray = ~np.any(inside, axis=0) if ground else inside[rng.choice(things)]
         place = _somewhere(where, rng)
         if place is None:
