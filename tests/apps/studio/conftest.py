@@ -1,5 +1,6 @@
 """A studio of its own for the browser tests, and a Chromium to visit it with."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -25,14 +26,23 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-STARTS_WITHIN = 60.0
-PATIENCE = 30_000
-"""Milliseconds that anything may take on an idle machine; far more than it does."""
+PATIENCE = 300.0
+"""Seconds after which a test gives up waiting for something: far longer than a busy machine takes for it."""
 
+AT_REST = """(round) => {
+  const { documentElement: { dataset } } = document;
+  const calm = window.calm?.round === round ? window.calm : (window.calm = { round, frames: 0 });
+  const ready = document.querySelector('#studio[data-ready]');
+  const awaited = Number(dataset.pending) > 0 && !document.querySelector('.reconnecting:not([hidden])');
+  const moves = ({ playState, effect }) => playState === 'running'
+    && Number.isFinite(effect.getComputedTiming().endTime) && !effect.target.closest('[role=progressbar]');
+  calm.frames = ready && !awaited && !document.getAnimations().some(moves) ? calm.frames + 1 : 0;
+  return calm.frames > 3;
+}"""
+"""Nothing is on its way for some frames: what an answer changes is drawn in the next one, what that moves is
+measured in the one after it. Clips in the making, and what cannot be reached, go on."""
 
-def busyness() -> float:
-    """How many times slower than an idle machine this one is now, at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+rounds = itertools.count()
 
 
 def free_port() -> int:
@@ -72,25 +82,25 @@ def serving(home: Path, port: int, *options: str, killed: bool = False) -> Itera
     server = subprocess.Popen([*command, "--home", str(home / "visits")], env=os.environ | empty)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: answers(url), STARTS_WITHIN * busyness())
+        wait_until(lambda: answers(url))
         yield url
     finally:
         server.kill() if killed else server.terminate()
-        server.wait(10)
+        server.wait(PATIENCE)
 
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/studio/start", timeout=2):
+        with urllib.request.urlopen(f"{url}/studio/start", timeout=PATIENCE):
             return True
     except OSError:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"not within {seconds:g} s"
+        assert time.monotonic() < end, f"not within {PATIENCE:g} s"
         time.sleep(0.1)
 
 
@@ -133,7 +143,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE * min(10.0, busyness()))
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("console", lambda message: is_fault(message) and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: elsewhere(request.url, address) and complaints.append(request.url))
@@ -167,28 +177,67 @@ def upload(page: Any, path: Path, button: str = ".drop") -> None:
         page.click(button)
     chooser.value.set_files(path)
     page.wait_for_selector(".photo:not([hidden])")
-    # The photo has its place once the stage has its size, which is a frame later and drawn in the next.
-    page.evaluate("async () => { for (let k = 0; k < 4; k += 1) await new Promise(requestAnimationFrame); }")
+    settled(page)
+
+
+def settled(page: Any) -> Any:
+    """The page, once all that it has asked for has come and is drawn."""
+    page.wait_for_function(AT_REST, arg=next(rounds))
+    return page
 
 
 def place(page: Any, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the photo (percent) is on the page."""
-    box = page.locator(".photo").bounding_box()
+    """Where a point of the photo (percent) is on the page, once that is sure."""
+    box = settled(page).locator(".photo").bounding_box()
     return box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"]
 
 
 def drag(page: Any, *points: tuple[float, float], steps: int = 8) -> None:
-    """Drags over the photo along points in percent."""
-    page.mouse.move(*place(page, *points[0]))
+    """Drags over the photo along points in percent, and waits for what comes of it."""
+    first, *others = [place(page, *point) for point in points]
+    page.mouse.move(*first)
     page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*place(page, *point), steps=steps)
+    for other in others:
+        page.mouse.move(*other, steps=steps)
     page.mouse.up()
+    settled(page)
 
 
 def document(page: Any) -> dict[str, Any]:
-    """The canvas's document."""
-    return page.evaluate("window.mofaStudio.store.document")
+    """The canvas's document, once nothing on its way can change it."""
+    return settled(page).evaluate("window.mofaStudio.store.document")
+
+
+MADE = {
+    "state": "running",
+    "stage": "render",
+    "done": 1,
+    "total": 10,
+    "ahead": 0,
+    "result": None,
+    "error": None,
+}
+
+
+@contextmanager
+def unheard(page: Any) -> Iterator[None]:
+    """Meanwhile the page hears of its clip that it is being made, however soon that is done."""
+
+    def begun(route: Any) -> None:
+        route.fulfill(json=route.fetch().json() | MADE)
+
+    def asked(route: Any) -> None:
+        if route.request.method == "GET":
+            route.fulfill(json=MADE | {"job": route.request.url.rpartition("/")[2], "seconds_left": None})
+        else:
+            route.continue_()
+
+    told = {"**/studio/renders/*": begun, "**/studio/jobs/*": asked}
+    for path, answer in told.items():
+        page.route(path, answer)
+    yield
+    for path, answer in told.items():
+        page.unroute(path, answer)
 
 
 @pytest.fixture
@@ -197,9 +246,10 @@ def hand() -> Any:
 
     class Hand:
         upload = staticmethod(upload)
+        settled = staticmethod(settled)
+        unheard = staticmethod(unheard)
         place = staticmethod(place)
         drag = staticmethod(drag)
         document = staticmethod(document)
-        busyness = staticmethod(busyness)
 
     return Hand

@@ -82,9 +82,7 @@ def test_a_faces_points_are_dragged_and_kept(portrait: Any, hand: Any, tmp_path:
     moved = np.array(face["points"]) - np.array(found)
     assert moved[8] == pytest.approx([0, 0.04 * picture["height"]], abs=1)
     assert np.abs(np.delete(moved, 8, axis=0)).max() == 0
-    portrait.wait_for_selector(".preview[data-seconds]:not([data-busy])")
     portrait.reload()
-    portrait.wait_for_selector("#studio[data-ready]")
     [again] = hand.document(portrait)["controls"]
     assert np.allclose(again["points"], face["points"], atol=1e-3)
 

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mofa.media.decode import read_video
 
 pytestmark = pytest.mark.browser
 
+IS_MADE = "parseInt(document.querySelector('.bar-fill')?.style.width) > 2"
 FACTS = """(({ videoWidth, videoHeight, duration }) => [videoWidth, videoHeight, duration])
 (document.querySelector('.results video'))"""
 
@@ -92,7 +94,6 @@ def test_a_scene_is_saved_and_opened_again_and_a_reload_loses_nothing(
         )
 
     canvas.reload()
-    canvas.wait_for_selector("#studio[data-ready]")
     assert same(hand.document(canvas))
     with canvas.expect_download() as download:
         canvas.click("#save")
@@ -106,15 +107,17 @@ def test_a_scene_is_saved_and_opened_again_and_a_reload_loses_nothing(
 
 def test_cancel_really_stops(canvas: Any, hand: Any) -> None:
     hand.drag(canvas, (40, 60), (55, 55))
-    canvas.evaluate("mofaStudio.store.edit({ frames: 200, size: [450, 300] })")
-    canvas.click("#generate")
-    canvas.wait_for_selector("#cancel:not([hidden])")
+    canvas.evaluate("mofaStudio.store.edit({ frames: 400, size: [450, 300] })")
+    with canvas.expect_request("**/studio/renders/*") as begun:
+        canvas.click("#generate")
     canvas.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 16")
     canvas.click("#cancel")
-    canvas.wait_for_selector("#generate:not([hidden])")
+    canvas.wait_for_selector("#generate:visible")
     assert canvas.locator(".results").is_hidden()
     smaller(canvas)
     generate(canvas)
+    job = canvas.request.get(begun.value.url.replace("renders", "jobs")).json()
+    assert job["state"] == "cancelled", "the next clip was not made after it but in its place"
 
 
 def test_a_wrong_upload_is_explained_in_a_sentence(canvas: Any, hand: Any, tmp_path: Path) -> None:
@@ -162,12 +165,13 @@ def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any,
 
 def test_a_job_outlives_a_reload(canvas: Any, hand: Any) -> None:
     hand.drag(canvas, (40, 60), (55, 55))
-    canvas.evaluate("mofaStudio.store.edit({ frames: 60, size: [300, 200] })")
-    canvas.click("#generate")
-    canvas.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 2")
-    canvas.reload()
-    canvas.wait_for_selector("#studio[data-ready]")
-    assert canvas.locator("#cancel").is_visible()
+    smaller(canvas)
+    with hand.unheard(canvas):
+        canvas.click("#generate")
+        canvas.wait_for_function(IS_MADE)
+        canvas.reload()
+        canvas.wait_for_function(IS_MADE)
+        assert canvas.locator("#cancel").is_visible()
     canvas.wait_for_selector(".results video")
     assert canvas.locator(".entry").count() == 1
 
@@ -194,33 +198,35 @@ def test_clips_get_names_and_are_thrown_away(canvas: Any, hand: Any) -> None:
     canvas.fill(".clip-title", "Paw up")
     canvas.keyboard.press("Enter")
     canvas.wait_for_function("document.querySelector('.entry span').textContent === 'Paw up'")
-    canvas.reload()
+    hand.settled(canvas).reload()
     canvas.wait_for_selector(".results video")
     assert canvas.locator(".clip-title").input_value() == "Paw up"
     canvas.locator(".entry-tools button").last.dispatch_event("click")
     canvas.wait_for_selector(".results", state="hidden")
-    canvas.reload()
-    canvas.wait_for_selector("#studio[data-ready]")
-    assert canvas.locator("#clips").is_hidden()
+    hand.settled(canvas).reload()
+    assert hand.settled(canvas).locator("#clips").is_hidden()
 
 
 def test_a_killed_server_and_ten_seconds_offline_lose_nothing(
     tmp_path: Path, visit: Callable[..., Any], hand: Any, photo: Path, studio_of_its_own: Any
 ) -> None:
-    with studio_of_its_own(tmp_path) as (address, port):
+    with ExitStack() as server:
+        address, port = server.enter_context(studio_of_its_own(tmp_path))
         page = visit(address=address)
         hand.upload(page, photo)
         hand.drag(page, (40, 60), (55, 55))
-        page.evaluate("mofaStudio.store.edit({ frames: 40, size: [240, 160] })")
-        page.click("#generate")
-        page.wait_for_function("parseInt(document.querySelector('.bar-fill').style.width) > 2")
+        smaller(page)
+        hand.settled(page)
+        with hand.unheard(page):
+            page.click("#generate")
+            page.wait_for_function(IS_MADE)
+            server.close()
     page.wait_for_selector(".reconnecting:not([hidden])")
     page.evaluate("mofaStudio.store.edit({ fps: 10 })")
     with studio_of_its_own(tmp_path, port):
         page.wait_for_selector(".results video")
         page.wait_for_selector(".reconnecting", state="hidden")
-        page.reload()
-        page.wait_for_selector("#studio[data-ready]")
+        hand.settled(page).reload()
         assert hand.document(page)["fps"] == 10
         assert len(hand.document(page)["controls"]) == 1
 
@@ -228,12 +234,13 @@ def test_a_killed_server_and_ten_seconds_offline_lose_nothing(
 def test_changing_the_language_changes_words_only(canvas: Any, hand: Any) -> None:
     hand.drag(canvas, (40, 60), (55, 55))
     canvas.click("[aria-label='Zoom in (+)']")
-    width = canvas.locator(".photo").bounding_box()["width"]
-    canvas.evaluate("mofaStudio.store.edit({ frames: 100, size: [300, 200] })")
-    canvas.click("#generate")
-    canvas.wait_for_selector("#cancel:visible")
-    canvas.click("#language")
-    assert canvas.locator("#cancel").text_content() == "取消"
-    assert canvas.locator(".photo").bounding_box()["width"] == width
-    canvas.click("#cancel")
-    canvas.wait_for_selector("#generate:visible")
+    smaller(canvas)
+    width = hand.settled(canvas).locator(".photo").bounding_box()["width"]
+    with hand.unheard(canvas):
+        canvas.click("#generate")
+        canvas.wait_for_function(IS_MADE)
+        canvas.click("#language")
+        assert canvas.locator("#cancel").text_content() == "取消"
+        assert hand.settled(canvas).locator(".photo").bounding_box()["width"] == width
+        canvas.click("#cancel")
+        canvas.wait_for_selector("#generate:visible")

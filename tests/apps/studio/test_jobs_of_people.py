@@ -36,20 +36,20 @@ def clip(page: Any, size: Callable[..., None] = smaller) -> Any:
     return page.locator(".results video")
 
 
-def opened(page: Any, name: str) -> Any:
+def opened(page: Any, name: str, hand: Any) -> Any:
     """An example's photo, without what is drawn on it."""
     page.wait_for_selector(f"[data-example='{name}']")
     page.click(f"[data-example='{name}']")
     page.wait_for_selector(".photo:not([hidden])")
+    hand.settled(page)
     page.evaluate("mofaStudio.store.load({ ...mofaStudio.store.document, controls: [], region: null })")
-    page.evaluate("async () => { for (let k = 0; k < 4; k += 1) await new Promise(requestAnimationFrame); }")
-    return page
+    return hand.settled(page)
 
 
 def test_a_rocket_lifts_off_by_one_stroke(visit: Callable[..., Any], hand: Any) -> None:
-    page = opened(visit(), "1-liftoff")
+    page = opened(visit(), "1-liftoff", hand)
     hand.drag(page, (50.2, 55), (50.2, 25))
-    page.wait_for_function("mofaStudio.store.document.controls[0].region?.select")
+    assert hand.document(page)["controls"][0]["region"]["select"]
     page.wait_for_selector(".canvas[data-moving=true]")
     assert page.locator("[data-chip=thing]").get_attribute("aria-pressed") == "true"
     clip(page)
@@ -60,7 +60,7 @@ def test_what_a_line_moves_is_chosen_by_a_word(canvas: Any, hand: Any) -> None:
     canvas.wait_for_selector("[data-chip=thing][aria-pressed=true]")
     canvas.click("[data-chip=around]")
     assert hand.document(canvas)["controls"][0]["region"] is None
-    assert "anything nearby" in canvas.locator(".inspector .region").text_content()
+    assert "anything nearby" in hand.settled(canvas).locator(".inspector .region").text_content()
     canvas.click("[data-chip=everything]")
     assert hand.document(canvas)["controls"][0]["region"]["mask"]
     canvas.evaluate("mofaStudio.store.look({ selected: null })")
@@ -74,6 +74,7 @@ def test_what_a_line_moves_is_chosen_by_a_word(canvas: Any, hand: Any) -> None:
           mofaStudio.store.look({ selected: id });
         }"""
     )
+    hand.settled(canvas)
     assert "limited by the scene" in canvas.locator(".inspector .region").text_content()
     assert canvas.locator(".chips").is_hidden(), "what is painted for the scene decides"
 
@@ -83,7 +84,7 @@ def test_a_click_adds_a_thing_and_alt_takes_it_away(canvas: Any, hand: Any) -> N
     canvas.mouse.click(*hand.place(canvas, 45, 55))
     first = hand.document(canvas)["region"]
     assert first["select"]
-    canvas.wait_for_selector(".regions:not([hidden])")
+    assert canvas.locator(".regions").is_visible()
     canvas.mouse.click(*hand.place(canvas, 90, 15))
     canvas.keyboard.down("Alt")
     canvas.mouse.click(*hand.place(canvas, 60, 80))
@@ -119,6 +120,7 @@ def test_rows_are_named_hidden_locked_and_moved(canvas: Any, hand: Any) -> None:
     row.locator("[aria-label^=Hide]").click()
     names = "[...document.querySelectorAll('.row .title')].map((title) => title.textContent)"
     assert canvas.evaluate(names) == ["Ear d", "Track 2"]
+    hand.settled(canvas)
     box, target = (canvas.locator(f".row >> nth={k} >> .title").bounding_box() for k in (0, 1))
     canvas.mouse.move(box["x"] + 40, box["y"] + 10)
     canvas.mouse.down()
@@ -159,10 +161,9 @@ def test_the_camera_moves_together_with_a_thing(canvas: Any, hand: Any) -> None:
 
 
 def test_a_flower_sways_by_one_click(visit: Callable[..., Any], hand: Any) -> None:
-    page = opened(visit(), "3-dandelion")
+    page = opened(visit(), "3-dandelion", hand)
     page.keyboard.press("w")
     page.mouse.click(*hand.place(page, 30, 42))
-    page.wait_for_function("mofaStudio.store.document.controls.length === 1")
     [sway] = hand.document(page)["controls"]
     assert (sway["kind"], sway["like"]) == ("sway", "wind")
     page.click("[data-value=breath]")
@@ -173,23 +174,23 @@ def test_a_flower_sways_by_one_click(visit: Callable[..., Any], hand: Any) -> No
 def test_a_thing_is_moved_turned_and_grown_by_its_handles(canvas: Any, hand: Any) -> None:
     canvas.keyboard.press("t")
     canvas.mouse.click(*hand.place(canvas, 45, 55))
-    canvas.wait_for_function("mofaStudio.store.document.controls.length === 1")
-    canvas.wait_for_selector(".regions:not([hidden])", state="attached")
+    assert len(hand.document(canvas)["controls"]) == 1
     canvas.evaluate("mofaStudio.player.seek(mofaStudio.store.document.frames - 1)")
     hand.drag(canvas, (45, 55), (50, 55))
     [moved] = hand.document(canvas)["controls"]
     assert moved["keys"][0]["x"] == pytest.approx(0.05 * 451, abs=2)
     canvas.evaluate("mofaStudio.player.seek(mofaStudio.store.document.frames - 1)")
+    hand.settled(canvas)
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=2", "20")
     canvas.keyboard.press("Enter")
-    canvas.evaluate("mofaStudio.player.seek(12)")
+    hand.settled(canvas).evaluate("mofaStudio.player.seek(12)")
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=3", "1.5")
     canvas.keyboard.press("Enter")
     [posed] = hand.document(canvas)["controls"]
     assert [(key["at"], key["scale"]) for key in posed["keys"]] == [(0.5, 1.5), (1, 1)]
     assert posed["keys"][1]["rotate"] == 20
     assert canvas.locator(".moment").count() == 2
-    canvas.evaluate("mofaStudio.player.seek(20)")
+    hand.settled(canvas).evaluate("mofaStudio.player.seek(20)")
     canvas.wait_for_selector(".canvas[data-moving=true]")
 
 
@@ -233,7 +234,6 @@ def test_the_photo_alone_is_kept(visit: Callable[..., Any], hand: Any, photo: Pa
     hand.upload(page, photo)
     page.wait_for_url("**/?scene=*")
     page.reload()
-    page.wait_for_selector(".photo:not([hidden])")
     assert hand.document(page)["picture"]["width"] == 451
     assert page.locator("#undo").is_disabled(), "loading is where the history begins"
 
@@ -264,7 +264,7 @@ def test_a_phone_draws_and_generates_by_touch(visit: Callable[..., Any], hand: A
         }"""
     )
     assert len(hand.document(page)["controls"]) == 1
-    small = page.evaluate(
+    small = hand.settled(page).evaluate(
         """() => [...document.querySelectorAll('button, select, input[type=number], a.button')]
           .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest('dialog'))
           .map((one) => [one.getBoundingClientRect(), one.id || one.className || one.textContent])
@@ -274,6 +274,7 @@ def test_a_phone_draws_and_generates_by_touch(visit: Callable[..., Any], hand: A
     assert small == [], "a finger needs 44 pixels"
     assert page.evaluate("document.getElementById('studio').scrollWidth") <= 390
     video = clip(page)
+    hand.settled(page)
     assert video.bounding_box()["width"] > 360
 
 
@@ -288,7 +289,7 @@ def test_axe_finds_nothing_serious(canvas: Any, hand: Any, theme: str) -> None:
     canvas.click("#canvas", position={"x": 300, "y": 200})
 
     def serious() -> list[str]:
-        found = canvas.evaluate("async () => (await axe.run('#studio')).violations")
+        found = hand.settled(canvas).evaluate("async () => (await axe.run('#studio')).violations")
         return [
             json.dumps([one["id"], [node["html"][:160] for node in one["nodes"]]])
             for one in found

@@ -13,12 +13,14 @@ import pytest
 pytest.importorskip("fastapi", reason="the studio needs fastapi: pip install 'mofa-video[studio]'")
 
 TRACK = {"kind": "track", "points": "50%,50% 60%,50%"}
+LONG = 300
+"""Seconds after which a test gives up, however busy the machine is."""
 SCENE = {"picture": "cat.jpg", "size": "96x64", "frames": 4, "controls": [TRACK]}
 
 
 @pytest.fixture
 def visitor(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=LONG) as client:
         client.get("/studio/start").raise_for_status()
         yield client
 
@@ -31,10 +33,10 @@ def test_a_photo_is_known_to_its_visitor_alone(address: str, visitor: httpx.Clie
     landed = upload(visitor, photo.read_bytes(), "../../My cat.JPG")
     assert (landed["width"], landed["height"]) == (451, 300)
     assert visitor.get(f"/studio/photos/{landed['name']}").headers["content-type"] == "image/jpeg"
-    with httpx.Client(base_url=address) as stranger:
+    with httpx.Client(base_url=address, timeout=LONG) as stranger:
         stranger.get("/studio/start")
         assert stranger.get(f"/studio/photos/{landed['name']}").status_code == 404
-    assert "reload" in httpx.get(f"{address}/studio/photos/{landed['name']}").json()["error"]
+    assert "reload" in httpx.get(f"{address}/studio/photos/{landed['name']}", timeout=LONG).json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -149,12 +151,14 @@ def test_the_api_tells_how_faces_move(api_address: str, tmp_path: Path, photo: P
 def test_the_api_reads_no_file_that_was_not_sent(api_address: str, photo: Path) -> None:
     def ask(scene: dict[str, Any], path: str) -> str:
         file = {"path": path, "orig_name": "cat.jpg", "meta": {"_type": "gradio.FileData"}}
-        asked = httpx.post(f"{api_address}/api/gradio_api/call/preview", json={"data": [scene, [file]]})
+        asked = httpx.post(
+            f"{api_address}/api/gradio_api/call/preview", json={"data": [scene, [file]]}, timeout=LONG
+        )
         event = asked.json()["event_id"]
-        return httpx.get(f"{api_address}/api/gradio_api/call/preview/{event}", timeout=30).text
+        return httpx.get(f"{api_address}/api/gradio_api/call/preview/{event}", timeout=LONG).text
 
     for path in ("/etc/passwd", "pyproject.toml"):
-        assert httpx.get(f"{api_address}/api/gradio_api/file={path}").status_code in (403, 404)
+        assert httpx.get(f"{api_address}/api/gradio_api/file={path}", timeout=LONG).status_code in (403, 404)
     assert "event: error" in ask(SCENE, str(photo))
     assert "event: error" in ask(SCENE | {"picture": str(photo)}, str(photo))
     hidden = SCENE | {"picture": {"path": str(photo), "meta": {"_type": "gradio.FileData"}}}

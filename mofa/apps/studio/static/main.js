@@ -23,6 +23,7 @@ import { makeToolbar } from "./panels/toolbar.js";
 import { makeWelcome } from "./panels/welcome.js";
 import { Faces } from "./state/faces.js";
 import { listenToKeys } from "./state/keys.js";
+import { pending } from "./state/pending.js";
 import { setProblems } from "./state/problems.js";
 import { Rendering } from "./state/rendering.js";
 import { Player } from "./state/player.js";
@@ -80,7 +81,7 @@ function build(root, services, begin) {
     show(veil, true);
     show(toast, false);
     try {
-      await work;
+      await pending(work);
     } catch (problem) {
       toast.replaceChildren(h("span", {}, sentenceOf(problem)), h(
         "button.quiet", { type: "button", "aria-label": t("close"), onclick: () => show(toast, false) }, icon("close")));

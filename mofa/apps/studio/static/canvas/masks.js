@@ -5,6 +5,7 @@
 
 import { penOf } from "../elements/dom.js";
 import { fileAddress, upload } from "../net/server.js";
+import { pending } from "../state/pending.js";
 
 const MASK_SIDE = 1024;
 
@@ -50,7 +51,7 @@ export function maskCanvas(name, arrived) {
   if (!mask) {
     const coming = mask = { canvas: /** @type {HTMLCanvasElement | null} */ (null), uploaded: Promise.resolve(name) };
     masks.set(name, coming);
-    loaded(fileAddress(name)).then((canvas) => {
+    pending(loaded(fileAddress(name))).then((canvas) => {
       coming.canvas = canvas;
       arrived();
     }, () => masks.delete(name));
@@ -62,7 +63,7 @@ export function maskCanvas(name, arrived) {
 export function serverName(name) {
   const mask = masks.get(name);
   if (!mask?.canvas) return Promise.resolve(name);
-  mask.uploaded ??= uploaded(mask.canvas);
+  mask.uploaded ??= pending(uploaded(mask.canvas));
   return mask.uploaded;
 }
 

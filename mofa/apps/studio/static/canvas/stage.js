@@ -3,8 +3,9 @@
  * become gestures.
  */
 
-import { h, penOf, show } from "../elements/dom.js";
+import { debounced, h, penOf, show } from "../elements/dom.js";
 import { photoAddress } from "../net/server.js";
+import { pending } from "../state/pending.js";
 import { moves } from "../state/preview.js";
 import { t } from "../state/texts.js";
 import { faceTool } from "./face_tool.js";
@@ -27,6 +28,8 @@ const REGION_SIDE = 900;
 const KEY_STEP = 12;
 /** Screen pixels that a hand moves on the photo before what plays by itself makes way for it. */
 const STIRS = 24;
+/** Milliseconds after which a hand over the photo looks at what is under it. */
+const RESTS_AFTER = 160;
 
 export class Stage {
   /**
@@ -59,6 +62,10 @@ export class Stage {
     this.placed = undefined;
     this.signal = signal;
     this.redraw = this.redraw.bind(this);
+    this.rests = debounced(() => {
+      this.resting = true;
+      this.redraw();
+    }, RESTS_AFTER);
     this.photo = h("img.photo", { alt: "", draggable: false, onload: () => this.photoCame() });
     this.flow = h("img.flow", { alt: t("preview.flow"), hidden: true });
     this.tints = h("canvas.regions");
@@ -107,6 +114,8 @@ export class Stage {
     this.photo.hidden = !picture;
     if (!picture) return;
     this.photo.src = photoAddress(picture.name);
+    // One that another takes the place of, or that cannot be shown, is on its way no longer.
+    pending(this.photo.decode()).catch(() => {});
     this.place();
   }
 
@@ -370,11 +379,7 @@ export class Stage {
     this.stirred = [fromX, fromY];
     if (this.player.playing && this.player.byItself && Math.hypot(x - fromX, y - fromY) > STIRS) this.player.rest();
     this.resting = false;
-    clearTimeout(this.restTimer);
-    this.restTimer = setTimeout(() => {
-      this.resting = true;
-      this.redraw();
-    }, 160);
+    this.rests();
   }
 
   up(event, cancelled = false) {

@@ -1,5 +1,7 @@
 /** Small helpers to make elements. */
 
+import { pending } from "../state/pending.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {Node | string | null | undefined | false | Child[]} Child */
@@ -76,14 +78,20 @@ export function saveAs(href, name) {
 
 /**
  * Calls back once nothing has asked for it for a while.
- * @param {() => void} callback
+ * @param {() => unknown} callback
  * @param {number} milliseconds
  */
 export function debounced(callback, milliseconds) {
   let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+  let over = /** @type {((callback: unknown) => void) | null} */ (null);
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(callback, milliseconds);
+    if (!over) pending(new Promise((resolve) => { over = resolve; }));
+    timer = setTimeout(() => {
+      const ended = /** @type {(callback: unknown) => void} */ (over);
+      over = null;
+      ended(callback());
+    }, milliseconds);
   };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { said } from "../state/problems.js";
+import { pending } from "../state/pending.js";
 import { connection } from "./connection.js";
 
 const FIRST_PAUSE = 300;
@@ -17,7 +18,13 @@ const MOST_TRIES = 6;
  * @param {string} path
  * @param {RequestInit} [options]
  */
-async function ask(path, options = {}) {
+const ask = (path, options) => pending(answered(path, options));
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
+async function answered(path, options = {}) {
   const headers = { Accept: "application/json", .../** @type {Record<string, string>} */ (options.headers) };
   return answerIn(await reached(`studio/${path}`, { ...options, headers }));
 }
@@ -61,7 +68,8 @@ export const thingIn = (picture, select) => ask("things", asJson({ picture, sele
 export const render = (name, scene, signal) => ask(`renders/${name}`, { ...asJson({ scene }, "PUT"), signal });
 export const missingWeights = (scene) => ask("weights", asJson({ scene }));
 export const downloadWeights = (scene) => ask("weights/download", asJson({ scene }));
-export const job = (name) => ask(`jobs/${name}`);
+/** Asked again and again while a clip is made, so that it is nothing to wait for. */
+export const job = (name) => answered(`jobs/${name}`);
 export const cancel = (name) => ask(`jobs/${name}`, { method: "DELETE" });
 export const openScene = (name, picture) => ask("scenes/open", asJson({ name, picture }));
 /** Characters that browsers are sure to send while a page is being left. */
@@ -91,8 +99,8 @@ export async function packScene(scene) {
 export const upload = (kind, content, name) =>
   ask(`files/${kind}?name=${encodeURIComponent(name)}`, { method: "POST", body: content });
 
-export const nameClip = (name, title) => ask(`clips/${name}`, asJson({ title }, "PUT"));
-export const deleteClip = (name) => ask(`clips/${name}`, { method: "DELETE" });
+export const nameClip = (name, title) => ask(`clips/${name}`, { ...asJson({ title }, "PUT"), keepalive: true });
+export const deleteClip = (name) => ask(`clips/${name}`, { method: "DELETE", keepalive: true });
 
 export const photoAddress = (name) => `studio/photos/${name}`;
 export const soundAddress = (name) => `studio/sounds/${name}`;

@@ -125,6 +125,9 @@ export function makeTimeline(store, player, sounds, signal) {
   };
 
   let pressed = { id: -1, at: 0 };
+  /** A mouse says itself that it has pressed twice, however long we took for the first time. */
+  let twice = false;
+  rows.addEventListener("mousedown", (event) => { twice = event.detail === 2; });
   /** Lets a row be taken by its name to another place. */
   const reordering = (control, title) => title.addEventListener("pointerdown", (down) => {
     let loose = false;
@@ -141,7 +144,7 @@ export function makeTimeline(store, player, sounds, signal) {
       if (loose) return;
       select(control, down);
       // The row is drawn anew between two presses, so that no double-click reaches it.
-      if (pressed.id === control.id && down.timeStamp - pressed.at < TWICE) {
+      if (pressed.id === control.id && (twice || down.timeStamp - pressed.at < TWICE)) {
         renaming = control.id;
         drawAnew();
       }

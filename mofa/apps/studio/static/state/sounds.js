@@ -1,6 +1,7 @@
 /** What sounds look like: read by the browser once, drawn over the length of the clip. */
 
 import { soundAddress } from "../net/server.js";
+import { pending } from "./pending.js";
 
 const STEPS = 200;
 
@@ -17,7 +18,7 @@ export class Sounds extends EventTarget {
   wave(file, { frames, fps }) {
     if (!this.#read.has(file)) {
       this.#read.set(file, null);
-      this.#listen(file);
+      pending(this.#listen(file));
     }
     const sound = this.#read.get(file);
     if (!sound) return null;

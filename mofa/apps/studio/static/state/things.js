@@ -3,6 +3,7 @@
 import { loaded } from "../canvas/masks.js";
 import { penOf } from "../elements/dom.js";
 import { thingIn } from "../net/server.js";
+import { pending } from "./pending.js";
 import { selectionAt } from "./selection.js";
 
 /** Above this share of the photo a thing is most of the scene: nobody means that by a line. */
@@ -40,7 +41,7 @@ export class Things extends EventTarget {
     const known = this.#asked.get(key);
     if (known) return known;
     this.#asked.set(key, "looking");
-    this.#look(picture, select, key);
+    pending(this.#look(picture, select, key));
     return "looking";
   }
 
