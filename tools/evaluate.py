@@ -12,13 +12,13 @@ from pathlib import Path
 
 from mofa.evaluation.catalogue import find_suite
 from mofa.evaluation.features import readers_present
-from mofa.evaluation.judge import Instruments
 from mofa.evaluation.makers import OurRenderer
 from mofa.evaluation.motion_bench import run, table, write_table
 from mofa.evaluation.report import summary_table, write_report
 from mofa.evaluation.results import Results
 from mofa.evaluation.runner import Job, run_suite
 from mofa.evaluation.trackers import LucasKanade
+from mofa.evaluation.trial import Instruments
 from mofa.vision.dis import dis_flow
 from tools.bench import machine
 from tools.fetch_clips import FOLDER, fetch_clips

@@ -1,4 +1,4 @@
-"""`mofa eval`: does the clip do what it was told? Our own renderers', or clips that any program made."""
+"""`mofa eval`: does the clip do what was asked? Our own renderers', or clips that any program made."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def add_parser(commands: Any) -> None:
     """Adds `eval` to the subparsers of the command line; `run` is what it is to call."""
     parser = commands.add_parser(
         "eval",
-        help="measure whether clips do what they were told",
+        help="measure whether clips do what was asked",
         description=(
             "Runs the scenes of a suite, tracks what moved, and writes results.json, results.md and\n"
             "report.html (docs/evaluation.md explains suites and measures).\n\n"
@@ -72,10 +72,10 @@ def evaluate(name: str, arguments: argparse.Namespace) -> int:
     from mofa.errors import InputError
     from mofa.evaluation.catalogue import find_suite
     from mofa.evaluation.features import readers_present
-    from mofa.evaluation.judge import Instruments
     from mofa.evaluation.report import markdown, write_report
     from mofa.evaluation.runner import Job, run_suite
     from mofa.evaluation.trackers import LucasKanade
+    from mofa.evaluation.trial import Instruments
     from mofa.vision.dis import dis_flow
 
     for option in ("limit", "workers"):

@@ -145,9 +145,9 @@ def fitted(
     which frame, or which part of the picture, would be meant."""
     height, width = scene.picture.shape[1:]
     if len(frames) != scene.num_frames:
-        told = f"more than {scene.num_frames}" if len(frames) > scene.num_frames else str(len(frames))
+        count = f"more than {scene.num_frames}" if len(frames) > scene.num_frames else str(len(frames))
         raise InputError(
-            f"{where} has {told} frames, but the scene {scene.name} has {scene.num_frames}: make a clip of "
+            f"{where} has {count} frames, but the scene {scene.name} has {scene.num_frames}: make a clip of "
             "that length."
         )
     own_height, own_width = frames.shape[-2:]

@@ -91,7 +91,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Trial:
-    """Hints, and the points [N, 2] with their displacements [S, N, 2] to be told from them."""
+    """Hints, and the points [N, 2] with their displacements [S, N, 2] to be predicted from them."""
 
     hints: SparseMotion
     points: Float[Tensor, "N 2"]
@@ -135,8 +135,8 @@ def measure(picture: UInt8[Tensor, "3 H W"], trial: Trial) -> Errors:
     """Errors of the three ways to answer the question about a stretch that begins with the picture."""
     field = densify(picture.float() / 255, trial.hints)
     read = sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
-    told = (read, nearest(trial), inverse_distance(trial))
-    apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in told])
+    flows = (read, nearest(trial), inverse_distance(trial))
+    apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in flows])
     return Errors(*apart[:, trial.moving].mean(dim=1).tolist(), *apart[:, ~trial.moving].mean(dim=1).tolist())
 
 
@@ -153,11 +153,11 @@ def make_trial(tracks: TrackSet, definition: Definition, height: int, width: int
     moving, still = (mask.nonzero()[:, 0] for mask in definition.part(displacement))
     if len(moving) < NUM_MOVING + LEAST_ASKED or len(still) <= NUM_STILL:
         return None
-    told = torch.cat([spread_out(start, moving, NUM_MOVING), spread_out(start, still, NUM_STILL)])
+    hinted = torch.cat([spread_out(start, moving, NUM_MOVING), spread_out(start, still, NUM_STILL)])
     asked = torch.cat([moving, still])
-    asked = asked[~torch.isin(asked, told)]
-    known = torch.ones(len(displacement), len(told), dtype=torch.bool)
-    hints = SparseMotion(start[told], displacement[:, told], known, height, width)
+    asked = asked[~torch.isin(asked, hinted)]
+    known = torch.ones(len(displacement), len(hinted), dtype=torch.bool)
+    hints = SparseMotion(start[hinted], displacement[:, hinted], known, height, width)
     return Trial(hints, start[asked], displacement[:, asked], torch.isin(asked, moving))
 
 

@@ -174,7 +174,7 @@ def dragged(tracks: Sequence[Float[np.ndarray, "_ 2"]]) -> TrackSet:
 @dataclass(frozen=True)
 class FolderSuite:
     """The protocol of MOFA-Video's Table 1 on any folder of clips: the first frame and a few tracks of each
-    clip are told, and the clip is its own truth.
+    clip are given, and the clip is its own truth.
 
     14 frames at a stride of 4, 256 x 256 cut from the middle, as the paper trained and tested; 1 to 10 tracks
     as its released code samples them are `points` here.
@@ -203,13 +203,13 @@ class FolderSuite:
         whole = tracks.visible.all(dim=1).nonzero()[:, 0]
         if len(whole) == 0:
             raise InputError(f"in {path} nothing can be followed for {self.frames} frames.")
-        told = spread_out(tracks.points[:, 0], whole, min(self.points, len(whole)))
+        hinted = spread_out(tracks.points[:, 0], whole, min(self.points, len(whole)))
         return Scene(
             name=name,
             picture=frames[0],
             fps=clip.fps / self.stride,
-            hints=TrackSet(tracks.points[told], tracks.visible[told]),
+            hints=TrackSet(tracks.points[hinted], tracks.visible[hinted]),
             others=no_tracks(self.frames),
-            rests=torch.zeros(len(told), dtype=torch.bool),
+            rests=torch.zeros(len(hinted), dtype=torch.bool),
             reference=frames,
         )

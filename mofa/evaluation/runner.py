@@ -21,11 +21,12 @@ from torch import Tensor
 
 from mofa import __version__
 from mofa.errors import InputError, MofaError
-from mofa.evaluation.judge import MEASURES, Instruments, judge
+from mofa.evaluation.judge import MEASURES, judge
 from mofa.evaluation.makers import Maker
 from mofa.evaluation.measures.distributions import frechet_distance
 from mofa.evaluation.results import Column, Results, SceneResult, scene_from
 from mofa.evaluation.scene import Scene, Suite
+from mofa.evaluation.trial import Instruments
 from mofa.media.encode import write_clip
 from mofa.media.files import replacing
 from mofa.types import Clip, Progress, TrackSet, silent

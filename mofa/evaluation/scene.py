@@ -29,12 +29,12 @@ class Speech:
 class Scene:
     """One scene of a suite; everything is in pixels of `picture`.
 
-    hints: the tracks that the maker of the clip is told. others: tracks that it is not told and that the
+    hints: the tracks that the maker of the clip is given. others: tracks that it is not given and that the
     clip should show all the same, for as long as they are visible. rests: which of hints and others, in that
     order, are still in the world (the camera may move them).
     camera: per step, where a still point of frame 0 goes. thing: what the hints are meant to move, in
     frame 0; may_move: pixels that nobody judges. brush: where anything may move at all, given to the maker.
-    select: whether the maker is told to find the thing at the first hint's start. reference: the true clip.
+    select: whether the maker is asked to find the thing at the first hint's start. reference: the true clip.
     """
 
     name: str

@@ -129,13 +129,16 @@ def stages(model: DiffusionModel, size: ClipSize) -> tuple[Stage, ...]:
     halves = (made_up_condition(backbone, x), made_up_condition(backbone, x))
     sigma = x.new_ones(())
     decoded = x[:DECODED_FRAMES]
-    told = svd_of(model).inputs(x, sigma, halves)
+    given = svd_of(model).inputs(x, sigma, halves)
     return (
         Stage("encode", backbone.condition, (picture,)),
         Stage("densify", densify, (picture, made_up_hints(flow))),
         *(Stage(f"features, {name}", model.adapters[name].encoder, encoding[name]) for name in ADAPTERS),
-        Stage("step, UNet", backbone.predict, told),
-        *(Stage(f"step, {name}", model.adapters[name].adapter, (*told, features[name])) for name in ADAPTERS),
+        Stage("step, UNet", backbone.predict, given),
+        *(
+            Stage(f"step, {name}", model.adapters[name].adapter, (*given, features[name]))
+            for name in ADAPTERS
+        ),
         Stage("step, whole", hybrid_step(model, features, (halves,), picture), (x, sigma)),
         Stage(f"decode {len(decoded)} frames", lambda latents: list(backbone.decode(latents)), (decoded,)),
     )

@@ -19,7 +19,7 @@ from mofa.vision.track_points import find_corners, follow_surface
 
 FPS = 8.0
 PER_OBJECT, ANCHORS, OTHERS = 2, 4, 60
-"""Hints on each object, hints on the ground, and other points whose motion is known and not told."""
+"""Hints on each object, hints on the ground, and other points whose motion is known."""
 MARGIN = 8.0
 """Pixels from an outline that points keep, for a tracker's window sees both sides of it."""
 CORNERS = 400
@@ -87,16 +87,16 @@ def as_question(name: str, made: SyntheticScene, seed: int) -> Scene:
     index = made.object_index[0][points[:, 1], points[:, 0]]
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
     readable = follow_surface(frames, points.float(), uncertain_px=READABLE).visible.all(dim=1)
-    told = chosen_hints(index, tracks.visible.all(dim=1) & readable, order)
-    rest = order[~torch.isin(order, told)]
+    hinted = chosen_hints(index, tracks.visible.all(dim=1) & readable, order)
+    rest = order[~torch.isin(order, hinted)]
     others = rest[(readable | ~tracks.visible.all(dim=1))[rest]][:OTHERS]
     return Scene(
         name=name,
         picture=frames[0],
         fps=FPS,
-        hints=TrackSet(tracks.points[told], tracks.visible[told]),
+        hints=TrackSet(tracks.points[hinted], tracks.visible[hinted]),
         others=TrackSet(tracks.points[others], tracks.visible[others]),
-        rests=index[torch.cat([told, others])] == 0,
+        rests=index[torch.cat([hinted, others])] == 0,
         camera=camera_of(made),
         reference=frames,
     )
@@ -116,11 +116,11 @@ def chosen_hints(
     index: Int[Tensor, " N"], whole: Bool[Tensor, " N"], order: Int[Tensor, " N"]
 ) -> Int[Tensor, " K"]:
     """The first of each surface that stay visible and readable in the true clip; the ground's last."""
-    told = []
+    hints = []
     for number in [*range(1, int(index.max()) + 1 if len(index) else 1), 0]:
         own = order[(whole & (index == number))[order]]
-        told.append(own[: PER_OBJECT if number else ANCHORS])
-    return torch.cat(told)
+        hints.append(own[: PER_OBJECT if number else ANCHORS])
+    return torch.cat(hints)
 
 
 def camera_of(made: SyntheticScene) -> Float[Tensor, "S 2 3"]:

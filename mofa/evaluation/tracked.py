@@ -1,6 +1,6 @@
-"""The suite of real clips: some points are told, the motion of all others is to be found.
+"""The suite of real clips: some points are hinted, the motion of all others is to be found.
 
-Stretches of 17 frames of every clip in a folder. Six moving points, far apart, and four still ones are told;
+Stretches of 17 frames of every clip in a folder. Six moving points, far apart, and four still ones are hints;
 the truth is what a tracker reads in the real clip, and so no better than that tracker.
 """
 
@@ -67,15 +67,15 @@ def asked_of(tracks: TrackSet, name: str) -> tuple[TrackSet, TrackSet, torch.Ten
     if int(moving.sum()) < NUM_MOVING + LEAST_ASKED or int(still.sum()) <= NUM_STILL:
         raise InputError(f"in {name} too little moves, or nothing rests: there is nothing to ask.")
     starts = whole.points[:, 0]
-    told = torch.cat(
+    hinted = torch.cat(
         [
             spread_out(starts, moving.nonzero()[:, 0], NUM_MOVING),
             spread_out(starts, still.nonzero()[:, 0], NUM_STILL),
         ]
     )
     rest = torch.ones(len(starts), dtype=torch.bool)
-    rest[told] = False
+    rest[hinted] = False
     rest &= moving | still
-    order = torch.cat([told, rest.nonzero()[:, 0]])
-    hints, others = (TrackSet(whole.points[i], whole.visible[i]) for i in (told, rest.nonzero()[:, 0]))
+    order = torch.cat([hinted, rest.nonzero()[:, 0]])
+    hints, others = (TrackSet(whole.points[i], whole.visible[i]) for i in (hinted, rest.nonzero()[:, 0]))
     return hints, others, still[order]

@@ -126,19 +126,19 @@ def forward_pass(
 ) -> Float[Tensor, ""]:
     """The loss of one pass; landmark drawings stand in as empty pictures."""
     pixels = clips.pixels
-    told = noise_clips(
+    noised = noise_clips(
         objective.backbone,
         pixels,
         draw_step(Draws(0, 0, batch, 0, batch), pixels),
         objective.motion.conventions,
     )
-    told = replace(
-        told, sample=told.sample.to(dtype), image_embedding=told.image_embedding.to(dtype),
-        time_ids=told.time_ids.to(dtype),
+    noised = replace(
+        noised, sample=noised.sample.to(dtype), image_embedding=noised.image_embedding.to(dtype),
+        time_ids=noised.time_ids.to(dtype),
     )  # fmt: skip
     assert clips.flow is not None
     sketches = None
     if objective.motion.kind == "landmarks":
         sketches = torch.empty_like(pixels, dtype=dtype)
-    velocity = objective.predict(told, pixels[:, 0].to(dtype), clips.flow, sketches)
-    return denoising_loss(velocity, told).mean()
+    velocity = objective.predict(noised, pixels[:, 0].to(dtype), clips.flow, sketches)
+    return denoising_loss(velocity, noised).mean()

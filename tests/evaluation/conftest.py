@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from mofa.evaluation.judge import Instruments
 from mofa.evaluation.scene import Scene
 from mofa.evaluation.synthetic import SyntheticSuite
 from mofa.evaluation.trackers import LucasKanade
+from mofa.evaluation.trial import Instruments
 from mofa.media.encode import write_clip
 from mofa.tensors.flow import sample
 from mofa.tensors.geometry import pixel_grid

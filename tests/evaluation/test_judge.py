@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mofa.evaluation.judge import MEASURES, Instruments, judge
+from mofa.evaluation.judge import MEASURES, judge
 from mofa.evaluation.synthetic import SyntheticSuite
 from mofa.evaluation.trackers import LucasKanade
+from mofa.evaluation.trial import Instruments
 from mofa.vision.dis import dis_flow
 
 TRACKER = LucasKanade()

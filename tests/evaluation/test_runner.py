@@ -11,12 +11,12 @@ from mofa.errors import InputError
 from mofa.evaluation import runner
 from mofa.evaluation.catalogue import find_suite, suite_names
 from mofa.evaluation.compare import compare, comparison_table
-from mofa.evaluation.judge import Instruments
 from mofa.evaluation.makers import ClipsInFolder, OurRenderer, fitted, request_of
 from mofa.evaluation.report import write_report
 from mofa.evaluation.results import Results, read_results
 from mofa.evaluation.runner import Job, run_suite
 from mofa.evaluation.synthetic import SyntheticSuite
+from mofa.evaluation.trial import Instruments
 from mofa.media.image import save_png
 from mofa.pipeline.request import AnimationRequest
 

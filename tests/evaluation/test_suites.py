@@ -10,11 +10,12 @@ import torch
 from mofa.errors import InputError
 from mofa.evaluation.catalogue import find_suite, suite_names
 from mofa.evaluation.drag import DragSuite
-from mofa.evaluation.judge import Instruments, judge
+from mofa.evaluation.judge import judge
 from mofa.evaluation.makers import request_of
 from mofa.evaluation.published import FolderSuite, McBenchSuite, MoveBenchSuite, dragged
 from mofa.evaluation.talking import TalkingSuite
 from mofa.evaluation.tracked import TrackedSuite
+from mofa.evaluation.trial import Instruments
 from mofa.media.encode import write_clip
 from mofa.media.image import save_jpeg, save_png
 from mofa.pipeline.request import AnimationRequest

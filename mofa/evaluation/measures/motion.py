@@ -1,4 +1,4 @@
-"""Did things move as they were told? Distances between asked and tracked motion.
+"""Did things move as they were asked to? Distances between asked and tracked motion.
 
 Positions are in pixels of the clip; asked and tracked sets name the same N points in the same T frames,
 and frame 0 is the picture, in which both start.
