@@ -44,6 +44,31 @@ def retime(tracks: TrackSet, fraction: Float[Tensor, " T"]) -> TrackSet:
     )
 
 
+def turning(
+    tracks: TrackSet,
+    angles: Float[Tensor, " T"],
+    scales: Float[Tensor, " T"],
+    size: tuple[int, int],
+    reach: float = 4.0,
+) -> TrackSet:
+    """Tracks that turn (clockwise, in radians) and scale the thing they are on, as two tracks each say it.
+
+    The two start `reach` pixels left and right of a track's start, within the picture (`size`: width,
+    height): close together, so that they are on one thing. Two tracks on one thing are a similarity.
+    """
+    width, _ = size
+    start = tracks.points[:, :1]
+    linear = scales[:, None, None] * torch.stack(
+        [torch.stack([angles.cos(), -angles.sin()], -1), torch.stack([angles.sin(), angles.cos()], -1)], 1
+    )
+    sides = []
+    for side in (-reach, reach):
+        beside = start.clone()
+        beside[..., 0] = (beside[..., 0] + side).clamp(0, width - 1)
+        sides.append(tracks.points + torch.einsum("tij,nj->nti", linear, (beside - start)[:, 0]))
+    return TrackSet(torch.cat(sides), tracks.visible.repeat(2, 1))
+
+
 def hints_from_tracks(tracks: TrackSet, height: int, width: int) -> SparseMotion:
     """Hints for a picture of height x width: step s carries p[s + 1] - p[0] at p[0] (method 1).
 

@@ -28,6 +28,7 @@ from mofa.densify.kriging import shares
 from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, place_hints
 from mofa.densify.readings import ReadingSettings, scene_shares
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, lab, make_cells
+from mofa.densify.similarity import affine_shares, third_hint
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
 from mofa.types import FlowField, Progress, SenseOfThings, SparseMotion, silent
@@ -103,12 +104,12 @@ def spread_hints(
         else:
             layers = find_layers(cells, placed, ground, settings.layers, settings.parts)
             labels = refine_labels(colour, cells, layers)
-            patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
+            motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
         progress("densify", 2, 3)
     else:
         layers = [Layer(np.arange(len(asked)), np.ones((1, 1), dtype=bool))]
         labels = inside[0].long() - 1
-        patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
+        motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
     exact = correction(positions, labels, settings.fade * float(np.hypot(height, width)), image)
     progress("densify", 3, 3)
     return HintMotion(torch.from_numpy(motion).to(image), told_at, inside, tuple(patches), exact)
@@ -213,8 +214,11 @@ def _layer_patches(
     motion: Array,
     settings: EdgeAwareSettings,
     like: Tensor,
-) -> list[Patch]:
-    """What follows the hints of each layer: smooth on few nodes, bilinear in between."""
+) -> tuple[Array, list[Patch]]:
+    """What follows the hints of each layer: smooth on few nodes, bilinear in between.
+
+    Also the hints' motion, with that of the helpers which make two hints on one thing a similarity.
+    """
     patches = []
     for index, layer in enumerate(layers):
         mask, hints = labels == index, asked[layer.hints]
@@ -224,12 +228,20 @@ def _layer_patches(
         size = rows.stop - rows.start, columns.stop - columns.start
         grid = (settings.nodes, settings.nodes)
         queries = np.array((columns.start, rows.start)) + _nodes(size, grid)
-        weights = shares(positions[hints], motion[:, hints], queries, 0.5 * float(np.hypot(*mask.shape)))
+        helper = None
+        if len(hints) == 2 and layer.reach is None:
+            helper = third_hint(positions[hints], motion[:, hints])
+        if helper is None:
+            weights = shares(positions[hints], motion[:, hints], queries, 0.5 * float(np.hypot(*mask.shape)))
+        else:
+            weights = affine_shares(np.vstack([positions[hints], helper[0]]), queries)
+            hints = np.append(hints, motion.shape[1])
+            motion = np.concatenate([motion, helper[1][:, None]], axis=1)
         patch = _patch(mask, hints, weights.reshape(-1, *grid), like)
         if layer.reach is not None:
             patch = replace(patch, fade=_fade(positions[hints], layer.reach, (rows, columns), like))
         patches.append(patch)
-    return patches
+    return motion, patches
 
 
 def _patch(mask: Bool[Tensor, "H W"], hints: Indices, weights: Array, like: Tensor) -> Patch:

@@ -68,7 +68,7 @@ class Correction:
 
     def add(self, flow: Float[Tensor, "2 H W"], motion: Float[Tensor, "N 2"]) -> None:
         """Makes the flow, sampled bilinearly at the hints, their motion."""
-        missing = motion - sample(flow[None], self.positions.T[None])[0].T
+        missing = motion[: len(self.positions)] - sample(flow[None], self.positions.T[None])[0].T
         height = torch.from_numpy(self.solve(missing.double().cpu().numpy())).to(flow)
         flow.view(2, -1).index_add_(1, self.pixels, (self.fades[:, None] * height[self.hints]).T)
 
@@ -76,6 +76,8 @@ class Correction:
 @dataclass(frozen=True)
 class HintMotion:
     """Dense motion from N hints at S steps; `inside` is where they may move anything.
+
+    The hints that the correction makes exact come first; others only help patches along.
 
     `told` says at which steps some hint is known: at the others nothing is.
     """

@@ -6,6 +6,7 @@ track is drawn; the camera stays apart. Nothing dense is made here: what moves i
 from, and worked out for the steps that somebody asks for.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,11 +19,12 @@ from mofa.control.brush import fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Share, merge
 from mofa.control.reference import WORKING_SIDE, FlowEstimator, video_motion
+from mofa.control.selection import Selection
 from mofa.control.sway import Sway
 from mofa.control.timing import Ease
 from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack
-from mofa.control.tracks import curve, hints_from_tracks, retime
+from mofa.control.tracks import curve, hints_from_tracks, retime, turning
 from mofa.control.transform import Keyframe, Pose, similarities
 from mofa.errors import InputError
 from mofa.faces.motion import FaceMotion, face_region
@@ -30,7 +32,7 @@ from mofa.pipeline.faces import DrivenFace, driven_faces
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.original import Original
 from mofa.pipeline.parts import Densifier, FaceSpreader, SpeechDrivers
-from mofa.pipeline.remarks import Remarks, remark
+from mofa.pipeline.remarks import SEEN, Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
@@ -42,6 +44,7 @@ from mofa.pipeline.request import (
     SelectedRegion,
     StillControl,
     SwayControl,
+    ThingControl,
     TrackControl,
     TransformControl,
 )
@@ -59,6 +62,7 @@ from mofa.types import (
     TrackSet,
     silent,
 )
+from mofa.vision.shadow import shadow_of
 
 MAX_REFERENCE_FRAMES = 1000
 """Frames of a reference video that are looked at: its beginning, when it is longer."""
@@ -144,7 +148,7 @@ def plan_motion(
 
     motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
     told = [(region is not None, hints) for region, hints in drawn.hints]
-    remarks = remark(told, motion, source, num_frames - 1, sense)
+    remarks = remark(told, motion, source, num_frames - 1, sense, _moving_tracks(drawn))
     motion = with_local_cameras(motion, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
     shares = face_shares(request, driven, faces, regions, source)
@@ -308,9 +312,14 @@ def face_hints(points: Float[Tensor, "T 68 2"], height: int, width: int) -> Spar
 
 def region_of(control: Control, request: AnimationRequest) -> Region | None:
     """Where a control may move things: its own region, else the scene's; the camera has only its own."""
-    if control.own_region is not None or isinstance(control, CameraControl):
-        return control.own_region
-    return request.region
+    region = control.own_region
+    if region is None and not isinstance(control, CameraControl):
+        region = request.region
+    if not isinstance(control, ThingControl) or not control.with_shadow:
+        return region
+    if region is None and isinstance(control, TrackControl) and control.points is not None:
+        region = SelectedRegion(select=Selection((control.points[0],)))
+    return region and region.model_copy(update={"with_shadow": True})
 
 
 def working_regions(
@@ -326,6 +335,11 @@ def working_regions(
             notes += told
         else:
             masks[region] = None if region is None else _painted(region, inputs, source)
+        own = masks[region]
+        if region is not None and region.with_shadow and own is not None:
+            shadow = shadow_of(source.pixels, own)
+            masks[region] = own if shadow is None else own.maximum(shadow)
+            notes += () if shadow is not None else ("the thing has no shadow or reflection to be seen.",)
     return masks, notes
 
 
@@ -380,7 +394,8 @@ def hints_by_region(
     groups: dict[Region | None, list[TrackSet]] = {}
     for control, track_set in tracks.items():
         region = region_of(control, request)
-        groups[region] = [*groups.pop(region, []), track_set]
+        told = _turning(control, track_set, (width, height)) if control.turns else track_set
+        groups[region] = [*groups.pop(region, []), told]
     for region, sets in groups.items():
         together = TrackSet(torch.cat([s.points for s in sets]), torch.cat([s.visible for s in sets]))
         hints = hints_from_tracks(together, height, width)
@@ -394,6 +409,27 @@ def hints_by_region(
                 "another mask or selection."
             )
         yield region, hints
+
+
+def _moving_tracks(drawn: Drawn) -> int:
+    """How many tracks go somewhere, turn or scale something."""
+    return sum(
+        int(
+            (track.points - track.points[:, :1])
+            .norm(dim=-1)
+            .amax(1)
+            .gt(SEEN)
+            .logical_or(torch.tensor(control.turns))
+            .sum()
+        )
+        for control, track in drawn.tracks.items()
+    )
+
+
+def _turning(control: TrackControl, tracks: TrackSet, size: tuple[int, int]) -> TrackSet:
+    """A control's tracks with the turn and the growth that they carry."""
+    fraction = control.strength * fraction_of_the_way(control.timing, tracks.points.shape[1])
+    return turning(tracks, math.radians(control.rotate) * fraction, control.scale**fraction, size)
 
 
 # --- reference videos and the camera ---

@@ -34,15 +34,18 @@ def remark(
     source: SourceImage,
     num_steps: int,
     sense: SenseOfThings | None,
+    tracks: int | None = None,
 ) -> Remarks:
     """Remarks on tracks' hints, each group with whether it has a region, and the motion they make.
 
-    `sense` is what decided which things the hints sit on, None where nothing did.
+    `tracks` is how many tracks move where that is not the number of moving hints; `sense` is what decided
+    which things the hints sit on, None where nothing did.
     """
     moving = [_moving(group) for _, group in hints]
     count = sum(int(mask.sum()) for mask in moving)
     if count == 0:
         return Remarks()
+    count = count if tracks is None else tracks
     share = _moving_share(motion, num_steps)
     places = [
         group.positions[mask] for (bounded, group), mask in zip(hints, moving, strict=True) if not bounded
@@ -56,8 +59,8 @@ def remark(
             f"this moves {share:.0%} of the picture: add an anchor (a track of one point) on what "
             "should stay, or select the thing that should move."
         )
-    tracks = "1 track moves" if count == 1 else f"{count} tracks move"
-    return Remarks(f"{tracks}: {what} ({_percent(share)} of the picture)", share, tuple(notes))
+    who = "1 track moves" if count == 1 else f"{count} tracks move"
+    return Remarks(f"{who}: {what} ({_percent(share)} of the picture)", share, tuple(notes))
 
 
 def _moving(hints: SparseMotion) -> Bool[Tensor, " N"]:

@@ -304,6 +304,8 @@ class MaskRegion(_Frozen):
 
     mask: ScenePath
     """Picture of the region, of the photo's aspect: white (or opaque) may move."""
+    with_shadow: bool = False
+    """The shadow and the reflection of what is painted belong to it."""
 
 
 class SelectedRegion(_Frozen):
@@ -311,6 +313,8 @@ class SelectedRegion(_Frozen):
 
     select: Selection
     """Point on the thing, "x,y"; "x,y:part" or ":group" is less or more of it, " +x,y -x,y" adds points."""
+    with_shadow: bool = False
+    """The shadow and the reflection of the thing belong to it."""
 
 
 Region = MaskRegion | SelectedRegion
@@ -354,7 +358,14 @@ class TimedControl(_Control):
         return Timing(cast("TimingEase", self.ease), self.start, self.end, self.there_and_back)
 
 
-class TrackControl(TimedControl):
+class ThingControl(TimedControl):
+    """Something moves a thing."""
+
+    with_shadow: bool = False
+    """What the thing throws on the ground, and what water shows of it, comes along."""
+
+
+class TrackControl(ThingControl):
     """Something moves along a drawn line; a single point is an anchor that stays still."""
 
     kind: Literal["track"] = "track"
@@ -368,6 +379,23 @@ class TrackControl(TimedControl):
     """Size of the picture that the file's tracks were made on, WIDTHxHEIGHT, where it was another one."""
     visibility: ScenePath | None = None
     """A second file (.npy, .pt) that says where the file's points are seen, frame by frame."""
+    rotate: float = Field(default=0.0, ge=-3600, le=3600)
+    """Degrees clockwise that the thing has turned by at the end of the way."""
+    scale: float = Field(default=1.0, ge=0.01, le=100)
+    """How many times its size the thing has at the end of the way."""
+
+    @model_validator(mode="after")
+    def _whose_shadow(self) -> "TrackControl":
+        if self.with_shadow and self.points is None and self.region is None:
+            raise ValueError(
+                "with_shadow needs to know the thing: give these tracks a region, or draw a track"
+            )
+        return self
+
+    @property
+    def turns(self) -> bool:
+        """Whether the thing turns or grows on the way."""
+        return self.rotate != 0 or self.scale != 1
 
     @model_validator(mode="after")
     def _beside_a_file(self) -> "TrackControl":
@@ -394,7 +422,7 @@ class TransformKey(_Frozen):
     """Speed on the way there from the moment before."""
 
 
-class TransformControl(TimedControl):
+class TransformControl(ThingControl):
     """A thing moves, turns and grows as one; it needs a region: select the thing or paint it."""
 
     kind: Literal["transform"] = "transform"

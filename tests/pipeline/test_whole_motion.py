@@ -49,6 +49,34 @@ def mask(folder: Path, name: str) -> dict[str, str]:
     return {"mask": str(folder / f"{name}.png")}
 
 
+def test_a_track_turns_and_scales_what_it_moves(folder: Path) -> None:
+    region = mask(folder, "box")
+    flow = last_flow(
+        request(
+            folder, {"kind": "track", "points": "29,23 33,23", "rotate": 90, "scale": 2, "region": region}
+        )
+    )
+    torch.testing.assert_close(flow[:, 23, 29], torch.tensor([4.0, 0.0]), rtol=0, atol=0.05)
+    # Six pixels to the right end twelve below, and everything has moved by four besides.
+    torch.testing.assert_close(flow[:, 23, 35], torch.tensor([-2.0, 12.0]), rtol=0, atol=0.2)
+    assert flow[:, :10].abs().max() == 0
+
+
+def test_a_track_of_one_point_turns_its_thing_in_place_and_is_one_track(folder: Path) -> None:
+    made = request(folder, {"kind": "track", "points": "29,23", "rotate": -30, "region": mask(folder, "box")})
+    flow = last_flow(made)
+    assert flow[:, 23, 29].abs().max() < 0.05
+    assert flow[1, 23, 37] < -3.5
+    assert str(plan(made).motion.remarks.moved).startswith("1 track moves")
+
+
+def test_two_tracks_on_one_thing_turn_and_scale_it(folder: Path) -> None:
+    """A quarter turn about the first: the second goes from its right to below it."""
+    tracks = [{"kind": "track", "points": "25,20"}, {"kind": "track", "points": "33,20 25,28"}]
+    flow = last_flow(request(folder, *tracks, region=mask(folder, "box")))
+    torch.testing.assert_close(flow[:, 28, 25], torch.tensor([-8.0, -8.0]), rtol=0, atol=0.2)
+
+
 def test_a_thing_turns_about_its_middle_and_nothing_else_moves(folder: Path) -> None:
     flow = last_flow(
         request(folder, {"kind": "transform", "move": "rotate 90", "region": mask(folder, "box")})
@@ -108,3 +136,30 @@ def test_moments_can_be_written_in_one_line(folder: Path) -> None:
     data = words | {"keys": [{"at": 0.5, "move": "8,0 rotate 20"}, {"at": 1, "move": "0,0"}]}
     assert request(folder, words) == request(folder, data)
     assert last_flow(request(folder, words)).abs().max() < 1e-4
+
+
+def test_a_shadow_comes_along_where_it_is_asked_for(tmp_path: Path) -> None:
+    photo = torch.full((3, 96, 128), 0.7) + 0.01 * torch.randn(3, 96, 128)
+    photo[:, 60:70, 40:90] *= 0.5
+    photo[0, 30:60, 50:80], photo[1:, 30:60, 50:80] = 0.9, 0.2
+    painted = torch.zeros(3, 96, 128)
+    painted[:, 30:60, 50:80] = 1
+    save_png(tmp_path / "photo.png", to_bytes(photo))
+    save_png(tmp_path / "box.png", to_bytes(painted))
+    track = {"kind": "track", "points": "65,45 75,45", "region": {"mask": str(tmp_path / "box.png")}}
+    bare = last_flow(request(tmp_path, track))
+    both = last_flow(request(tmp_path, track | {"with_shadow": True}))
+    assert bare[0, 65, 60] == 0
+    assert both[0, 45, 65] == pytest.approx(10, abs=0.1)
+    assert both[0, 65, 60] == pytest.approx(10, abs=0.1)
+    assert both[0, 85, 20] == 0
+
+
+def test_a_thing_without_a_shadow_says_so(folder: Path) -> None:
+    track = {"kind": "track", "points": "29,23 33,23", "region": mask(folder, "box"), "with_shadow": True}
+    assert any("no shadow" in note for note in plan(request(folder, track)).motion.notes)
+
+
+def test_tracks_from_a_file_do_not_say_whose_shadow_is_meant(folder: Path) -> None:
+    with pytest.raises(InputError, match="with_shadow needs to know the thing"):
+        request(folder, {"kind": "track", "file": "walk.json", "with_shadow": True})

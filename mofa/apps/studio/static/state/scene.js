@@ -136,7 +136,7 @@ export async function toScene(document) {
 async function toControl(control) {
   if (control.kind === "landmarks") return toDrivenFace(control);
   if (control.kind === "sway" || control.kind === "still") return toUntimed(control);
-  const scene = { strength: control.strength, colour: control.colour, start: control.start, ease: control.ease, there_and_back: control.thereAndBack };
+  const scene = { strength: control.strength, colour: control.colour, start: control.start, ease: control.ease, there_and_back: control.thereAndBack, ...control.carried };
   if (control.end !== null) scene.end = control.end;
   if (control.region) scene.region = await toRegion(control.region);
   switch (control.kind) {
@@ -204,11 +204,17 @@ export function fromScene(scene, picture, points = {}) {
     const timed = {
       strength: control.strength ?? 1, region: fromRegion(control.region, picture), start: control.start ?? 0,
       end: control.end ?? null, ease: control.ease ?? "linear", thereAndBack: control.there_and_back ?? false, ...colourOf(control),
+      carried: carried(control),
     };
     if (control.kind === "still" && control.mask) timed.region = { mask: control.mask };
     document.controls = [...document.controls, newControl(document, { ...content(control, picture), ...timed })];
   }
   return document;
+}
+
+/** What the page has no handle for, and hands back as it came. */
+function carried(control) {
+  return Object.fromEntries(["rotate", "scale", "with_shadow"].filter((key) => key in control).map((key) => [key, control[key]]));
 }
 
 function drivenFace(control, picture, points) {
