@@ -11,15 +11,12 @@ import sys
 from pathlib import Path
 
 from mofa.evaluation.catalogue import find_suite
-from mofa.evaluation.features import readers_present
+from mofa.evaluation.instruments import instruments
 from mofa.evaluation.makers import OurRenderer
 from mofa.evaluation.motion_bench import run, table, write_table
 from mofa.evaluation.report import summary_table, write_report
 from mofa.evaluation.results import Results
 from mofa.evaluation.runner import Job, run_suite
-from mofa.evaluation.trackers import LucasKanade
-from mofa.evaluation.trial import Instruments
-from mofa.vision.dis import dis_flow
 from tools.bench import machine
 from tools.fetch_clips import FOLDER, fetch_clips
 
@@ -68,8 +65,7 @@ def main() -> int:
 
 def evaluated(name: str, data: Path | None, folder: Path, workers: int, limit: int | None) -> Results:
     """A suite's results with the warp renderer; its report lies in `folder`."""
-    instruments = Instruments(LucasKanade(), dis_flow, readers=readers_present())
-    job = Job(find_suite(name, data), OurRenderer({"renderer": "warp"}), instruments, folder)
+    job = Job(find_suite(name, data), OurRenderer({"renderer": "warp"}), instruments(), folder)
     results = run_suite(job, name, limit, workers)
     write_report(results, job)
     return results

@@ -15,10 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mofa.evaluation.stages import toy_networks
 from mofa.models import aniportrait, sadtalker
+from mofa.models.arcface import IResNet
+from mofa.models.cotracker import CoTracker3, CoTrackerConfig
+from mofa.models.i3d import I3D
+from mofa.models.inception import Inception
+from mofa.models.lpips import AlexNetFeatures, LpipsWeights
 from mofa.models.tiny import TINY_SPEECH_NETWORK, TINY_UNIMATCH
 from mofa.models.unimatch import UniMatch
 from mofa.renderers.diffusion.placement import Placement
@@ -110,6 +116,30 @@ def other_networks() -> Arrays:
     }
 
 
+def measuring_networks() -> Arrays:
+    """What evaluation measures with, at full size where a size cannot be chosen.
+
+    CoTracker3, Inception and I3D agree with their authors' programs under the same weights (2026-11-25).
+    """
+    pictures = drawn("pictures", 2, 3, SIDE, SIDE).sigmoid()
+    frames = F.interpolate(255 * drawn("frames", 9, 3, 12, 16).sigmoid(), (96, 128), mode="bilinear")
+    starts = torch.tensor([[20.0, 30.0], [64.5, 48.25], [100.0, 80.0]])
+    tracker = build(partial(CoTracker3, CoTrackerConfig(96, 128, hidden=48, depth=2, virtual=4)), SEED)
+    places, seen = tracker(frames, starts, 3)
+    features = build(AlexNetFeatures, SEED)
+    one, other = (features(2 * picture[None] - 1) for picture in pictures)
+    return {
+        "cotracker.places": places,
+        "cotracker.seen": seen,
+        "inception": build(Inception, SEED)(pictures[:1]),
+        "i3d": build(I3D, SEED)(frames[None] / 255),
+        "lpips": build(LpipsWeights, SEED)(one, other),
+        "arcface": build(partial(IResNet, (1, 1, 2, 1), (4, 8, 8, 16)), SEED)(
+            F.interpolate(pictures, (112, 112))
+        ),
+    }
+
+
 def clip(networks: DiffusionModel, kinds: tuple[str, ...], frames: int, settings: SvdSettings) -> Arrays:
     """The latents and frames of a whole run, driven by one adapter or by both."""
     region = torch.ones(1, SIDE, SIDE)
@@ -159,6 +189,7 @@ def pipelines(networks: DiffusionModel) -> Arrays:
 PARTS: Mapping[str, Callable[[], Arrays]] = {
     "networks": lambda: backbone_networks(model()),
     "others": other_networks,
+    "measuring": measuring_networks,
     "pipelines": lambda: pipelines(model()),
 }
 

@@ -35,6 +35,24 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--renderer", metavar="NAME", help="our renderer to judge (warp)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="scene keys for our renderer (.yaml)")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="weights that `mofa train` wrote, in place of the released ones; may be repeated",
+    )
+    parser.add_argument("--tracker", metavar="NAME", default="lk", help="lk (default), or cotracker3")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="weights that `mofa train` wrote, in place of the released ones; may be repeated",
+    )
+    parser.add_argument("--tracker", metavar="NAME", default="lk", help="what reads motion: lk, cotracker3")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N scenes")
     parser.add_argument("--workers", type=int, metavar="N", default=1, help="processes at a time (1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
@@ -71,12 +89,9 @@ def evaluate(name: str, arguments: argparse.Namespace) -> int:
     from mofa.apps.progress import progress_bars
     from mofa.errors import InputError
     from mofa.evaluation.catalogue import find_suite
-    from mofa.evaluation.features import readers_present
+    from mofa.evaluation.instruments import instruments
     from mofa.evaluation.report import markdown, write_report
     from mofa.evaluation.runner import Job, run_suite
-    from mofa.evaluation.trackers import LucasKanade
-    from mofa.evaluation.trial import Instruments
-    from mofa.vision.dis import dis_flow
 
     for option in ("limit", "workers"):
         if getattr(arguments, option) is not None and getattr(arguments, option) < 1:
@@ -85,7 +100,7 @@ def evaluate(name: str, arguments: argparse.Namespace) -> int:
     job = Job(
         find_suite(name, arguments.data),
         maker_of(arguments),
-        Instruments(LucasKanade(), dis_flow, readers=readers_present()),
+        instruments(arguments.tracker),
         folder,
     )
     with progress_bars(arguments.quiet) as progress:
@@ -114,8 +129,10 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
     from mofa.pipeline.request import parse_scene, read_scene_text
 
     if arguments.clips is not None:
-        if arguments.renderer or arguments.settings:
-            raise InputError("--clips judges clips that are there: leave --renderer and --settings out.")
+        if arguments.renderer or arguments.settings or arguments.adapter:
+            raise InputError(
+                "--clips judges clips that are there: leave --renderer, --settings and --adapter out."
+            )
         if not arguments.clips.is_dir():
             raise InputError(f"{arguments.clips} is no folder: give the folder that holds the clips.")
         return ClipsInFolder(arguments.clips)
@@ -126,4 +143,8 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
             raise InputError(f"{arguments.settings} is no mapping of scene keys to values.")
     if arguments.renderer:
         settings = {**settings, "renderer": arguments.renderer}
-    return OurRenderer(settings, arguments.seed)
+    if arguments.adapter and settings.get("renderer", "diffusion") != "diffusion":
+        raise InputError(f"the {settings['renderer']} renderer has no adapters: leave --adapter out.")
+    if arguments.adapter:
+        settings = {**settings, "renderer": "diffusion"}
+    return OurRenderer(settings, arguments.seed, tuple(arguments.adapter))

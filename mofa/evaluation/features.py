@@ -16,8 +16,6 @@ from mofa.evaluation.results import Column
 from mofa.models.efficientnet_lite import EfficientNetLite0, normalised_distance
 from mofa.weights.convert import read_checkpoint
 from mofa.weights.loading import load_exactly
-from mofa.weights.registry import find_slot
-from mofa.weights.store import locate
 
 MOST_FRAMES = 8
 """Frames of a clip that distances count, evenly spread: neighbours say the same."""
@@ -143,17 +141,6 @@ def load_clip(config: Path, weights: Path) -> torch.nn.Module:
     network = clip_from_config(config.read_text(encoding="utf-8"))
     load_exactly(network, read_checkpoint(weights), "clip-vit-b32", weights)
     return network
-
-
-def readers_present() -> tuple[PictureReader, ...]:
-    """Of the networks that evaluation knows, those whose weights are on this machine."""
-    readers: list[PictureReader] = []
-    effnet, clip = (locate(find_slot(name)) for name in ("efficientnet-lite0", "clip-vit-b32"))
-    if effnet.present:
-        readers.append(EffNetReader(effnet.paths["efficientnet-lite0.pth"]))
-    if clip.present:
-        readers.append(ClipReader(clip.paths["config.json"], clip.paths["model.safetensors"]))
-    return tuple(readers)
 
 
 def as_seen(frames: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 224 224"]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mofa.errors import InputError
+from mofa.errors import InputError, WeightsError
 from mofa.evaluation.scene import Scene
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
@@ -23,6 +23,8 @@ from mofa.pipeline.animate import animate
 from mofa.pipeline.engine import Engines
 from mofa.pipeline.request import AnimationRequest
 from mofa.types import Clip
+from mofa.weights.convert import sha256_of
+from mofa.weights.store import standing_in
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".webp")
 ASPECT_SLACK = 0.02
@@ -51,29 +53,48 @@ class Maker(Protocol):
 
 @dataclass(frozen=True)
 class OurRenderer:
-    """A renderer of ours with these scene settings beside the motion, such as `renderer` and `diffusion`."""
+    """A renderer of ours with these scene settings beside the motion, such as `renderer` and `diffusion`.
+
+    `adapters` are folders with weights that stand in for the released ones (`weights.store.standing_in`).
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    adapters: tuple[Path, ...] = ()
 
     def describe(self) -> Mapping[str, Any]:
-        return {"renderer": "warp", **self.settings, "seed": self.seed}
+        described = {"renderer": "warp", **self.settings, "seed": self.seed}
+        if self.adapters:
+            described["adapter"] = ", ".join(str(folder) for folder in self.adapters)
+        return described
 
     def fingerprint(self, name: str) -> str:
-        return repr(sorted(self.describe().items()))
+        weights = [weights_digest(folder) for folder in self.adapters]
+        return repr([*sorted(self.describe().items()), *weights])
 
     def make(self, scene: Scene, keep: Path) -> UInt8[Tensor, "T 3 H W"]:
         with tempfile.TemporaryDirectory() as folder:
-            data = request_of(scene, Path(folder)) | dict(self.describe())
-            clip = animate(AnimationRequest.from_data(data), make_engine=engines().engine).clip
+            data = request_of(scene, Path(folder)) | {"renderer": "warp", **self.settings, "seed": self.seed}
+            request = AnimationRequest.from_data(data)
+            with standing_in(self.adapters):
+                clip = animate(request, make_engine=engines(self.adapters).engine).clip
         write_clip(clip, keep, overwrite=True)
         return fitted(clip.frames, scene)
 
 
 @cache
-def engines() -> Engines:
-    """Networks are loaded once per process."""
+def engines(adapters: tuple[Path, ...]) -> Engines:
+    """Networks are loaded once per process and set of adapters."""
     return Engines()
+
+
+@cache
+def weights_digest(folder: Path) -> str:
+    """Changes when the weights in a folder do. Raises WeightsError where there are none."""
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        raise WeightsError(f"{folder} holds no weights: name a folder that `mofa train` wrote.")
+    return " ".join(sha256_of(file) for file in files)
 
 
 def request_of(scene: Scene, folder: Path) -> dict[str, Any]:

@@ -188,3 +188,12 @@ def landmark_distance(trial: Trial) -> float | None:
 def face_points(trial: Trial) -> Float[Tensor, "T 68 2"]:
     """The 68 points of the face, per frame."""
     return points_of_mesh(trial.face.mesh)
+
+
+def identity_similarity(trial: Trial) -> float | None:
+    """Mean cosine similarity of every later frame's face to that of frame 0, where a network can tell."""
+    reader = trial.instruments.identity
+    if reader is None:
+        return None
+    embedded = reader.embeddings(trial.frames, face_points(trial))
+    return float(torch.cosine_similarity(embedded[1:], embedded[:1]).mean())

@@ -23,9 +23,10 @@ from mofa import __version__
 from mofa.errors import InputError, MofaError
 from mofa.evaluation.judge import MEASURES, judge
 from mofa.evaluation.makers import Maker
-from mofa.evaluation.measures.distributions import frechet_distance
+from mofa.evaluation.measures.distributions import FEWEST, frechet_distance
 from mofa.evaluation.results import Column, Results, SceneResult, scene_from
 from mofa.evaluation.scene import Scene, Suite
+from mofa.evaluation.trackers import Tracker
 from mofa.evaluation.trial import Instruments
 from mofa.media.encode import write_clip
 from mofa.media.files import replacing
@@ -112,8 +113,9 @@ def set_distances(job: Job, names: Sequence[str]) -> dict[str, float]:
         kept = [path for name in names if (path := job.features_path(reader.name, name)).exists()]
         if not reader.set_title or len(kept) < 2:
             continue
-        made, true = zip(*(load_features(path) for path in kept), strict=True)
-        found[reader.set_title] = frechet_distance(torch.cat(made), torch.cat(true))
+        made, true = (torch.cat(parts) for parts in zip(*(load_features(path) for path in kept), strict=True))
+        if len(made) >= FEWEST:
+            found[reader.set_title] = frechet_distance(made, true)
     return found
 
 
@@ -126,13 +128,22 @@ def load_features(path: Path) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"
 def described(instruments: Instruments) -> dict[str, str]:
     """What clips were read with, and under which terms."""
     tracker = instruments.tracker
-    mean, high = tracker.error_px
     readers = {reader.name: f"picture network, {reader.terms}" for reader in instruments.readers}
+    if instruments.identity is not None:
+        readers[instruments.identity.name] = f"face network, {instruments.identity.terms}"
     return {
-        tracker.name: f"tracker, {mean:g} px off on average and {high:g} px in 95 %, {tracker.terms}",
+        tracker.name: f"tracker, {precision(tracker)}, {tracker.terms}",
         instruments.flow_name: "optical flow",
         **readers,
     }
+
+
+def precision(tracker: Tracker) -> str:
+    """How well a tracker reads, in words."""
+    if tracker.error_px is None:
+        return "its error not measured here"
+    mean, high = tracker.error_px
+    return f"{mean:g} px off on average and {high:g} px in 95 %"
 
 
 def columns_of(instruments: Instruments) -> dict[str, Column]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mofa.control.reference import FlowEstimator, measured_flow
 from mofa.evaluation.features import PictureReader
+from mofa.evaluation.identity import FaceReader
 from mofa.evaluation.measures import faces, motion, pixels
 from mofa.evaluation.scene import Scene
 from mofa.evaluation.trackers import Tracker
@@ -21,16 +22,19 @@ FACE_MESH = "mediapipe"
 @dataclass(frozen=True)
 class Instruments:
     """What clips are read with. `flow_name` heads the columns of `estimate`; `readers` are the networks that
-    look at pictures, of which there may be none."""
+    look at pictures, of which there may be none; `identity` tells people apart, if any network does."""
 
     tracker: Tracker
     estimate: FlowEstimator
     flow_name: str = "dis"
     readers: tuple[PictureReader, ...] = ()
+    identity: FaceReader | None = None
 
     def names(self, by: str) -> str:
-        """What reads the measures of a kind: "tracker", "flow", "face" or "" for the pixels alone."""
-        return {"tracker": self.tracker.name, "flow": self.flow_name, "face": FACE_MESH, "": ""}[by]
+        """What reads the measures of a kind: "tracker", "flow", "face", "identity", or "" for the pixels."""
+        identity = "" if self.identity is None else self.identity.name
+        names = {"tracker": self.tracker.name, "flow": self.flow_name, "face": FACE_MESH}
+        return {**names, "identity": identity, "": ""}[by]
 
 
 class Trial:

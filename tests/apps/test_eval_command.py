@@ -53,6 +53,13 @@ def test_our_renderer_and_other_clips_are_judged_and_compared(
         (["eval", "synthetic", "--limit", "0"], "give 1 or more"),
         (["eval", "synthetic", "--clips", "nowhere"], "is no folder"),
         (["eval", "synthetic", "--clips", ".", "--renderer", "warp"], "leave --renderer"),
+        (["eval", "synthetic", "--clips", ".", "--adapter", "runs"], "and --adapter out"),
+        (
+            ["eval", "synthetic", "--renderer", "warp", "--adapter", "runs"],
+            "the warp renderer has no adapters",
+        ),
+        (["eval", "synthetic", "--adapter", "nowhere"], "nowhere holds no weights"),
+        (["eval", "synthetic", "--tracker", "klt"], 'did you mean "lk"'),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(

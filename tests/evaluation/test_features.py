@@ -6,11 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mofa.evaluation.features import EffNetReader, as_seen, readers_present, spread_frames
+from mofa.errors import InputError, WeightsError
+from mofa.evaluation import standard
+from mofa.evaluation.features import EffNetReader, as_seen, spread_frames
+from mofa.evaluation.instruments import instruments, readers_present
+from mofa.evaluation.standard import FvdReader, LpipsReader
 from mofa.media.image import read_picture
 from mofa.models.efficientnet_lite import EfficientNetLite0, SameConv, normalised_distance
+from mofa.models.lpips import AlexNetFeatures, LpipsWeights
 from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
+from tools.weights_by_name import build
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 
@@ -92,3 +98,44 @@ def test_frames_for_a_set_are_spread_and_leave_out_the_picture() -> None:
 def test_the_network_needs_no_square() -> None:
     with torch.inference_mode():
         assert EfficientNetLite0().eval().stages(torch.rand(1, 3, 50, 70))[-1].shape == (1, 1280, 2, 3)
+
+
+@pytest.fixture
+def lpips_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that holds LPIPS: its own small weights by name, and an AlexNet."""
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path))
+    for slot, make, name in (("alexnet", AlexNetFeatures, "alexnet-owt-7be5be79.pth"),
+                             ("lpips-alex", LpipsWeights, "alex.pth")):  # fmt: skip
+        folder = tmp_path / "models" / slot
+        folder.mkdir(parents=True)
+        torch.save(build(make, 1).state_dict(), folder / name)
+
+
+def test_a_standard_network_is_used_once_its_weights_are_here(lpips_here: None) -> None:
+    [reader] = [reader for reader in readers_present() if isinstance(reader, LpipsReader)]
+    cat, rocket = photo("cat.jpg"), photo("rocket.jpg")
+    assert [column.title for column in reader.columns.values()] == ["LPIPS"]
+    key = "lpips.lpips-alex"
+    assert reader.read(cat, cat)[key] == 0
+    # Of frames after the first alone.
+    assert reader.read(torch.cat([rocket[:1], cat[1:]]), cat)[key] == 0
+    assert reader.read(rocket, cat)[key] != 0
+    assert reader.read(cat, None) == {}
+
+
+def test_sets_need_clips_that_are_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = FvdReader(Path("absent.pt"))
+    assert reader.features(torch.zeros(8, 3, 16, 16, dtype=torch.uint8)).shape == (0, 400)
+    monkeypatch.setattr(standard, "load_i3d", lambda weights: lambda clips: torch.ones(len(clips), 400))
+    assert reader.features(torch.zeros(9, 3, 16, 16, dtype=torch.uint8)).shape == (1, 400)
+
+
+def test_a_tracker_whose_weights_are_absent_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"cotracker3 \(102 MB, licence CC-BY-NC 4.0\).*--tracker lk"):
+        instruments("cotracker3")
+    with pytest.raises(InputError, match='did you mean "cotracker3"'):
+        instruments("cotracker")

@@ -11,7 +11,7 @@ from mofa.errors import InputError
 from mofa.evaluation import runner
 from mofa.evaluation.catalogue import find_suite, suite_names
 from mofa.evaluation.compare import compare, comparison_table
-from mofa.evaluation.makers import ClipsInFolder, OurRenderer, fitted, request_of
+from mofa.evaluation.makers import ClipsInFolder, OurRenderer, fitted, request_of, weights_digest
 from mofa.evaluation.report import write_report
 from mofa.evaluation.results import Results, read_results
 from mofa.evaluation.runner import Job, run_suite
@@ -171,3 +171,15 @@ def test_suites_are_found_by_name_or_file_and_misspelt_ones_named(tmp_path: Path
         find_suite(str(own))
     with pytest.raises(InputError, match="leave --data out"):
         find_suite("synthetic", tmp_path)
+
+
+def test_other_weights_are_other_clips(tmp_path: Path) -> None:
+    """A report that was made with weights of one's own does not hold for the next checkpoint."""
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    prints = []
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        weights_digest.cache_clear()
+        prints.append(OurRenderer({"renderer": "diffusion"}, adapters=(tmp_path,)).fingerprint("scene"))
+    assert len({*prints, OurRenderer({"renderer": "diffusion"}).fingerprint("scene")}) == 3
+    assert OurRenderer(adapters=(tmp_path,)).describe()["adapter"] == str(tmp_path)
