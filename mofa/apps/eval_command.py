@@ -44,15 +44,6 @@ def add_parser(commands: Any) -> None:
         help="weights that `mofa train` wrote, in place of the released ones; may be repeated",
     )
     parser.add_argument("--tracker", metavar="NAME", default="lk", help="lk (default), or cotracker3")
-    parser.add_argument(
-        "--adapter",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="weights that `mofa train` wrote, in place of the released ones; may be repeated",
-    )
-    parser.add_argument("--tracker", metavar="NAME", default="lk", help="what reads motion: lk, cotracker3")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N scenes")
     parser.add_argument("--workers", type=int, metavar="N", default=1, help="processes at a time (1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
