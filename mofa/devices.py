@@ -3,6 +3,8 @@
 The door (pipeline.engine, apps) asks here once; everything below follows its inputs.
 """
 
+import time
+
 import torch
 
 from mofa.errors import InputError, ResourceError
@@ -52,6 +54,26 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     # The CPU allocator and numpy have no exception type of their own.
     return any(words in str(error) for words in ("can't allocate memory", "Unable to allocate"))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has left; what memory has left where it computes there."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, side: int = 1024) -> float:
+    """FLOP per second of a square matrix product on a device, measured in a fraction of a second."""
+    a = torch.randn(side, side, device=device).to(dtype)
+    torch.matmul(a, a)
+    synchronise(device)
+    begin = time.perf_counter()
+    torch.matmul(a, a)
+    synchronise(device)
+    return 2 * side**3 / (time.perf_counter() - begin)
 
 
 def synchronise(device: torch.device) -> None:

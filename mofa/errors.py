@@ -45,6 +45,10 @@ class ResourceError(MofaError):
     exit_code = 2
 
 
+class OutOfMemory(ResourceError):
+    """Memory ran out on the way; the same with less at once may fit."""
+
+
 class Cancelled(MofaError):
     """Raised from a progress callback to stop a run; nothing half-made stays behind."""
 

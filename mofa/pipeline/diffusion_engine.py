@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.devices import is_out_of_memory
-from mofa.errors import ResourceError
+from mofa.errors import OutOfMemory
 from mofa.models.attention import processor
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
 from mofa.pipeline.load import load_adapter, prepare
@@ -83,7 +83,7 @@ def make_render(
             if not is_out_of_memory(error):
                 raise
             height, width = source.pixels.shape[1:]
-            raise ResourceError(what_would_fit(settings, width, height)) from error
+            raise OutOfMemory(what_would_fit(settings, width, height)) from error
 
     return render
 

@@ -5,7 +5,7 @@ values say which weights they need and make the part when it is asked for; torch
 imported then, not before, because a scene that is only described needs neither.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,10 @@ class Asked(Protocol):
 
     @property
     def adapters(self) -> "tuple[AdapterName, ...]": ...
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> "Asked":
+        """The same with other values in some fields."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,20 @@ def _make_warp(asked: Asked, networks: "Networks") -> Any:
 def _make_diffusion(asked: Asked, networks: "Networks") -> Any:
     with _needing_packages("the diffusion renderer", "--renderer warp"):
         from mofa.pipeline.diffusion_engine import diffusion_model, make_render
+        from mofa.pipeline.fitted import fitted_render
         from mofa.pipeline.networks import Running
         from mofa.renderers.diffusion.latents import noise_from, read_latents
     # Read before gigabytes of weights are.
     noise = None if asked.latents is None else noise_from(read_latents(asked.latents))
-    placement = Running.of(asked.diffusion).placement
-    return make_render(diffusion_model(asked, networks), asked, placement, initial_noise=noise)
+
+    def make(settings: DiffusionSettings) -> Any:
+        changed = asked.model_copy(update={"diffusion": settings})
+        model, placement = diffusion_model(changed, networks), Running.of(settings).placement
+        return make_render(model, changed, placement, initial_noise=noise)
+
+    if asked.diffusion.fit_memory:
+        return fitted_render(asked.diffusion, make)
+    return make(asked.diffusion)
 
 
 def steering_adapters(asked: Asked) -> "list[AdapterName]":

@@ -64,6 +64,8 @@ class DiffusionSettings:
     """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
     halves_at_once: Literal[1, 2] = 2
     """2 runs guidance's two halves together, 1 one after the other in less memory."""
+    fit_memory: bool = False
+    """Choose offload, halves_at_once and decode_chunk by the free memory, and go lower where it runs out."""
     storage: Literal["full", "float8"] = "full"
     """float8 keeps the networks' large weights in 8 bits: half the memory, a little less exact, no faster."""
     attention: Literal["sdpa", "flash", "sage"] = "sdpa"
