@@ -43,6 +43,15 @@ def fit_mask(
     return region
 
 
+def band(percent: float, height: int, width: int) -> Float[Tensor, "1 H W"]:
+    """The picture's border as a region: 1 at the edge, 0 from `percent` of the longer side on, falling over
+    the inner half of the way, so that what moves past it is held back little by little."""
+    x, y = pixel_grid(height, width, torch.empty(0))
+    away = torch.stack([x, y, width - 1 - x, height - 1 - y]).amin(0)
+    reach = percent / 100 * max(height, width)
+    return (2 - 2 * away / reach).clamp(0, 1)[None]
+
+
 def inside(hints: SparseMotion, region: Float[Tensor, "1 H W"]) -> Bool[Tensor, " N"]:
     """Which hints start in the region: on a pixel of at least 0.5."""
     column, row = torch.floor(hints.positions + 0.5).long().unbind(-1)

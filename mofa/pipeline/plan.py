@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.control.brush import fit_mask, inside
+from mofa.control.brush import band, fit_mask, inside
 from mofa.control.camera import camera_matrices, compose, to_working_camera
 from mofa.control.merge import Share, merge
 from mofa.control.reference import WORKING_SIDE, FlowEstimator, video_motion
@@ -35,6 +35,7 @@ from mofa.pipeline.parts import Densifier, FaceSpreader, SpeechDrivers
 from mofa.pipeline.remarks import SEEN, Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
+    BorderRegion,
     CameraControl,
     Control,
     MaskRegion,
@@ -184,9 +185,13 @@ def drawn_motion(
 ) -> DenseMotion:
     """The motion of tracks and reference videos."""
     height, width = source.pixels.shape[1:]
-    shares = [
-        Share(densify(source.pixels, hints, drawn.regions[region], progress), drawn.regions[region])
+    spread = {
+        region: densify(source.pixels, hints, drawn.regions[region], progress)
         for region, hints in drawn.hints
+    }
+    carried = {region_of(c, request) for c in request.controls if isinstance(c, TransformControl)}
+    shares = [
+        Share(motion, drawn.regions[region]) for region, motion in spread.items() if region not in carried
     ]
     shares += [
         Share(
@@ -197,7 +202,7 @@ def drawn_motion(
         if isinstance(control, ReferenceControl)
     ]
     shares += [
-        whole_motion(control, request, drawn, inputs, source, num_frames)
+        whole_motion(control, request, drawn, inputs, source, num_frames, spread)
         for kind in (TransformControl, SwayControl, StillControl)  # what is to stay still lies on top
         for control in request.controls
         if isinstance(control, kind)
@@ -215,10 +220,12 @@ def whole_motion(
     inputs: Inputs,
     source: SourceImage,
     num_frames: int,
+    spread: Mapping[Region | None, DenseMotion],
 ) -> Share:
     """What a control does to a region as a whole: turn and grow it, let it sway, hold it still.
 
-    Raises InputError: a transform has no region.
+    A transform carries along what the tracks of its region, `spread` over it, bend. Raises InputError: a
+    transform has no region.
     """
     height, width = source.pixels.shape[1:]
     region = drawn.regions[region_of(control, request)]
@@ -231,9 +238,8 @@ def whole_motion(
         )
     if isinstance(control, StillControl):
         return Share(Moved(Unknown(height, width), torch.eye(2, 3).expand(num_frames - 1, 2, 3)), region)
-    return Share(
-        Moved(Unknown(height, width), transform_maps(control, region, inputs, source, num_frames)), region
-    )
+    bent = spread.get(region_of(control, request), Unknown(height, width))
+    return Share(Moved(bent, transform_maps(control, region, inputs, source, num_frames)), region)
 
 
 def transform_maps(
@@ -319,7 +325,9 @@ def region_of(control: Control, request: AnimationRequest) -> Region | None:
         return region
     if region is None and isinstance(control, TrackControl) and control.points is not None:
         region = SelectedRegion(select=Selection((control.points[0],)))
-    return region and region.model_copy(update={"with_shadow": True})
+    if region is None or isinstance(region, BorderRegion):
+        return region
+    return region.model_copy(update={"with_shadow": True})
 
 
 def working_regions(
@@ -333,6 +341,9 @@ def working_regions(
         if isinstance(region, SelectedRegion):
             masks[region], told = selected(region.select, inputs.original, source, sense)
             notes += told
+        elif isinstance(region, BorderRegion):
+            masks[region] = band(region.border, *source.pixels.shape[1:]).to(source.pixels)
+            continue
         else:
             masks[region] = None if region is None else _painted(region, inputs, source)
         own = masks[region]

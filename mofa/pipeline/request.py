@@ -317,7 +317,14 @@ class SelectedRegion(_Frozen):
     """The shadow and the reflection of the thing belong to it."""
 
 
-Region = MaskRegion | SelectedRegion
+class BorderRegion(_Frozen):
+    """A band along the picture's border, soft on its inside."""
+
+    border: float = Field(gt=0, le=50)
+    """Its width, in percent of the picture's longer side."""
+
+
+Region = MaskRegion | SelectedRegion | BorderRegion
 
 
 class _Control(_Frozen):

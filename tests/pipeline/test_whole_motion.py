@@ -163,3 +163,25 @@ def test_a_thing_without_a_shadow_says_so(folder: Path) -> None:
 def test_tracks_from_a_file_do_not_say_whose_shadow_is_meant(folder: Path) -> None:
     with pytest.raises(InputError, match="with_shadow needs to know the thing"):
         request(folder, {"kind": "track", "file": "walk.json", "with_shadow": True})
+
+
+def test_a_transform_carries_along_what_tracks_bend(folder: Path) -> None:
+    thing = {"region": mask(folder, "box")}
+    bend = [{"kind": "track", "points": points} | thing for points in ("22,24 22,32", "38,24")]
+    flow = last_flow(request(folder, *bend, {"kind": "transform", "move": "10,0"} | thing))
+    assert flow[0, 18:30, 22:38].mean() == pytest.approx(10, abs=0.5)
+    assert flow[1, 24, 22] > 6
+    assert flow[1, 24, 38].abs() < 1
+    turned = last_flow(request(folder, *bend, {"kind": "transform", "move": "rotate 180"} | thing))
+    # The middle is (29.5, 23.5): what has been bent down by some pixels is as far above the mirrored place.
+    assert turned[1, 24, 22] == pytest.approx(-1 - flow[1, 24, 22].item(), abs=0.1)
+
+
+def test_the_border_is_locked_and_lets_go_little_by_little(folder: Path) -> None:
+    walk = {"kind": "track", "points": "8,24 16,24", "region": {"border": 50}}
+    lock = {"kind": "still", "region": {"border": 25}}
+    loose, held = (last_flow(request(folder, walk, *more))[0, 24] for more in ((), (lock,)))
+    assert loose[0] > 4
+    assert held[0].abs() < 0.01
+    assert 0.2 * loose[12] < held[12] < 0.8 * loose[12]
+    torch.testing.assert_close(held[20:30], loose[20:30])

@@ -74,7 +74,9 @@ class FairQueue:
     A visitor with many jobs therefore delays another by one job, not by many.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, begin: Callable[[], None] | None = None) -> None:
+        """`begin` is called first in the thread in which the jobs run."""
+        self._begin = begin
         self._waiting: list[Job] = []
         self._running: Job | None = None
         self._turns: dict[str, int] = {}
@@ -153,6 +155,8 @@ class FairQueue:
         return before + busy
 
     def _work(self) -> None:
+        if self._begin is not None:
+            self._begin()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)

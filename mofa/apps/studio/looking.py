@@ -13,23 +13,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.apps.studio.making import SELECT_SIDE, reduced, white_on_black
+from mofa.apps.studio.photos import PHOTOS_KNOWN, decoded
 from mofa.apps.studio.routes import TheVisitor
 from mofa.apps.studio.uploads import KINDS
 from mofa.control.selection import Selection, parse_selection
 from mofa.densify.things import NOTHING
 from mofa.errors import InputError
-from mofa.media.image import read_picture
 from mofa.pipeline.original import Original
 from mofa.pipeline.selected import selected
 from mofa.pipeline.things import sense_or_note
 from mofa.tensors.geometry import to_working
 from mofa.types import LookedAt, SenseOfThings, SourceImage
 
-PHOTOS_KNOWN = 8
-"""Photos that stay decoded and looked at: a hand that moves over one asks about it several times a second."""
-
 _one_at_a_time = threading.Lock()
-"""Decoding a photo takes memory, and a hundred hands may ask at once."""
+"""Looking at a photo takes memory, and a hundred hands may ask at once."""
 
 router = APIRouter(prefix="/studio")
 
@@ -82,7 +79,7 @@ def thing(
 
 @lru_cache(maxsize=PHOTOS_KNOWN)
 def _looked_at(path: Path, changed: int) -> _Known:
-    original = Original(read_picture(path))
+    original = Original(decoded(path))
     source = reduced(original.pixels, SELECT_SIDE)
     sense, _ = sense_or_note()
     return _Known(original, source, None if sense is None else sense(source.pixels))

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mofa.apps.studio.photos import decoded
 from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, preview_request
 from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
@@ -99,7 +100,7 @@ def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Prev
 
 
 def _previewed(request: AnimationRequest, progress: Progress) -> Animation:
-    inputs = read_inputs(request, progress)
+    inputs = read_inputs(request, progress, None if request.picture is None else decoded(request.picture))
     size = inputs.original.width, inputs.original.height
     return prepare(preview_request(request, *size), inputs, progress)
 

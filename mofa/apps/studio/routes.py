@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from fastapi import APIRouter, Body, Cookie, Depends, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
@@ -49,8 +50,10 @@ class Studio:
         self.visitors = Visitors(home / "visitors", self.quota)
         self.callers = Visitors(home / "api" / "callers", self.quota)
         self.workshop = making.Workshop()
-        self.renders = FairQueue("renders")
-        self.previews = FairQueue("previews")
+        # What is so small gains nothing from a second thread, and two that wait for each other on a busy
+        # machine burn more than twenty times as much; a thread that says nothing takes another's number.
+        self.renders = FairQueue("renders", partial(torch.set_num_threads, torch.get_num_threads()))
+        self.previews = FairQueue("previews", partial(torch.set_num_threads, 1))
         self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
         self.looks = FairQueue("looks")

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
+import torch
 
 from mofa.apps.studio.jobs import MOST_WAITING, FairQueue, Job, sentence
 from mofa.errors import Cancelled, InputError
@@ -98,6 +100,15 @@ def test_jobs_are_known_to_their_owner_alone(queue: FairQueue) -> None:
     job = noted(queue, [], "ann", "private")
     assert queue.find("ann", job.name) is job
     assert queue.find("bob", job.name) is None
+
+
+def test_a_queue_says_first_how_its_thread_works() -> None:
+    here = torch.get_num_threads()
+    single = FairQueue("single", partial(torch.set_num_threads, 1))
+    several = FairQueue("several", partial(torch.set_num_threads, 3))
+    jobs = [queue.submit("ann", lambda _: torch.get_num_threads()) for queue in (several, single, several)]
+    assert [job.future.result(LONG) for job in jobs] == [3, 1, 3]
+    assert torch.get_num_threads() == here
 
 
 def test_a_failure_is_told_in_a_sentence_and_the_queue_goes_on() -> None:

@@ -1,13 +1,17 @@
 """Whole jobs, as people do them, each from an empty page to the clip; and what their eyes and hands need."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -183,6 +187,7 @@ def test_a_thing_is_moved_turned_and_grown_by_its_handles(canvas: Any, hand: Any
     hand.settled(canvas)
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=2", "20")
     canvas.keyboard.press("Enter")
+    assert not canvas.evaluate("mofaStudio.player.playing"), "the moment whose pose is typed in stays"
     hand.settled(canvas).evaluate("mofaStudio.player.seek(12)")
     canvas.fill(".inspector .quads >> nth=0 >> input >> nth=3", "1.5")
     canvas.keyboard.press("Enter")
@@ -192,6 +197,63 @@ def test_a_thing_is_moved_turned_and_grown_by_its_handles(canvas: Any, hand: Any
     assert canvas.locator(".moment").count() == 2
     hand.settled(canvas).evaluate("mofaStudio.player.seek(20)")
     canvas.wait_for_selector(".canvas[data-moving=true]")
+
+
+def tip_of(page: Any, select: str) -> tuple[float, float]:
+    """What is uppermost of a thing on the canvas, in percent of the photo."""
+    address = page.evaluate(
+        """async (select) => {
+          const body = JSON.stringify({ picture: mofaStudio.store.document.picture.name, select });
+          const headers = { 'Content-Type': 'application/json' };
+          return (await (await fetch('studio/things', { method: 'POST', headers, body })).json()).mask;
+        }""",
+        select,
+    )
+    mask = np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("L"))
+    row, column = np.argwhere(mask > 127)[0]
+    return 100 * (column + 0.5) / mask.shape[1], 100 * (row + 0.5) / mask.shape[0]
+
+
+def test_a_thing_is_bent_at_a_tip_and_what_lies_opposite_holds(canvas: Any, hand: Any) -> None:
+    canvas.keyboard.press("t")
+    canvas.mouse.click(*hand.place(canvas, 45, 55))
+    [thing] = hand.document(canvas)["controls"]
+    x, y = tip_of(canvas, thing["region"]["select"])
+    canvas.evaluate("mofaStudio.player.rest()")
+    hand.drag(canvas, (x, y), (x + 6, y))
+    same, bend, *held = hand.document(canvas)["controls"]
+    width = hand.document(canvas)["picture"]["width"]
+    assert same["keys"] == thing["keys"]
+    assert all(line["region"] == thing["region"] for line in (bend, *held))
+    assert bend["points"][1][0] - bend["points"][0][0] == pytest.approx(0.06 * width, abs=2)
+    assert held
+    assert all(len(anchor["points"]) == 1 for anchor in held)
+    assert canvas.locator(".preview .note").text_content() == ""
+    canvas.wait_for_selector(".canvas[data-moving=true]")
+    canvas.keyboard.press("Control+z")
+    assert hand.document(canvas)["controls"] == [thing], "a bend is one step"
+
+
+def test_border_pace_and_brush_are_set_in_the_panel(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (20, 60), (60, 60))
+    canvas.get_by_label("Lock the border").check()
+    line, border = hand.document(canvas)["controls"]
+    assert border["region"] == {"border": 4}
+    assert canvas.locator(".preview .note").text_content() == ""
+    assert [row.text_content() for row in canvas.locator(".row .title").all()] == ["Track 1", "Border"]
+    canvas.evaluate("id => mofaStudio.store.look({ selected: id })", line["id"])
+    length = 0.4 * hand.document(canvas)["picture"]["width"]
+    canvas.get_by_label("Pixels per frame").fill("15")
+    canvas.keyboard.press("Enter")
+    paced = hand.document(canvas)["controls"][0]
+    assert paced["end"] == pytest.approx(length / 15, abs=1)
+    canvas.get_by_label("Lock the border").uncheck()
+    assert [control["kind"] for control in hand.document(canvas)["controls"]] == ["track"]
+    canvas.keyboard.press("Escape")
+    canvas.click("[data-tool=brush]")
+    canvas.get_by_label("Size (px)").fill("64")
+    canvas.keyboard.press("Enter")
+    assert canvas.evaluate("mofaStudio.store.view.brush") == 64
 
 
 def test_the_browsers_poses_are_the_pipelines(canvas: Any) -> None:

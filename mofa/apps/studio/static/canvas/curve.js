@@ -112,6 +112,12 @@ export function polyline(points) {
   return polylines.get(points);
 }
 
+/** How long the drawn curve is, in picture pixels. */
+export function lengthOf(points) {
+  const line = polyline(points);
+  return line.slice(1).reduce((sum, [x, y], k) => sum + Math.hypot(x - line[k][0], y - line[k][1]), 0);
+}
+
 /** The nearest place of a curve: how far it is, and which leg it is on. */
 export function nearestOn(points, [x, y]) {
   const line = polyline(points);

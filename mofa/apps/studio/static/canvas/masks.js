@@ -45,6 +45,33 @@ export function wholeMask(picture) {
   return name;
 }
 
+/** Longest side of a border that is drawn: it is soft. */
+const BORDER_SIDE = 320;
+/** @type {Map<string, HTMLCanvasElement>} */
+const borders = new Map();
+
+/** A picture's border, so many percent of its longer side wide: as control/brush.py has it. */
+export function borderCanvas({ width, height }, percent) {
+  const key = `${width} ${height} ${percent}`;
+  let canvas = borders.get(key);
+  if (!canvas) {
+    canvas = document.createElement("canvas");
+    const scale = BORDER_SIDE / Math.max(width, height);
+    const [w, h] = [canvas.width, canvas.height] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+    const pixels = penOf(canvas).createImageData(w, h);
+    pixels.data.fill(255);
+    const reach = (percent / 100) * BORDER_SIDE;
+    for (let y = 0, k = 3; y < h; y += 1) {
+      for (let x = 0; x < w; x += 1, k += 4) {
+        pixels.data[k] = 255 * Math.min(1, Math.max(0, 2 - (2 * Math.min(x, y, w - 1 - x, h - 1 - y)) / reach));
+      }
+    }
+    penOf(canvas).putImageData(pixels, 0, 0);
+    borders.set(key, canvas);
+  }
+  return canvas;
+}
+
 /** The painted canvas of a mask, or null while it is on its way. `arrived` is called when it is there. */
 export function maskCanvas(name, arrived) {
   let mask = masks.get(name);

@@ -24,11 +24,16 @@ export function outlineOf(mask) {
   return loops;
 }
 
-/** @type {WeakMap<HTMLCanvasElement, {centre: [number, number], box: [number, number, number, number]}>} */
+/**
+ * @typedef {{centre: [number, number], box: [number, number, number, number], tips: [number, number][]}} Extent
+ * `tips`: what is furthest to the left, up, right and down, each a place on the thing
+ */
+
+/** @type {WeakMap<HTMLCanvasElement, Extent>} */
 const extents = new WeakMap();
 
 /**
- * The middle of what is under a mask, as the server takes it for a pivot, and its box: left, top, right, bottom.
+ * The middle of what is under a mask, as the server takes it for a pivot, its box (left, top, right, bottom) and its tips.
  * @param {HTMLCanvasElement} mask
  * @param {{width: number, height: number}} picture in whose pixels they are
  */
@@ -36,6 +41,7 @@ export function extentOf(mask, picture) {
   let extent = extents.get(mask);
   if (!extent) {
     const { data } = penOf(mask).getImageData(0, 0, mask.width, mask.height);
+    const tips = /** @type {[number, number][]} */ ([[Infinity, 0], [0, Infinity], [-Infinity, 0], [0, -Infinity]]);
     let [all, sumX, sumY, left, top, right, bottom] = [0, 0, 0, Infinity, Infinity, -Infinity, -Infinity];
     for (let k = 3, n = 0; k < data.length; k += 4, n += 1) {
       const weight = data[k] / 255;
@@ -45,11 +51,18 @@ export function extentOf(mask, picture) {
       sumX += weight * x;
       sumY += weight * y;
       if (weight < 0.5) continue;
+      if (x < tips[0][0]) tips[0] = [x, y];
+      if (y < tips[1][1]) tips[1] = [x, y];
+      if (x > tips[2][0]) tips[2] = [x, y];
+      if (y > tips[3][1]) tips[3] = [x, y];
       [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
     }
     const [across, down] = [picture.width / mask.width, picture.height / mask.height];
     const [toX, toY] = [(x) => (x + 0.5) * across - 0.5, (y) => (y + 0.5) * down - 0.5];
-    extent = { centre: [toX(sumX / (all || 1)), toY(sumY / (all || 1))], box: [toX(left), toY(top), toX(right), toY(bottom)] };
+    extent = {
+      centre: [toX(sumX / (all || 1)), toY(sumY / (all || 1))], box: [toX(left), toY(top), toX(right), toY(bottom)],
+      tips: tips.map(([x, y]) => [toX(x), toY(y)]),
+    };
     extents.set(mask, extent);
   }
   return extent;

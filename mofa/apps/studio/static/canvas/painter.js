@@ -87,10 +87,10 @@ function drawTrack(pen, viewport, control, selected, point) {
 
 /**
  * The box of a thing that is moved, turned and grown, with its handles.
- * @param {{corners: number[][], upper: number[], middle: number[], turn: [number, number]}} box
+ * @param {{corners: number[][], upper: number[], middle: number[], turn: [number, number], bends: {place: [number, number]}[]}} box
  */
 export function paintHandles(pen, viewport, box, colour) {
-  const { corners, upper, middle, turn } = box;
+  const { corners, upper, middle, turn, bends } = box;
   const places = corners.map((corner) => viewport.toScreen(corner));
   for (const [ink, width] of /** @type {[string, number][]} */ ([[INK, 4], [colour, 1.75]])) {
     stroke(pen, [...places, places[0]], ink, width);
@@ -98,7 +98,17 @@ export function paintHandles(pen, viewport, box, colour) {
   }
   for (const place of places) disc(pen, place, 6, "#fff", colour, 2.5);
   disc(pen, turn, 7, "#fff", colour, 2.5);
+  for (const { place } of bends) diamond(pen, viewport.toScreen(place), 6, "#fff", colour);
   disc(pen, viewport.toScreen(middle), 3.5, colour, INK);
+}
+
+function diamond(pen, [x, y], radius, fill, colour) {
+  pen.beginPath();
+  for (const [dx, dy] of [[-1, 0], [0, -1], [1, 0], [0, 1]]) pen.lineTo(x + radius * dx, y + radius * dy);
+  pen.closePath();
+  Object.assign(pen, { fillStyle: fill, strokeStyle: colour, lineWidth: 2.5 });
+  pen.fill();
+  pen.stroke();
 }
 
 function drawHandle(pen, place, colour, active) {

@@ -47,6 +47,17 @@ export function mapOf({ x, y, rotate, scale }, [px, py]) {
 }
 
 /**
+ * Where a place was before a thing took a pose.
+ * @param {Pose} pose
+ * @param {[number, number]} pivot
+ * @returns {import("./warp.js").Warp}
+ */
+export function mapBack({ x, y, rotate, scale }, [px, py]) {
+  const back = mapOf({ x: 0, y: 0, rotate: -rotate, scale: 1 / scale }, [px, py]);
+  return (u, v) => back(u - x, v - y);
+}
+
+/**
  * The keys with another pose at a moment; a key so near is replaced.
  * @param {Key[]} keys
  * @param {number} at

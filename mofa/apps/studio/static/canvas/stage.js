@@ -102,7 +102,9 @@ export class Stage {
     const { controls, picture } = document;
     const before = this.shown?.document;
     if (!before || before.controls === controls || before.picture !== picture) return;
-    if (!moves(document)) this.player.rest();
+    // Somebody types the pose of a moment: that moment stays.
+    if (globalThis.document.activeElement?.closest(".pose")) this.redraw();
+    else if (!moves(document)) this.player.rest();
     else if (!this.store.view.drawing) this.player.show();
   }
 
@@ -243,7 +245,8 @@ export class Stage {
     }
     if (drafted?.mask) partsOf(drafted.mask)?.pulls.push(drafted.pull);
     else if (drafted) loose.push(drafted.pull);
-    const all = ({ pulls, maps }) => [...maps, ...(pulls.length ? [together(pulls)] : [])];
+    // A thing is bent as it lies in the photo, and carried away then.
+    const all = ({ pulls, maps }) => [...(pulls.length ? [together(pulls)] : []), ...maps];
     const inTurn = (warps) => (x, y) => warps.reduce((place, warp) => warp(...place), [x, y]);
     const whole = pieces.photo;
     const box = /** @type {[number, number, number, number]} */ ([-0.5, -0.5, picture.width - 0.5, picture.height - 0.5]);

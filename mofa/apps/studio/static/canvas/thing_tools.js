@@ -1,9 +1,10 @@
 /** Tools for whole things: move, turn and grow one; let it sway; paint what stays. */
 
+import { covers } from "../state/things.js";
 import { selectionAt } from "../state/selection.js";
-import { newControl } from "../state/scene.js";
+import { isBorder, newControl } from "../state/scene.js";
 import { extentOf } from "./outline.js";
-import { mapOf, poseAt, REST, withPose } from "./pose.js";
+import { mapBack, mapOf, poseAt, REST, withPose } from "./pose.js";
 import { paintingTool } from "./region_tools.js";
 
 const GRIP = 18;
@@ -26,7 +27,7 @@ export function handlesOf(stage, control) {
   const { picture, frames } = stage.store.document;
   const mask = picture && control.region ? stage.regions.canvas(control.region, picture) : null;
   if (!mask || !picture) return null;
-  const { centre, box: [left, top, right, bottom] } = extentOf(mask, picture);
+  const { centre, box: [left, top, right, bottom], tips } = extentOf(mask, picture);
   const at = editedAt(control, stage.player.frame, frames);
   const pose = poseAt(control.keys, at);
   const map = mapOf(pose, centre);
@@ -37,7 +38,52 @@ export function handlesOf(stage, control) {
   const [cx, cy] = stage.viewport.toScreen(middle);
   const length = Math.hypot(x - cx, y - cy) || 1;
   const turn = /** @type {[number, number]} */ ([x + ((x - cx) / length) * LIFT, y + ((y - cy) / length) * LIFT]);
-  return { at, pose, centre, middle, corners, upper, turn };
+  const bends = tips.map((tip) => {
+    const known = bendAt(stage.store, control, tip);
+    const [fromX, fromY] = tip;
+    const [toX, toY] = known?.points[known.points.length - 1] ?? tip;
+    return { tip, place: map(fromX + at * (toX - fromX), fromY + at * (toY - fromY)) };
+  });
+  return { at, pose, centre, middle, corners, upper, turn, bends };
+}
+
+/** The line that bends a thing at one of its tips, or holds it there. */
+function bendAt(store, { region }, [x, y]) {
+  const words = JSON.stringify(region);
+  return store.document.controls.find((one) => one.kind === "track" && JSON.stringify(one.region) === words
+    && Math.hypot(one.points[0][0] - x, one.points[0][1] - y) < 1) ?? null;
+}
+
+/**
+ * A thing is bent by a line from one of its tips, while what lies opposite and its middle are held.
+ * @param {import("./stage.js").Stage} stage
+ */
+function bending(stage, control, { pose, at, centre, bends }, index) {
+  const { store, regions } = stage;
+  const { tip } = bends[index];
+  const gesture = {};
+  const before = store.document;
+  const picture = /** @type {import("../state/scene.js").Picture} */ (before.picture);
+  const { region, start, end, ease, thereAndBack } = control;
+  const back = mapBack(pose, centre);
+  const added = (place, points) => {
+    const known = bendAt(store, control, place);
+    if (known && points.length === 1) return;
+    const controls = known
+      ? store.document.controls.map((one) => (one === known ? { ...known, points } : one))
+      : [...store.document.controls, newControl(store.document, { kind: "track", points, region, start, end, ease, thereAndBack })];
+    store.edit({ controls }, gesture);
+  };
+  const held = [bends[(index + 2) % bends.length].tip, ...(covers(regions.canvas(region, picture), centre, picture) ? [centre] : [])];
+  return {
+    changes: stage.player.frame === 0,
+    cancel: () => store.takeBack(before, gesture),
+    move(to) {
+      const [x, y] = back(to[0], to[1]);
+      added(tip, [tip, stage.viewport.inside([tip[0] + (x - tip[0]) / at, tip[1] + (y - tip[1]) / at])]);
+      for (const place of held) added(place, [place]);
+    },
+  };
 }
 
 export const transformTool = {
@@ -48,7 +94,7 @@ export const transformTool = {
     const control = store.selected?.kind === "transform" && !store.selected.locked ? store.selected : null;
     const handles = control && handlesOf(stage, control);
     if (!control || !handles) return choosing(stage, point);
-    const { at, pose, middle, corners, turn } = handles;
+    const { at, pose, middle, corners, turn, bends } = handles;
     const before = store.document;
     const gesture = {};
     const place = viewport.toScreen(point);
@@ -65,6 +111,8 @@ export const transformTool = {
         change({ rotate: Math.abs(turned) < 2 ? 0 : Math.round(2 * turned) / 2 });
       } };
     }
+    const bend = bends.findIndex((one) => near(viewport.toScreen(one.place), place));
+    if (bend >= 0) return bending(stage, control, handles, bend);
     if (corners.some((corner) => near(viewport.toScreen(corner), place))) {
       return { ...held, move: (to) => change({ scale: Math.min(20, Math.max(0.05, Math.round((100 * pose.scale * distance(to)) / distance(point)) / 100)) }) };
     }
@@ -127,7 +175,7 @@ function onThing(stage, place, make) {
 
 /** Paints what stays where it is, whatever else moves. */
 export const stillTool = paintingTool("source-over", {
-  of: (store) => store.document.controls.find(({ kind }) => kind === "still") ?? null,
+  of: (store) => store.document.controls.find((one) => one.kind === "still" && !isBorder(one)) ?? null,
   set(store, owner, region) {
     if (owner) store.editControl(owner.id, { region });
     else if (region) store.add(newControl(store.document, { kind: "still", region }));

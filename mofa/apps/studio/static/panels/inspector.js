@@ -1,6 +1,6 @@
 /** Everything about the selected control: colour, easing, strength, where it may move; or the whole scene's region. */
 
-import { COLOURS, isAnchor } from "../state/scene.js";
+import { COLOURS, isAnchor, isBorder } from "../state/scene.js";
 import { h } from "../elements/dom.js";
 import { poseAt, withPose } from "../canvas/pose.js";
 import { editedAt } from "../canvas/thing_tools.js";
@@ -9,6 +9,7 @@ import { faceFields } from "./face_card.js";
 import { number, segments, slider, toggle } from "../elements/fields.js";
 import { icon } from "../elements/icons.js";
 import { nameOf } from "../state/names.js";
+import { lengthOf } from "../canvas/curve.js";
 import { setRegion } from "../canvas/region_tools.js";
 import { deleteSelected, duplicateSelected, reorderSelected, SHAPES, shapeSelected } from "../canvas/shape_tools.js";
 import { t } from "../state/texts.js";
@@ -26,7 +27,7 @@ export function makeInspector(store, stage) {
 
   const update = () => {
     const control = store.selected;
-    const key = control ? `${control.id} ${control.kind} ${isAnchor(control)}` : null;
+    const key = control ? `${control.id} ${control.kind} ${isAnchor(control)} ${isBorder(control)}` : null;
     if (key !== shownFor) {
       shownFor = key;
       parts = control ? partsOf(store, stage) : [region(store)];
@@ -52,6 +53,7 @@ function partsOf(store, stage) {
     text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
     set: (value, gesture) => set({ strength: value }, gesture), say: (value) => `${value.toFixed(2)} ×`,
   });
+  if (isBorder(control)) return [title, note(t("inspector.border")), borderWidth(get, set), colours(get, set)];
   if (control.kind === "still") return [title, note(t("inspector.still")), region(store), colours(get, set)];
   if (control.kind === "sway") return [title, region(store), ...swayFields(get, set), colours(get, set)];
   // In the order of need: what may move, when, how, and then its looks.
@@ -67,7 +69,9 @@ function partsOf(store, stage) {
   ];
   if (control.kind === "transform") return [title, region(store), poseNumbers(store, stage, get, set), ...timed, colours(get, set)];
   if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...timed];
-  return [title, region(store), ...timed, ...(control.kind === "track" ? [shapes(store)] : []), colours(get, set)];
+  const [when, ...how] = timed;
+  const along = control.kind === "track" ? [when, pace(store, get, set), ...how, shapes(store)] : timed;
+  return [title, region(store), ...along, colours(get, set)];
 }
 
 function heading(store, stage) {
@@ -99,7 +103,12 @@ function colours(get, set) {
   return { element: h("div.colours", { role: "group", "aria-label": t("colour") }, buttons), update };
 }
 
-/** The pose at the moment that is edited. */
+const borderWidth = (get, set) => slider({
+  text: t("border.width"), min: 1, max: 20, step: 1, get: () => get().region.border ?? 0, set: (border, gesture) => set({ region: { border } }, gesture),
+  say: (value) => `${value} %`,
+});
+
+/** The pose at the moment that is edited; that moment stays where it is while somebody types. */
 function poseNumbers(store, stage, get, set) {
   const at = () => editedAt(get(), stage.player.frame, store.document.frames);
   const amount = (field, step) => number({
@@ -107,7 +116,12 @@ function poseNumbers(store, stage, get, set) {
     set: (value) => set({ keys: withPose(get().keys, at(), { ...poseAt(get().keys, at()), [field]: field === "scale" ? Math.min(20, Math.max(0.05, value)) : value }) }),
   });
   const fields = [amount("x", 1), amount("y", 1), amount("rotate", 1), amount("scale", 0.05)];
-  return { element: h("div.quads", {}, fields.map((field) => field.element)), update: () => fields.forEach((field) => field.update()) };
+  const { player } = stage;
+  const stays = () => (player.byItself ? player.rest() : player.pause());
+  return {
+    element: h("div.quads.pose", { onfocusin: stays }, fields.map((field) => field.element)),
+    update: () => fields.forEach((field) => field.update()),
+  };
 }
 
 function swayFields(get, set) {
@@ -165,6 +179,20 @@ function timing(store, get, set) {
   };
 }
 
+/** How far a line goes with every frame: a number makes it even, and ends it when it is there. */
+function pace(store, get, set) {
+  const last = () => store.document.frames - 1;
+  const away = () => lengthOf(get().points) * Math.abs(get().strength) * (get().thereAndBack ? 2 : 1);
+  return number({
+    text: t("pace"), help: t("pace.help"), step: 0.5, get: () => Math.round((100 * away()) / ((get().end ?? last()) - get().start)) / 100,
+    set: (value) => {
+      if (value <= 0) return;
+      const frame = get().start + Math.max(1, Math.round(away() / value));
+      set({ ease: "linear", end: frame >= last() ? null : frame });
+    },
+  });
+}
+
 /** Moves that a camera often makes, as a start. */
 const MOVES = {
   in: { zoom: 1.25 }, out: { zoom: 0.8 }, right: { panX: 0.15 }, left: { panX: -0.15 }, up: { panY: -0.12 }, down: { panY: 0.12 }, turn: { rotate: 8, zoom: 1.15 },
@@ -192,7 +220,7 @@ function region(store) {
   const element = h("div.region", {}, h("span.label", {}, t("region")), text, clear);
   const update = () => {
     const own = store.selected ? store.selected.region : store.document.region;
-    const words = own ? ("mask" in own ? "region.painted" : "region.selected") : store.document.region ? "region.scene" : "region.none";
+    const words = own ? ("select" in own ? "region.selected" : "region.painted") : store.document.region ? "region.scene" : "region.none";
     text.textContent = t(words);
     clear.hidden = !own;
   };

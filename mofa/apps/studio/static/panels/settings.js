@@ -2,7 +2,7 @@
 
 import { h, show } from "../elements/dom.js";
 import { choice, number, segments, slider, toggle, words } from "../elements/fields.js";
-import { retimed, SIDES, sizeAt } from "../state/scene.js";
+import { isBorder, newControl, retimed, SIDES, sizeAt } from "../state/scene.js";
 import { inLanguage, t } from "../state/texts.js";
 import { makeWeights } from "./weights.js";
 
@@ -38,6 +38,7 @@ export function makeSettings(store, form) {
       set: (size) => edit({ size: size.split(",").map(Number) }),
     }),
     toggle({ text: t("loop"), help: help("loop"), get: () => document_().loop, set: (loop) => edit({ loop }) }),
+    toggle({ text: t("border"), help: t("border.help"), get: () => document_().controls.some(isBorder), set: (locked) => edit({ controls: withBorder(document_(), locked) }) }),
   ];
   const weights = makeWeights(store);
   const diffusion = makeDiffusion(store, form);
@@ -52,6 +53,15 @@ export function makeSettings(store, form) {
   store.subscribe((what) => what === "document" && update());
   update();
   return element;
+}
+
+/** Percent of the photo's longer side: as much as a hand would paint along the edge. */
+const BORDER = 4;
+
+/** The controls, with the picture's border held or let go. */
+function withBorder(document, locked) {
+  const others = document.controls.filter((control) => !isBorder(control));
+  return locked ? [...others, newControl(document, { kind: "still", region: { border: BORDER } })] : others;
 }
 
 const withCurrent = (values, current) => [...new Set([...values, current])].sort((a, b) => a - b);

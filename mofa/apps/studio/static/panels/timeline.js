@@ -207,6 +207,8 @@ export function makeTimeline(store, player, sounds, signal) {
     if (key.every((part, k) => part === drawn?.[k])) return;
     // A name that is being written stays under the hand, whatever else changes; its end draws the rows anew.
     if (renaming !== null && rows.querySelector("input.rename")) return;
+    // Rows that came now would take their room from the photo, which must not move under the hand.
+    if (view.drawing) return;
     drawn = key;
     const focused = focusIn(rows);
     rows.replaceChildren(...document.controls.map(row));

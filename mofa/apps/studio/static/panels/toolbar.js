@@ -23,13 +23,17 @@ export function makeToolbar(store) {
     type: "range", min: "4", max: "200", "aria-label": t("brush.size"),
     oninput: () => store.look({ brush: Number(size.value) }),
   });
-  const brush = h("label.brush-size", { title: `${t("brush.size")} ([ ])` }, h("span", {}, t("brush.size")), size);
+  const typed = h("input", {
+    type: "number", min: "4", max: "200", "aria-label": `${t("brush.size")} (px)`,
+    onchange: () => store.look({ brush: Math.min(200, Math.max(4, Math.round(Number(typed.value)) || store.view.brush)) }),
+  });
+  const brush = h("div.brush-size", { title: `${t("brush.size")} ([ ])` }, h("span", {}, t("brush.size")), typed, size);
   const element = h(
     "nav.tools", { "aria-label": t("tools") }, GROUPS.map((group) => h("div.group", {}, group.map(button))), brush);
   const update = () => {
     for (const [tool, one] of buttons) one.setAttribute("aria-pressed", String(tool === store.view.tool));
     show(brush, ["brush", "erase", "still"].includes(store.view.tool));
-    size.value = String(store.view.brush);
+    size.value = typed.value = String(store.view.brush);
   };
   store.subscribe(update);
   update();

@@ -1,6 +1,6 @@
 /** Where things may move, as pictures: painted masks and selected things alike. */
 
-import { maskCanvas } from "../canvas/masks.js";
+import { borderCanvas, maskCanvas } from "../canvas/masks.js";
 
 /** Tells with a "change" when a picture that was asked for has arrived. */
 export class Regions extends EventTarget {
@@ -20,6 +20,7 @@ export class Regions extends EventTarget {
    */
   canvas(region, picture) {
     if (!region) return null;
+    if ("border" in region) return borderCanvas(picture, region.border);
     if ("mask" in region) return maskCanvas(region.mask, this.changed);
     const thing = this.things.selected(picture, region.select);
     return typeof thing === "object" ? thing.canvas : null;

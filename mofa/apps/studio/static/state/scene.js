@@ -1,6 +1,6 @@
 /**
  * The canvas's document and the scene that the server knows, one into the other.
- * @typedef {{mask: string} | {select: string} | null} Region
+ * @typedef {{mask: string} | {select: string} | {border: number} | null} Region
  * @typedef {{id: number, number?: number, name?: string, hidden?: boolean, locked?: boolean}} Named as the page knows a control
  * @typedef {Named & {colour: string, strength: number, region: Region, hand?: [number, number][] | null, start: number, end: number | null,
  *   ease: import("../canvas/curve.js").Ease, thereAndBack: boolean}} Timed
@@ -72,6 +72,9 @@ export function adopted(kept) {
   lastId = Math.max(lastId, ...kept.controls.map(({ id }) => id));
   return { ...EMPTY, ...kept };
 }
+
+/** Whether a control holds the picture's border. */
+export const isBorder = (control) => control.kind === "still" && Boolean(control.region) && "border" in control.region;
 
 /** Whether a control is an anchor: a track of one point. */
 export const isAnchor = (control) => control.kind === "track" && control.points.length === 1;
@@ -258,6 +261,7 @@ function content(control, picture) {
 function fromRegion(region, picture) {
   if (!region) return null;
   if (region.mask) return { mask: region.mask };
+  if (region.border) return { border: region.border };
   return { select: typeof region.select === "string" ? region.select : selectionAt(inPixels(region.select, picture)) };
 }
 

@@ -67,7 +67,16 @@ export class Things extends EventTarget {
 /** @type {WeakMap<HTMLCanvasElement, ImageData>} */
 const pixels = new WeakMap();
 
-function contains({ canvas }, [x, y], picture) {
+const contains = ({ canvas }, place, picture) => covers(canvas, place, picture);
+
+/**
+ * Whether a place of the picture lies under a mask.
+ * @param {HTMLCanvasElement | null} canvas white on transparent
+ * @param {[number, number]} place
+ * @param {{width: number, height: number}} picture
+ */
+export function covers(canvas, [x, y], picture) {
+  if (!canvas) return false;
   let data = pixels.get(canvas);
   if (!data) {
     data = penOf(canvas).getImageData(0, 0, canvas.width, canvas.height);
