@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from fastapi.responses import FileResponse
 
 from mofa.apps.studio import making
-from mofa.apps.studio.routes import TheVisitor
+from mofa.apps.studio.routes import TheStudio, TheVisitor
 from mofa.control.exchange import TRACK_FORMATS, check_format
 from mofa.media.files import replacing
 from mofa.pipeline.export import FORMATS, Wanted, export_scene
@@ -39,6 +39,12 @@ def clip_for(name: str, form: str, visitor: TheVisitor) -> FileResponse:
     if not path.exists():
         export_scene(AnimationRequest.from_file(scene), path, Wanted(form), overwrite=True)
     return FileResponse(path if suffix else making.zipped(path), filename=f"mofa-{form}{suffix or '.zip'}")
+
+
+@router.post("/{name}/share")
+def share_clip(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, str]:
+    """A secret that lets others see the clip and open its scene."""
+    return {"token": studio.shares.give(visitor, name)}
 
 
 @router.delete("/{name}")

@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+
 from mofa.apps.studio.guard import ADDRESS
 from mofa.errors import Cancelled, InputError, MofaError, shortened
 from mofa.types import Progress
@@ -74,9 +76,9 @@ class FairQueue:
     A visitor with many jobs therefore delays another by one job, not by many.
     """
 
-    def __init__(self, name: str, begin: Callable[[], None] | None = None) -> None:
-        """`begin` is called first in the thread in which the jobs run."""
-        self._begin = begin
+    def __init__(self, name: str, threads: int | None = None) -> None:
+        """`threads` are those that torch has for a job; None where torch has nothing to do."""
+        self._threads = threads
         self._waiting: list[Job] = []
         self._running: Job | None = None
         self._turns: dict[str, int] = {}
@@ -155,8 +157,10 @@ class FairQueue:
         return before + busy
 
     def _work(self) -> None:
-        if self._begin is not None:
-            self._begin()
+        if self._threads is not None:
+            # A thread takes over the process's number when it first asks, though it was told another before.
+            torch.get_num_threads()
+            torch.set_num_threads(self._threads)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)

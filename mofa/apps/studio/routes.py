@@ -28,6 +28,7 @@ from mofa.apps.studio.scenes import (
     unpack_scene,
 )
 from mofa.apps.studio.settings_form import missing_weights, needed_weights, settings_form
+from mofa.apps.studio.shares import SHARED, Shares
 from mofa.apps.studio.texts import TEXTS, example_title
 from mofa.apps.studio.uploads import KINDS, check_upload, receive
 from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
@@ -49,11 +50,12 @@ class Studio:
         self.quota = Quota(home)
         self.visitors = Visitors(home / "visitors", self.quota)
         self.callers = Visitors(home / "api" / "callers", self.quota)
+        self.shares = Shares(home / "shares")
         self.workshop = making.Workshop()
         # What is so small gains nothing from a second thread, and two that wait for each other on a busy
-        # machine burn more than twenty times as much; a thread that says nothing takes another's number.
-        self.renders = FairQueue("renders", partial(torch.set_num_threads, torch.get_num_threads()))
-        self.previews = FairQueue("previews", partial(torch.set_num_threads, 1))
+        # machine burn more than twenty times as much.
+        self.renders = FairQueue("renders", torch.get_num_threads())
+        self.previews = FairQueue("previews", 1)
         self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
         self.looks = FairQueue("looks")
@@ -64,6 +66,7 @@ class Studio:
         for name in [*self.visitors.sweep(), *self.callers.sweep()]:
             for queue in (self.renders, self.previews, self.motions, self.downloads, self.looks):
                 queue.forget(name)
+        self.shares.sweep()
 
 
 router = APIRouter(prefix="/studio")
@@ -140,6 +143,12 @@ def photo(name: str, visitor: TheVisitor) -> FileResponse:
     return FileResponse(making.view_of(visitor.file(name)))
 
 
+@router.get("/shared/{token}.mp4")
+def shared_clip(token: str, studio: TheStudio) -> FileResponse:
+    """A clip that somebody has given a link to."""
+    return FileResponse(studio.shares.clip(token))
+
+
 @router.get("/results/{name}/{file_name}")
 def result_file(name: str, file_name: str, visitor: TheVisitor) -> FileResponse:
     """A file of a finished clip."""
@@ -207,11 +216,13 @@ def keep_scene(
 
 
 @router.get("/scenes/{name}")
-def named_scene(name: str, visitor: TheVisitor) -> dict[str, Any]:
-    """An example, a document that was kept, or the scene of one of the visitor's clips."""
+def named_scene(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """An example, a document that was kept, the scene of one of the visitor's clips or of one given away."""
     if name.startswith(KEPT):
         return {"document": read_document(name, visitor)}
-    if name in example_names():
+    if name.startswith(SHARED):
+        request = studio.shares.scene(name.removeprefix(SHARED), visitor)
+    elif name in example_names():
         request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
     else:
         request = AnimationRequest.from_file(_clips_scene(name, visitor))

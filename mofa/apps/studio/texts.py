@@ -363,6 +363,16 @@ _PAIRS = {
     "history": ("Clips of this visit", "本次访问的视频"),
     "compare": ("Compare side by side", "并排比较"),
     "again": ("Use settings again", "再次使用设置"),
+    "share": ("Link", "链接"),
+    "share.scene": ("The scene, to go on with it", "场景（可继续编辑）"),
+    "share.clip": ("The clip, to look at it", "视频（观看）"),
+    "share.copy": ("Copy", "复制"),
+    "share.copied": ("Copied", "已复制"),
+    "share.note": (
+        "Whoever has a link and reaches this studio can open it, for as long as the clip is kept: "
+        "a day after your last visit.",
+        "任何拿到链接并能访问本工作室的人都可以打开。链接与视频同寿命：最后一次访问后一天。",
+    ),
     "form.others": ("For other tools", "用于其他工具"),
     "for.wan-move": ("Wan-Move tracks", "Wan-Move 轨迹"),
     "for.ati": ("ATI tracks", "ATI 轨迹"),

@@ -144,6 +144,18 @@ def test_two_visitors_do_not_see_each_other(visit: Callable[..., Any], hand: Any
     address = ann.locator(".results video").get_attribute("src")
     assert ann.request.get(f"{ann.url.partition('?')[0]}{address}").ok
     assert bob.request.get(f"{bob.url.partition('?')[0]}{address}").status == 404
+    ann.click(".share summary")
+    ann.wait_for_selector(".share input")
+    scene, clip = (field.input_value() for field in ann.locator(".share input").all())
+    assert bob.request.get(clip).headers["content-type"] == "video/mp4"
+    bob.goto(scene)
+    [line] = hand.document(bob)["controls"]
+    assert line["points"] == hand.document(ann)["controls"][0]["points"]
+    assert hand.document(bob)["picture"]["width"] == 451
+    ann.locator(".entry-tools button").last.dispatch_event("click")
+    assert bob.request.get(hand.settled(ann) and clip).status == 404, (
+        "a clip that is thrown away is gone for all"
+    )
 
 
 def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any, hand: Any) -> None:

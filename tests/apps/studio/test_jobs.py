@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -102,10 +101,9 @@ def test_jobs_are_known_to_their_owner_alone(queue: FairQueue) -> None:
     assert queue.find("bob", job.name) is None
 
 
-def test_a_queue_says_first_how_its_thread_works() -> None:
+def test_every_queue_has_threads_of_its_own_number() -> None:
     here = torch.get_num_threads()
-    single = FairQueue("single", partial(torch.set_num_threads, 1))
-    several = FairQueue("several", partial(torch.set_num_threads, 3))
+    single, several = FairQueue("single", 1), FairQueue("several", 3)
     jobs = [queue.submit("ann", lambda _: torch.get_num_threads()) for queue in (several, single, several)]
     assert [job.future.result(LONG) for job in jobs] == [3, 1, 3]
     assert torch.get_num_threads() == here

@@ -100,6 +100,8 @@ export const upload = (kind, content, name) =>
   ask(`files/${kind}?name=${encodeURIComponent(name)}`, { method: "POST", body: content });
 
 export const nameClip = (name, title) => ask(`clips/${name}`, { ...asJson({ title }, "PUT"), keepalive: true });
+/** @returns {Promise<{token: string}>} */
+export const shareClip = (name) => ask(`clips/${name}/share`, { method: "POST" });
 export const deleteClip = (name) => ask(`clips/${name}`, { method: "DELETE", keepalive: true });
 
 export const photoAddress = (name) => `studio/photos/${name}`;

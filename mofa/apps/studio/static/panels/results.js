@@ -10,6 +10,7 @@ import { differences } from "../state/differences.js";
 import { clipTitle } from "../state/names.js";
 import { deleteClip, downloadAddress, exportAddress, nameClip, resultAddress } from "../net/server.js";
 import { t } from "../state/texts.js";
+import { makeShare } from "./share.js";
 
 const TABS = ["clip", "flow", "overlay", "landmarks"];
 const OTHER_FORMS = ["gif", "frames", "scene"];
@@ -92,7 +93,7 @@ export function makeResults(results, { again, opened }, signal) {
     title.placeholder = clipTitle(current, results);
     stage.replaceChildren(...shown());
     stage.classList.toggle("comparing", Boolean(other));
-    downloads.replaceChildren(forOthers(), ...OTHER_FORMS.map((form) => download(form, "a.button")), download("mp4", "a.primary"));
+    downloads.replaceChildren(makeShare(current), forOthers(), ...OTHER_FORMS.map((form) => download(form, "a.button")), download("mp4", "a.primary"));
     history_.replaceChildren(...results.map(entry));
     show(history_, results.length > 1);
   }
