@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mofa.densify.things import NOTHING
+from mofa.densify.things import is_thing
 from mofa.tensors.geometry import to_original
 from mofa.types import DenseMotion, SenseOfThings, SourceImage, SparseMotion
 
@@ -79,8 +79,7 @@ def _on_nothing(
 ) -> Bool[Tensor, " N"]:
     if sense is None or not 0 < len(points) <= ASKED:
         return torch.zeros(len(points), dtype=torch.bool)
-    answers = sense(source.pixels).ask(points[:, None], torch.ones(len(points), 1))
-    return answers.is_thing <= NOTHING
+    return ~is_thing(sense(source.pixels).ask(points[:, None], torch.ones(len(points), 1)))
 
 
 def _what(count: int, free: int, on_nothing: int) -> str:

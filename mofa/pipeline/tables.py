@@ -16,6 +16,7 @@ from mofa.renderers.diffusion.settings import DiffusionSettings, SvdSettings
 
 if TYPE_CHECKING:
     from mofa.pipeline.networks import Networks, Running
+    from mofa.renderers.warp.layers import Fill
     from mofa.types import AdapterName
 
 
@@ -112,10 +113,20 @@ class VideoModelEntry:
 
 
 def _make_warp(asked: Asked, networks: "Networks") -> Any:
+    from mofa.renderers.warp.layers import LayerSettings
     from mofa.renderers.warp.render import WarpSettings, render_warp
 
-    settings = WarpSettings(loop=asked.loop)
+    settings = WarpSettings(loop=asked.loop, layers=LayerSettings(fill=_fill(networks)))
     return lambda source, plan, progress: render_warp(source, plan, settings, progress)
+
+
+def _fill(networks: "Networks") -> "Fill":
+    """What shows behind moving things: by the network where its file is on this machine."""
+    from mofa.vision.inpaint import inpaint
+    from mofa.weights.lama import lama_file, load_lama
+
+    path = lama_file()
+    return inpaint if path is None else networks.get("fill", "lama", _small("cpu"), lambda: load_lama(path))
 
 
 def _make_diffusion(asked: Asked, networks: "Networks") -> Any:

@@ -11,6 +11,7 @@ from mofa.densify.edge_aware import spread_hints
 from mofa.errors import WeightsError
 from mofa.models.things_in_picture import ThingsSense
 from mofa.types import DenseMotion, LookedAt, Progress, SenseOfThings, SparseMotion, silent
+from mofa.vision.things import SharpSense
 from mofa.weights.things import load_things
 
 
@@ -55,4 +56,5 @@ def densify_things(
     progress: Progress = silent,
 ) -> DenseMotion:
     """`densify.edge_aware` with the sense of things, or, where its weights are damaged, without."""
-    return spread_hints(image, hints, region, progress, sense=sense_or_note()[0])
+    sense, _ = sense_or_note()
+    return spread_hints(image, hints, region, progress, sense=sense and SharpSense(sense))

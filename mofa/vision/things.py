@@ -5,7 +5,7 @@ sharpens the outline, and a guided filter carries it to the full picture.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa.tensors.geometry import shrunk
-from mofa.types import LookedAt
+from mofa.types import LookedAt, SenseOfThings, ThingsAt
 from mofa.vision.select import at_full_size, check_inside, grab_cut, one_piece, pixel_of, to_colours
 
 Level = Literal["part", "thing", "group"]
@@ -25,6 +25,8 @@ SURE = 2.5  # logit (a chance of 92 %) from which on GrabCut may not change its 
 CHANGED = 0.6  # least IoU of the sharpened outline with the one it sharpens; else the colours mislead
 SAME = 0.85  # IoU from which on two nested answers are one
 ASIDE = 0.015  # of the longer side: how far beside a click its neighbours are asked what they are
+MOST_SHARPENED = 6  # questions at once whose outlines are sharpened: each takes about a tenth of a second
+DECIDED = 2.0  # least logit, in size, of what has been sharpened
 SPLIT = 0.25  # IoU below which a neighbour's answer is another thing's
 
 
@@ -95,6 +97,47 @@ def select_thing(
     if level != "group":  # what only touches at a point may part when its outline is sharpened
         thing = np.any([one_piece(thing, click) for click in on], axis=0)
     return Selection(torch.from_numpy(at_full_size(full, thing)).to(picture)[None], split)
+
+
+@dataclass(frozen=True)
+class SharpSense:
+    """A sense of things whose outlines lie where the picture's own colours part."""
+
+    sense: SenseOfThings
+
+    def __call__(self, picture: Float[Tensor, "3 H W"]) -> "SharpLook":
+        """The picture, looked at."""
+        return SharpLook(picture, self.sense(picture))
+
+
+@dataclass(frozen=True)
+class SharpLook:
+    """A picture that has been looked at; things of few questions are sharpened, which takes a while each."""
+
+    picture: Float[Tensor, "3 H W"]
+    look: LookedAt
+
+    def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
+        """What the questions are about, the thing's outline on a finer grid."""
+        answers = self.look.ask(points, signs)
+        if len(points) > MOST_SHARPENED:
+            return answers
+        height, width = self.picture.shape[1:]
+        columns, rows = shrunk(width, height, OUTLINE_SIDE)
+        fine = F.interpolate(answers.logits, (rows, columns), mode="bilinear", align_corners=False)
+        full = to_colours(self.picture)
+        for answer, clicks, kinds in zip(fine[:, LEVELS.index("thing")], points, signs, strict=True):
+            on, off = (
+                [pixel_of(x, y, (height, width), (rows, columns)) for x, y in clicks[kinds == sign].tolist()]
+                for sign in (1, -1)
+            )
+            sharp = torch.from_numpy(_sharpened(full, answer.numpy(), on, off))
+            answer.copy_(torch.where(sharp, answer.clamp(min=DECIDED), answer.clamp(max=-DECIDED)))
+        return replace(answers, logits=fine)
+
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> ThingsAt:
+        """What single points are about, roughly."""
+        return self.look.glance(points)
 
 
 def _answer(

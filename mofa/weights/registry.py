@@ -49,6 +49,11 @@ WAV2VEC2_LICENCE = Licence(
     "use, change and pass on, keeping the notices",
     "https://huggingface.co/facebook/wav2vec2-base-960h",
 )
+LAMA_LICENCE = Licence(
+    "Apache-2.0",
+    "use, change and pass on, keeping the notices",
+    "https://github.com/opencv/opencv_zoo/tree/main/models/inpainting_lama",
+)
 SADTALKER_LICENCE = Licence(
     "Apache-2.0",
     "use, change and pass on, keeping the notices; the face model it needs is licensed separately",
@@ -265,6 +270,19 @@ SLOTS: tuple[Slot, ...] = (
         ),
         url="https://s3.eu-central-1.amazonaws.com/avg-projects/unimatch/pretrained/"
         "gmflow-scale2-regrefine6-mixdata-train320x576-4e7b215d.pth",
+    ),
+    Slot(
+        "lama",
+        "LaMa, which fills what a moving thing uncovers; the warp renderer uses it where it is present",
+        LAMA_LICENCE,
+        files=(
+            WeightFile(
+                "inpainting_lama_2025jan.onnx",
+                92_591_623,
+                sha256="7df918ac3921d3daf0aae1d219776cf0dc4e4935f035af81841b40adcf74fdf2",
+            ),
+        ),
+        sources=(Source("opencv/inpainting_lama"),),
     ),
     Slot(
         "audio2mesh",

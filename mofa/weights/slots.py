@@ -45,6 +45,8 @@ class WeightFile:
     checkpoint: str | None = None
     remote: str = ""
     optional: bool = False
+    sha256: str = ""
+    """In hexadecimal, where the file is used by its content and not by its keys."""
 
     @property
     def released_as(self) -> str:

@@ -205,7 +205,9 @@ def _verify_file(slot: Slot, file: WeightFile, path: Path, progress: Progress) -
 
 
 def wrong_content(file: WeightFile, path: Path) -> str | None:
-    """Why `path` cannot serve as `file`, by its keys; None where it can."""
+    """Why `path` cannot serve as `file`, by its keys or its checksum; None where it can."""
+    if file.sha256 and sha256_of(path) != file.sha256:
+        return f"{path} is not the published {file.name} (its checksum differs); fetch it again."
     if file.checkpoint is None:
         return None
     wanted = find_checkpoint(file.checkpoint)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa.densify.edge_aware import densify
+from mofa.densify.things import is_thing
 from mofa.types import SparseMotion, ThingsAt
 
 HEIGHT, WIDTH = 72, 96
@@ -108,3 +109,9 @@ def test_a_drag_on_nothing_moves_a_soft_patch_and_not_the_scene() -> None:
     # It folds nowhere, and ends without an edge.
     steps = torch.cat([flow.diff(dim=1).abs().flatten(), flow.diff(dim=2).abs().flatten()])
     assert steps.max() < 0.9
+
+
+def test_a_doubtful_answer_that_does_not_trust_itself_is_no_thing() -> None:
+    chances, scores = torch.tensor([0.5, 0.8, 0.8, 0.99]), torch.tensor([0.9, 0.9, 0.3, 0.3])
+    answers = ThingsAt(torch.zeros(4, 3, 2, 2), scores[:, None].expand(-1, 3), chances)
+    assert is_thing(answers).tolist() == [False, True, False, True]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.types import ThingsAt
-from mofa.vision.things import outlines_at, select_thing
+from mofa.vision.things import SharpSense, outlines_at, select_thing
 
 HEIGHT, WIDTH = 96, 128
 
@@ -68,6 +68,19 @@ def test_a_selection_ends_where_the_colours_end() -> None:
     selected = select_thing(discs.picture(), discs, [(44.0, 48.0)])
     assert overlap(selected.region, discs.disc(0, 20)) > 0.93
     assert not selected.on_a_border
+
+
+def test_a_sense_is_sharpened_for_few_questions_only() -> None:
+    discs = Discs()
+    look = SharpSense(lambda picture: discs)(discs.picture())
+    points, signs = torch.tensor([[[44.0, 48.0]]]), torch.ones(1, 1)
+    found = look.ask(points, signs)
+    fine = torch.nn.functional.interpolate(found.logits[:, 1:2], (HEIGHT, WIDTH), mode="bilinear") > 0
+    rough = torch.nn.functional.interpolate(discs.ask(points, signs).logits[:, 1:2], (HEIGHT, WIDTH)) > 0
+    thing = discs.disc(0, 20)
+    assert overlap(fine[0].float(), thing) > max(0.95, overlap(rough[0].float(), thing))
+    many = look.ask(points.expand(9, -1, -1), signs.expand(9, -1))
+    assert torch.equal(many.logits[0], discs.ask(points, signs).logits[0])
 
 
 def test_a_level_and_more_clicks_say_which() -> None:

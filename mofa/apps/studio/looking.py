@@ -17,7 +17,7 @@ from mofa.apps.studio.photos import PHOTOS_KNOWN, decoded
 from mofa.apps.studio.routes import TheVisitor
 from mofa.apps.studio.uploads import KINDS
 from mofa.control.selection import Selection, parse_selection
-from mofa.densify.things import NOTHING
+from mofa.densify.things import is_thing
 from mofa.errors import InputError
 from mofa.pipeline.original import Original
 from mofa.pipeline.selected import selected
@@ -56,7 +56,7 @@ class _Known:
         if self.look is None:
             return True
         place = to_working(self.original.clicked(selection.on[0]), self.source.crop)
-        return bool(self.look.ask(place[None].float(), torch.ones(1, 1)).is_thing[0] > NOTHING)
+        return bool(is_thing(self.look.ask(place[None].float(), torch.ones(1, 1)))[0])
 
 
 @router.post("/things")

@@ -7,6 +7,7 @@ thing, once per clip and only where some frame shows them.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,17 @@ Displacements = Callable[[], Iterable[Float[Tensor, "2 H W"]]]
 of them has to be kept."""
 
 
+@runtime_checkable
+class Fill(Protocol):
+    """Fills a picture's hole from around it, taking nothing from what is foreign: `inpaint`."""
+
+    def __call__(
+        self, picture: Float[Tensor, "3 H W"], hole: Bool[Tensor, "H W"], foreign: Bool[Tensor, "H W"], /
+    ) -> Float[Tensor, "3 H W"]:
+        """The picture, its hole filled."""
+        ...
+
+
 @dataclass(frozen=True)
 class LayerSettings:
     """How the photo is taken apart."""
@@ -48,6 +60,8 @@ class LayerSettings:
     """Pixels within which a moving thing's outline may follow the photo's edges; 0 keeps the flow's."""
     halo: int = 4
     """Pixels around a moving thing that carry its colour and are not used to fill the hole behind it."""
+    fill: Fill = inpaint
+    """What shows behind a moving thing."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,7 @@ def take_apart(
     hole = cover & movable & ~seam & widened(left_open(inside, donor, displacements), settings.halo)
     front = Layer(own_colours(picture, matte), matte, inside, donor, widened(steep & ~torn, 1) & inside)
     behind = nearest_where(outside_core if outside_core.any() else whole)[1]
-    back = Layer(inpaint(picture, hole, cover), torch.ones_like(matte), ~inside, behind, nowhere)
+    back = Layer(settings.fill(picture, hole, cover), torch.ones_like(matte), ~inside, behind, nowhere)
     return back, front
 
 
