@@ -51,7 +51,7 @@ check-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-	  -e ".[dev,diffusion,faces,studio,api,serve,training]"
+	  -e ".[dev,diffusion,faces,studio,api,serve,ray,remote,training]"
 	$(LOWEST)/bin/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
 
 # Hostile files for ten minutes; prints its seed, and keeps what fails in fuzz-failures/.
@@ -87,7 +87,7 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(STAMP_TEST): $(STAMP) pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,diffusion,evaluation,faces,studio,api,serve,training]"
+	$(PIP) -e ".[dev,diffusion,evaluation,faces,studio,api,serve,ray,remote,training]"
 	@touch $@
 
 $(STAMP_JS): $(JS)/package-lock.json | $(STAMP_TEST)

@@ -23,7 +23,7 @@ HOME = {
     "huggingface_hub": ("weights",),
     "mediapipe": ("faces",),
     "accelerate": ("training",), "peft": ("training",), "webdataset": ("training",),
-    "rich": ("apps",), "ray": ("apps",),
+    "rich": ("apps",), "ray": ("apps", "batch"),
     "gradio": ("apps",), "fastapi": ("apps",), "starlette": ("apps",), "uvicorn": ("apps",),
 }  # fmt: skip
 

@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mofa.batch.manifest import Entry
     from mofa.batch.rows import BadRow, Row
-    from mofa.batch.run import Heard, Tally
-    from mofa.batch.workers import Step
+    from mofa.batch.run import OnEvent, Tally, Team
+    from mofa.batch.workers import Event
 
 WATCH_SECONDS = 2.0
 """How often a watched folder is looked at, and how long a file must have been left alone to be read."""
@@ -45,6 +45,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--format", default="mp4", choices=("mp4", "gif", "webp"), help="of the clips (mp4)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes at a time (1)")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="let actors of a Ray cluster make the clips, which sees the same folders; without ADDRESS a Ray "
+        "of its own on this machine",
+    )
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     parser.add_argument("--watch", action="store_true", help="go on with scenes that appear, until Ctrl-C")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
@@ -74,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
                 break
             time.sleep(WATCH_SECONDS)
     if not (arguments.quiet or arguments.json):
-        tell(tally, page)
+        print_summary(tally, page)
     if arguments.json:
         summary = {"there": tally.there, "made": tally.made, "failed": tally.failed, "page": str(page)}
         print(json.dumps({"event": "finished"} | summary), flush=True)
@@ -117,36 +125,50 @@ def make(rows: "Sequence[Row | BadRow]", arguments: argparse.Namespace, tally: "
     """Runs what is missing under the progress that was asked for."""
     from mofa.batch.run import run_batch
 
-    with listener(len(rows), arguments, tally) as heard:
-        run_batch(rows, arguments.output, arguments.workers, arguments.retry_failed, heard, tally)
+    with event_handler(len(rows), arguments, tally) as on_event:
+        run_batch(rows, arguments.output, team_of(arguments), arguments.retry_failed, on_event, tally)
+
+
+def team_of(arguments: argparse.Namespace) -> "Team":
+    """Who makes the clips: processes of this machine, or actors on Ray. Raises ResourceError."""
+    from mofa.batch import workers
+    from mofa.errors import ResourceError
+
+    if arguments.ray is None:
+        return partial(workers.make_all, workers=arguments.workers)
+    try:
+        from mofa.batch import on_ray
+    except ImportError as error:
+        raise ResourceError('--ray needs the ray extra: pip install "mofa-video[ray]".') from error
+    return partial(on_ray.make_all, workers=arguments.workers, address=arguments.ray or None)
 
 
 @contextmanager
-def listener(total: int, arguments: argparse.Namespace, tally: "Tally") -> "Iterator[Heard]":
+def event_handler(total: int, arguments: argparse.Namespace, tally: "Tally") -> "Iterator[OnEvent]":
     """What is told while the batch runs: lines of JSON, bars, or nothing."""
     if arguments.json:
         yield print_event
     elif arguments.quiet:
-        yield lambda news: None
+        yield lambda event: None
     else:
-        with bars(total, tally) as heard:
-            yield heard
+        with bars(total, tally) as on_event:
+            yield on_event
 
 
-def print_event(news: "Entry | Step") -> None:
+def print_event(event: "Event") -> None:
     """One line of JSON."""
     from dataclasses import asdict
 
     from mofa.batch.manifest import Entry, plain
 
-    if isinstance(news, Entry):
-        print(json.dumps({"event": news.status} | plain(news)), flush=True)
+    if isinstance(event, Entry):
+        print(json.dumps({"event": event.status} | plain(event)), flush=True)
     else:
-        print(json.dumps({"event": "progress"} | asdict(news)), flush=True)
+        print(json.dumps({"event": "progress"} | asdict(event)), flush=True)
 
 
 @contextmanager
-def bars(total: int, tally: "Tally") -> "Iterator[Heard]":
+def bars(total: int, tally: "Tally") -> "Iterator[OnEvent]":
     """One bar for the batch, with its rate and the time left, and a line per worker."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -165,22 +187,22 @@ def bars(total: int, tally: "Tally") -> "Iterator[Heard]":
     )
     whole = display.add_task("clips", total=total, rate="")
 
-    def heard(news: "Entry | Step") -> None:
-        if isinstance(news, Entry):
+    def on_event(event: "Event") -> None:
+        if isinstance(event, Entry):
             rate = 60 * len(tally.made) / max(time.monotonic() - begin, 1e-3)
             display.update(whole, completed=tally.finished, rate=f"{rate:.1f} a minute")
             return
-        if news.worker not in lines:
-            lines[news.worker] = display.add_task("", total=1, rate="")
-        text = f"  {news.worker + 1}: {news.name}, {news.stage}"
-        display.update(lines[news.worker], description=text, completed=news.done, total=news.total)
+        if event.worker not in lines:
+            lines[event.worker] = display.add_task("", total=1, rate="")
+        text = f"  {event.worker + 1}: {event.name}, {event.stage}"
+        display.update(lines[event.worker], description=text, completed=event.done, total=event.total)
 
     with display:
-        yield heard
+        yield on_event
         display.update(whole, completed=tally.finished)
 
 
-def tell(tally: "Tally", page: Path) -> None:
+def print_summary(tally: "Tally", page: Path) -> None:
     """The sum, failures first."""
     for name, error in tally.failed:
         print(f"mofa: {name}: {error}", file=sys.stderr)

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+LEAST_MEMORY = 1.0
+"""GB of private memory that a worker takes with torch loaded and nothing made: 0.5, measured on 2 cores."""
+
 
 def add_parser(commands: Any) -> None:
     """Adds `serve` to the subparsers of the command line; `run` is what it is to call."""
@@ -21,9 +24,19 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8600, help="port to listen at (8600)")
-    parser.add_argument("--keys", type=Path, metavar="FILE", help="lines OWNER KEY [QUOTA] of who may ask")
+    parser.add_argument(
+        "--keys", type=Path, metavar="FILE", help="lines OWNER KEY [QUOTA [GB]] of who may ask"
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make clips (1)")
     parser.add_argument("--queue", type=int, default=10_000, metavar="N", help="jobs that may wait (10000)")
+    parser.add_argument("--memory", type=float, metavar="GB", help="what one worker may take (all there is)")
+    parser.add_argument(
+        "--webhook-host",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="a host that webhooks may call",
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,18 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("workers", "queue"):
         if getattr(arguments, option) < 1:
             raise InputError(f"--{option} {getattr(arguments, option)} cannot be: give 1 or more.")
+    if arguments.memory is not None and arguments.memory < LEAST_MEMORY:
+        raise InputError(f"--memory {arguments.memory:g}: a worker needs {LEAST_MEMORY:g} GB to begin with.")
     try:
         import uvicorn
 
         from mofa.apps.serve.app import Limits, build_app
-        from mofa.apps.serve.keys import read_keys
+        from mofa.apps.serve.keys import GB, read_keys
     except ImportError as error:
         raise ResourceError('Serving needs the serve extra: pip install "mofa-video[serve]".') from error
     keys = read_keys(arguments.keys) if arguments.keys else ()
     if not keys and arguments.host not in ("127.0.0.1", "localhost", "::1"):
         raise InputError(f"--host {arguments.host} answers other machines: give --keys FILE, too.")
     with only_one(arguments.home):
-        limits = Limits(queued=arguments.queue)
+        memory = None if arguments.memory is None else int(arguments.memory * GB)
+        limits = Limits(queued=arguments.queue, memory=memory, webhooks=frozenset(arguments.webhook_host))
         app = build_app(arguments.home, keys, arguments.workers, limits)
         print(f"mofa serves http://{arguments.host}:{arguments.port}/v1/videos, its API at /docs", flush=True)
         uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)

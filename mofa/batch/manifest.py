@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,8 @@ Status = Literal["made", "done", "failed", "died"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `sha256` and `size` are the clip's; `error` is the sentence of a failure."""
+    """One line. `sha256` and `size` are the clip's; `error` is the sentence of a failure; `attempts` counts
+    this one and those before it that are recorded, for the same fingerprint."""
 
     name: str
     fingerprint: str
@@ -41,6 +42,7 @@ class Entry:
     error: str | None = None
     sha256: str | None = None
     size: int | None = None
+    attempts: int = 1
 
 
 def fingerprint(row: Row) -> str:
@@ -73,7 +75,7 @@ def content_of(path: Path) -> str:
     return _content(path, status.st_size, status.st_mtime_ns)
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def _content(path: Path, size: int, changed: int) -> str:
     return sha256_of(path)
 
@@ -112,10 +114,12 @@ def read_manifest(folder: Path) -> list[Entry]:
 
 @dataclass(frozen=True)
 class Past:
-    """What is known of a row with its present fingerprint: the last entry, and how often its worker died."""
+    """What is known of a row with its present fingerprint: the last entry, how often its worker died since
+    it last ended otherwise, and how often it was begun."""
 
     last: Entry | None
     deaths: int
+    attempts: int = 0
 
 
 def past_of(entries: list[Entry]) -> Mapping[tuple[str, str], Past]:
@@ -125,7 +129,8 @@ def past_of(entries: list[Entry]) -> Mapping[tuple[str, str], Past]:
         key = (entry.name, entry.fingerprint)
         before = found.get(key, Past(None, 0))
         deaths = before.deaths + (entry.status == "died")
-        found[key] = Past(entry, 0 if entry.status in ("made", "done", "failed") else deaths)
+        attempts = max(before.attempts, entry.attempts)
+        found[key] = Past(entry, 0 if entry.status in ("made", "done", "failed") else deaths, attempts)
     return found
 
 

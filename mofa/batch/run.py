@@ -1,12 +1,12 @@
 """A batch from rows to clips: what is missing is made, what failed is told, nothing is made twice."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mofa.batch.manifest import ASIDE, Entry, Past, append, fingerprint, is_done, past_of, read_manifest
 from mofa.batch.rows import BadRow, Row
-from mofa.batch.workers import Step, Task, make_all
+from mofa.batch.workers import Event, Step, Task
 from mofa.errors import MofaError
 
 MOST_DEATHS = 2
@@ -28,13 +28,20 @@ class Tally:
         return len(self.there) + len(self.made) + len(self.failed)
 
 
-Heard = Callable[[Entry | Step], None]
+OnEvent = Callable[[Event], None]
+Team = Callable[[list[Task]], Iterator[Event]]
+"""Makes every task, yielding what happens: processes of this machine, or actors of a cluster."""
 
 
 def run_batch(
-    rows: Sequence[Row | BadRow], folder: Path, workers: int, retry_failed: bool, heard: Heard, tally: Tally
+    rows: Sequence[Row | BadRow],
+    folder: Path,
+    team: Team,
+    retry_failed: bool,
+    on_event: OnEvent,
+    tally: Tally,
 ) -> None:
-    """Makes what is missing of `rows` in `folder`; `heard` is told of everything, `tally` keeps the sum.
+    """Makes what is missing of `rows` in `folder`; `on_event` is told of everything, `tally` keeps the sum.
 
     The caller holds `manifest.only_one`. A row that failed before, for the same reason as now, stays failed
     unless `retry_failed`.
@@ -43,20 +50,20 @@ def run_batch(
     while tasks:
         again: list[Task] = []
         by_name = {task.name: task for task in tasks}
-        for news in make_all(tasks, workers):
-            heard(news)
-            if isinstance(news, Step):
+        for event in team(tasks):
+            on_event(event)
+            if isinstance(event, Step):
                 continue
-            if news.status == "died":
-                append(folder, news)
-                if deaths_of(news, folder) < MOST_DEATHS:
-                    again.append(by_name[news.name])
+            if event.status == "died":
+                append(folder, event)
+                if deaths_of(event, folder) < MOST_DEATHS:
+                    again.append(replace(by_name[event.name], attempt=event.attempts + 1))
                     continue
-            note(news, tally)
+            count(event, tally)
         tasks = again
 
 
-def note(entry: Entry, tally: Tally) -> None:
+def count(entry: Entry, tally: Tally) -> None:
     """Adds an ending to the sum."""
     tally.seconds[entry.name] = entry.seconds
     if entry.status == "done":
@@ -88,7 +95,8 @@ def missing(rows: Sequence[Row | BadRow], folder: Path, retry_failed: bool, tall
         elif (why := hopeless(before)) and not retry_failed:
             tally.failed.append((row.name, why))
         else:
-            yield Task(row.name, row.request.to_data(), row.output, known)
+            attempt = 1 if before is None else before.attempts + 1
+            yield Task(row.name, row.request.to_data(), row.output, known, attempt)
 
 
 def reason(row: BadRow) -> str:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mofa.batch.manifest import ASIDE, Entry, append, content_of, put_in_place
+from mofa.batch.manifest import ASIDE, Entry, Status, append, content_of, put_in_place
 from mofa.errors import Cancelled, MofaError
 
 CANCEL = "cancel"
@@ -31,6 +31,7 @@ class Task:
     request: Mapping[str, Any]
     output: Path
     fingerprint: str
+    attempt: int = 1
 
     @property
     def aside(self) -> Path:
@@ -49,6 +50,10 @@ class Step:
     total: int
 
 
+Event = Entry | Step
+"""What a worker sends."""
+
+
 @dataclass
 class Worker:
     """A process, the pipe to it, and what it is doing."""
@@ -60,56 +65,56 @@ class Worker:
     began: float = field(default=0.0)
 
 
-def make_all(tasks: list[Task], workers: int) -> Iterator[Entry | Step]:
+def make_all(tasks: list[Task], workers: int) -> Iterator[Event]:
     """Makes every task, as many at a time as there are workers; yields what became of each, and steps on the
     way. A worker that dies is replaced, and its task is reported as died."""
     waiting = list(reversed(tasks))
     team = [start_worker(number, workers) for number in range(min(workers, len(tasks)))]
     try:
         for worker in team:
-            give(worker, waiting)
+            assign(worker, waiting)
         while any(worker.task for worker in team):
             for pipe in wait([worker.pipe for worker in team if worker.task]):
                 index = next(i for i, worker in enumerate(team) if worker.pipe is pipe)
                 worker = team[index]
-                heard = hear(worker)
-                if heard is not None:
-                    yield heard
-                    if isinstance(heard, Step):
+                event = receive(worker)
+                if event is not None:
+                    yield event
+                    if isinstance(event, Step):
                         continue
                     worker.task = None
-                if heard is None or not worker.process.is_alive():
+                if event is None or not worker.process.is_alive():
                     if worker.task is not None:
                         yield died(worker)
                     team[index] = worker = start_worker(worker.number, workers)
-                give(worker, waiting)
+                assign(worker, waiting)
     finally:
         stop(team)
 
 
-def start_worker(number: int, workers: int) -> Worker:
-    """A new process, which does not share anything with this one."""
+def start_worker(number: int, workers: int, memory: int | None = None) -> Worker:
+    """A new process, which does not share anything with this one, and takes `memory` bytes at most."""
     context = get_context("spawn")
     here, there = context.Pipe()
     threads = max(1, (os.cpu_count() or 1) // workers)
-    process = context.Process(target=work, args=(there, number, threads, os.getpid()), daemon=True)
+    process = context.Process(target=work, args=(there, number, threads, os.getpid(), memory), daemon=True)
     process.start()
     there.close()
     return Worker(number, process, here)
 
 
-def give(worker: Worker, waiting: list[Task]) -> None:
+def assign(worker: Worker, waiting: list[Task]) -> None:
     """The next task, if there is one."""
     if waiting:
         worker.task, worker.began = waiting.pop(), time.monotonic()
-        with suppress(OSError):  # it has just died, which is heard in its turn
+        with suppress(OSError):  # it has just died, which is noticed in its turn
             worker.pipe.send(worker.task)
 
 
-def hear(worker: Worker) -> Entry | Step | None:
+def receive(worker: Worker) -> Event | None:
     """What a worker says; None when it is gone."""
     try:
-        message: Entry | Step = worker.pipe.recv()
+        message: Event = worker.pipe.recv()
         return message
     except (EOFError, OSError):
         worker.process.join()
@@ -122,14 +127,19 @@ def died(worker: Worker) -> Entry:
     assert task is not None
     code = worker.process.exitcode
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    return Entry(
-        task.name,
-        task.fingerprint,
-        task.output.name,
-        "died",
-        round(time.monotonic() - worker.began, 3),
-        f"the process that made it ended with {how}: too little memory is the usual reason.",
-    )
+    return death(task, time.monotonic() - worker.began, f"ended with {how}")
+
+
+def death(task: Task, seconds: float, how: str) -> Entry:
+    """The entry of a task that its worker did not survive."""
+    error = f"the process that made it {how}: too little memory is the usual reason."
+    return entry_of(task, "died", seconds, error=error)
+
+
+def entry_of(task: Task, status: Status, seconds: float, **more: Any) -> Entry:
+    """A line about a task."""
+    spent = round(seconds, 3)
+    return Entry(task.name, task.fingerprint, task.output.name, status, spent, attempts=task.attempt, **more)
 
 
 def stop(team: list[Worker]) -> None:
@@ -145,7 +155,7 @@ def stop(team: list[Worker]) -> None:
 # --- In the worker ------------------------------------------------------------------------------
 
 
-def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
+def work(pipe: Connection, number: int, threads: int, parent: int, memory: int | None = None) -> None:
     """The life of a worker: task in, entry out, until the pipe closes or the parent is gone."""
     import signal
 
@@ -157,6 +167,8 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
     threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     engines = Engines()
+    if memory is not None:
+        limit_memory(memory)
     while True:
         try:
             task = pipe.recv()
@@ -164,7 +176,7 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
             return
         if task == CANCEL:  # it came when the clip was finished
             continue
-        entry, broken = made(task, number, partial(tell, pipe), engines)
+        entry, broken = made(task, number, partial(report, pipe), engines)
         try:
             pipe.send(entry)
         except OSError:  # whoever asked is gone; what was made is found by the next one
@@ -173,7 +185,7 @@ def work(pipe: Connection, number: int, threads: int, parent: int) -> None:
             return
 
 
-def tell(pipe: Connection, step: Step) -> None:
+def report(pipe: Connection, step: Step) -> None:
     """Says how far a clip is. Raises Cancelled when somebody asked for it to stop."""
     try:
         pipe.send(step)
@@ -185,6 +197,15 @@ def tell(pipe: Connection, step: Step) -> None:
         raise Cancelled("cancelled; nothing half-made was left behind.")
 
 
+def limit_memory(size: int) -> None:
+    """Makes allocations beyond `size` bytes of private memory fail, which costs a clip and not the machine."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+
 def leave_with(parent: int) -> None:
     """Ends this process when the one that started it is gone."""
     while os.getppid() == parent:
@@ -192,13 +213,13 @@ def leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def made(task: Task, number: int, tell: Callable[[Step], None], engines: Any) -> tuple[Entry, bool]:
+def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) -> tuple[Entry, bool]:
     """Makes a clip, records it and puts it in its place. True when this process had better be replaced: a
     device that has failed once fails again."""
     from mofa.devices import is_out_of_memory
 
     def progress(stage: str, done: int, total: int, /) -> None:
-        tell(Step(number, task.name, stage, done, total))
+        report(Step(number, task.name, stage, done, total))
 
     begin = time.monotonic()
     try:
@@ -211,9 +232,7 @@ def made(task: Task, number: int, tell: Callable[[Step], None], engines: Any) ->
         sentence = f"something went wrong inside mofa ({type(error).__name__}: {error})."
         if is_out_of_memory(error):
             sentence = "out of memory: ask for a smaller size or fewer frames."
-    entry = Entry(
-        task.name, task.fingerprint, task.output.name, "failed", round(time.monotonic() - begin, 3), sentence
-    )
+    entry = entry_of(task, "failed", time.monotonic() - begin, error=sentence)
     append(task.output.parent, entry)
     return entry, broken
 
@@ -236,15 +255,7 @@ def make(task: Task, progress: Any, engines: Any) -> None:
 def done(task: Task, seconds: float) -> Entry:
     """Records the clip that lies aside, puts it in its place, and records that."""
     clip = task.aside / task.output.name
-    entry = Entry(
-        task.name,
-        task.fingerprint,
-        task.output.name,
-        "made",
-        round(seconds, 3),
-        sha256=content_of(clip),
-        size=clip.stat().st_size,
-    )
+    entry = entry_of(task, "made", seconds, sha256=content_of(clip), size=clip.stat().st_size)
     append(task.output.parent, entry)
     put_in_place(task.aside, task.output)
     entry = replace(entry, status="done")

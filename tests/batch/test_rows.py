@@ -74,12 +74,12 @@ def test_a_bad_row_is_named_and_the_rest_goes_on(home: Path) -> None:
     )
     rows = rows_in(home, "table.csv")
     assert names(rows) == ["good", "last"]
-    told = errors(rows)
-    assert "frames: input should be a valid integer" in told["worded"]
-    assert "nowhere.yaml does not exist" in told["lost"]
-    assert "is that of" in told["good"]
-    assert "no name for a clip" in told["../up"]
-    assert "another number of columns" in told["table-6"]
+    reasons = errors(rows)
+    assert "frames: input should be a valid integer" in reasons["worded"]
+    assert "nowhere.yaml does not exist" in reasons["lost"]
+    assert "is that of" in reasons["good"]
+    assert "no name for a clip" in reasons["../up"]
+    assert "another number of columns" in reasons["table-6"]
 
 
 def test_lines_of_json_are_rows_too(home: Path) -> None:
@@ -89,10 +89,10 @@ def test_lines_of_json_are_rows_too(home: Path) -> None:
     )
     rows = rows_in(home, "table.jsonl")
     assert names(rows) == ["a"]
-    told = errors(rows)
-    assert told["table-2"] == "it is no JSON."
-    assert "no JSON object" in told["table-3"]
-    assert "nonsense" in told["table-4"]
+    reasons = errors(rows)
+    assert reasons["table-2"] == "it is no JSON."
+    assert "no JSON object" in reasons["table-3"]
+    assert "nonsense" in reasons["table-4"]
 
 
 def test_one_template_animates_a_folder_of_photos(home: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,15 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Clips are made in the test's own process; the names of those that were, in order."""
     made: list[str] = []
 
-    def make_all(tasks: list[workers.Task], count: int):
+    def make_all(tasks: list[workers.Task], workers: int):
         from mofa.pipeline.engine import Engines
 
         for task in tasks:
             made.append(task.name)
-            yield workers.made(task, 0, lambda step: None, Engines())[0]
+            yield make_clip(task, 0, lambda step: None, Engines())[0]
 
-    monkeypatch.setattr(run, "make_all", make_all)
+    make_clip = workers.made
+    monkeypatch.setattr(workers, "make_all", make_all)
     return made
 
 
@@ -55,8 +57,9 @@ def batch(home: Path, **options) -> Tally:
     tally = Tally()
     rows = read_rows([str(home / "scenes")], home / "out")
     (home / "out" / manifest.ASIDE).mkdir(parents=True, exist_ok=True)
-    settings = {"workers": 1, "retry_failed": False} | options
-    run_batch(rows, home / "out", **settings, heard=lambda news: None, tally=tally)
+    settings = {"retry_failed": False} | options
+    team = partial(workers.make_all, workers=1)
+    run_batch(rows, home / "out", team, **settings, on_event=lambda event: None, tally=tally)
     return tally
 
 

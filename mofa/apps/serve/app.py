@@ -18,8 +18,9 @@ from starlette.datastructures import FormData, UploadFile
 
 from mofa import __version__
 from mofa.apps.serve.keys import Key, owner_of
-from mofa.apps.serve.pool import Pool
+from mofa.apps.serve.pool import Pool, inputs_of
 from mofa.apps.serve.store import Job, JobStore, public
+from mofa.apps.serve.webhooks import Courier, check_webhook
 from mofa.batch.manifest import request_fingerprint
 from mofa.errors import InputError, MofaError
 from mofa.pipeline.request import AnimationRequest, parse_scene
@@ -30,7 +31,7 @@ LARGEST_REQUEST = 512 << 20
 MOST_QUEUED = 10_000
 RETRY_SECONDS = 30
 EVENT_SECONDS = 0.3
-"""How often a stream looks for news."""
+"""How often a stream looks for new."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PICTURE = "input_reference"
 """The form's field with the photo, as other servers call it."""
@@ -38,10 +39,13 @@ PICTURE = "input_reference"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken: bytes of a request, and unfinished jobs of all keys together."""
+    """How much is taken: bytes of a request, unfinished jobs of all keys together, bytes of memory that one
+    worker may take (None: what there is), and the hosts that webhooks may call."""
 
     request_bytes: int = LARGEST_REQUEST
     queued: int = MOST_QUEUED
+    memory: int | None = None
+    webhooks: frozenset[str] = frozenset()
 
 
 class Refused(Exception):
@@ -58,16 +62,20 @@ def build_app(
     """The server, whose jobs, files and clips lie in `home`; its workers start and end with it."""
     home.mkdir(parents=True, exist_ok=True)
     store = JobStore(home / "jobs.sqlite")
-    pool = Pool(store, home / "clips", workers)
+    limits = limits or Limits()
+    pool = Pool(store, home, workers, limits.memory, {key.owner: key.bytes for key in keys})
+    courier = Courier(store, keys)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         pool.start()
+        courier.start()
         yield
         await asyncio.to_thread(pool.close)
+        await asyncio.to_thread(courier.close)
 
     app = FastAPI(title="mofa", version=__version__, lifespan=life)
-    desk = Desk(home, store, keys, limits or Limits())
+    desk = Desk(home, store, keys, limits)
     add_routes(app, desk)
     add_state_routes(app, store, pool)
 
@@ -101,6 +109,12 @@ class Desk:
             raise Refused(404, f"there is no video {name}.")
         return job
 
+    def remove(self, job: Job) -> None:
+        """Forgets an ended job, and its clip where no other job has lent it."""
+        clip = self.store.forget(job.owner, job.id)
+        if clip is not None:
+            clip.unlink(missing_ok=True)
+
     def check_room(self, key: Key) -> None:
         """Raises Refused where the queue, or the key's share of it, is full."""
         later = {"Retry-After": str(RETRY_SECONDS)}
@@ -117,12 +131,17 @@ class Desk:
         self.check_room(key)
         if int(request.headers.get("content-length") or 0) > self.limits.request_bytes:
             raise Refused(413, f"a request may bring {self.limits.request_bytes >> 20} MB.")
-        folder = self.home / "inputs" / f"{key.owner}-{name}"
+        folder = inputs_of(self.home, key.owner, name)
         try:
             async with request.form(max_files=64) as form:
+                webhook = form.get("webhook")
+                if isinstance(webhook, str):
+                    check_webhook(webhook, key, self.limits.webhooks)
                 asked = await asyncio.to_thread(self._read, form, folder)
+            fingerprint = await asyncio.to_thread(request_fingerprint, asked)
+            called = webhook if isinstance(webhook, str) else None
             job = await asyncio.to_thread(
-                self.store.add, name, key.owner, request_fingerprint(asked), asked.to_data()
+                self.store.add, name, key.owner, fingerprint, asked.to_data(), called
             )
         except (MofaError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -130,6 +149,8 @@ class Desk:
         if job.owner != key.owner:
             shutil.rmtree(folder, ignore_errors=True)
             raise Refused(409, f"the id {name} is taken: choose another.")
+        if job.has_ended:  # a finished twin has lent its clip
+            shutil.rmtree(folder, ignore_errors=True)
         return job
 
     def _read(self, form: FormData, folder: Path) -> AnimationRequest:
@@ -220,16 +241,20 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.delete("/v1/videos/{name}")
     def delete(request: Request, name: str) -> dict[str, Any]:
-        """Calls a clip off: at once while it waits, at its next step while it is made."""
+        """Calls a clip off: at once while it waits, at its next step while it is made. One that has ended
+        is removed, with its clip."""
         job = desk.job(request, name)
+        if job.has_ended:
+            desk.remove(job)
+            return public(job) | {"deleted": True}
         return public(desk.store.cancel(job.owner, job.id) or job)
 
 
 async def follow(store: JobStore, owner: str, name: str, seen: int) -> AsyncIterator[str]:
     """A job's events after the one numbered `seen`, until its end."""
     while True:
-        news = await asyncio.to_thread(store.events, name, seen)
-        for number, data in news:
+        new = await asyncio.to_thread(store.events, name, seen)
+        for number, data in new:
             seen = number
             yield f"id: {number}\nevent: {json.loads(data)['status']}\ndata: {data}\n\n"
         job = await asyncio.to_thread(store.find, owner, name)

@@ -1,6 +1,7 @@
 """Who may ask: API keys, their names, and how much each may have waiting."""
 
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,35 +9,51 @@ from pathlib import Path
 from mofa.errors import InputError
 
 USUAL_QUOTA = 100
+GB = 10**9
+LINE = re.compile(
+    r"(?P<owner>[A-Za-z0-9][\w.-]{0,63})\s+(?P<secret>\S{16,})(\s+(?P<quota>\d{1,9})(\s+(?P<room>\d{1,9}(\.\d+)?))?)?"
+)
 LOCAL = "local"
 """The owner of everything where no keys are asked for."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key's owner, the key, and how many unfinished jobs it may have."""
+    """A key's owner, the key, how many unfinished jobs it may have, and how many bytes its clips may take
+    (None: as many as there is room for)."""
 
     owner: str
     secret: str
     quota: int = USUAL_QUOTA
+    bytes: int | None = None
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """Lines OWNER KEY [QUOTA]; empty ones and # comments are left out. Raises InputError."""
+    """Lines OWNER KEY [QUOTA [GB]]; empty ones and # comments are left out. Raises InputError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the keys in {path} cannot be read ({error}): check the path.") from None
     keys = []
     for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if len(words) not in (2, 3) or (len(words) == 3 and not words[2].isdecimal()) or len(words[1]) < 16:
-            raise InputError(f"{path}, line {number}: write OWNER KEY [QUOTA], a key of 16 letters or more.")
-        keys.append(Key(words[0], words[1], int(words[2]) if len(words) == 3 else USUAL_QUOTA))
+        match = LINE.fullmatch(line.strip())
+        if match is None:
+            raise InputError(
+                f"{path}, line {number}: write OWNER KEY [QUOTA [GB]], a key of 16 letters or more."
+            )
+        quota, room = match["quota"], match["room"]
+        keys.append(
+            Key(
+                match["owner"],
+                match["secret"],
+                USUAL_QUOTA if quota is None else int(quota),
+                None if room is None else int(float(room) * GB),
+            )
+        )
     if not keys:
-        raise InputError(f"{path} holds no keys: write OWNER KEY [QUOTA], one a line.")
+        raise InputError(f"{path} holds no keys: write OWNER KEY [QUOTA [GB]], one a line.")
     return tuple(keys)
 
 

@@ -1,22 +1,35 @@
 """Worker processes that make the jobs of a store; each is started and watched by a thread of the server."""
 
+import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from mofa.apps.serve.store import MOST_ATTEMPTS, Job, JobStore
 from mofa.batch.manifest import ASIDE, Entry, Past, is_done, past_of, read_manifest
-from mofa.batch.workers import CANCEL, Step, Task, Worker, died, hear, start_worker
+from mofa.batch.workers import CANCEL, Step, Task, Worker, died, receive, start_worker
 
 REPORT_SECONDS, LOOK_SECONDS = 0.25, 0.1
 """How often progress is written down, and how often a worker is looked at."""
 
 
 class Pool:
-    """`workers` processes for the jobs of `store`; clips go to `results`/ID.mp4."""
+    """`workers` processes for the jobs of `store`; clips go to `home`/clips/ID.mp4.
 
-    def __init__(self, store: JobStore, results: Path, workers: int) -> None:
-        self._store, self._results, self._workers = store, results, workers
+    `memory` are the bytes that one of them may take, `room` those that an owner's clips may.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        home: Path,
+        workers: int,
+        memory: int | None = None,
+        room: Mapping[str, int | None] | None = None,
+    ) -> None:
+        self._store, self._home, self._workers = store, home, workers
+        self._results, self._memory, self._room = home / "clips", memory, room or {}
         self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
 
@@ -45,7 +58,7 @@ class Pool:
     def _recover(self, job: Job, past: Past | None) -> None:
         output = self._output(job)
         if is_done(output, past, self._results / ASIDE / job.id):
-            self._store.end(job.id, "completed", result=output)
+            self._complete(job)
         else:
             self._store.again(job.id)
 
@@ -58,7 +71,7 @@ class Pool:
                     self._store.changed.wait(timeout=1.0)
                 continue
             if worker is None or not worker.process.is_alive():
-                worker = start_worker(number, self._workers)
+                worker = start_worker(number, self._workers, self._memory)
             self._make(job, worker)
         if worker is not None:
             worker.process.terminate()
@@ -69,34 +82,53 @@ class Pool:
         worker.task = Task(job.id, job.request, self._output(job), job.fingerprint)
         worker.began = time.monotonic()
         worker.pipe.send(worker.task)
-        told, cancelled = 0.0, False
+        last_report, cancelled = 0.0, False
         while not self._closing.is_set():
             if not cancelled and self._store.is_cancelled(job.id):
                 cancelled = True
                 worker.pipe.send(CANCEL)
             if not worker.pipe.poll(LOOK_SECONDS):
                 continue
-            news = hear(worker)
-            if isinstance(news, Step):
-                if time.monotonic() - told > REPORT_SECONDS:
-                    told = time.monotonic()
-                    self._store.report(job.id, news.stage, news.done, news.total)
+            event = receive(worker)
+            if isinstance(event, Step):
+                if time.monotonic() - last_report > REPORT_SECONDS:
+                    last_report = time.monotonic()
+                    self._store.report(job.id, event.stage, event.done, event.total)
                 continue
-            self._finish(job, news or died(worker))
+            self._finish(job, event or died(worker))
             worker.task = None
-            if news is None or news.status == "failed":
+            if event is None or event.status == "failed":
                 worker.process.join(timeout=0.5)  # one whose device failed leaves
             return
 
     def _finish(self, job: Job, entry: Entry) -> None:
         if entry.status == "done":
-            self._store.end(job.id, "completed", result=self._output(job))
+            self._complete(job)
         elif self._store.is_cancelled(job.id):
             self._store.end(job.id, "cancelled")
         elif entry.status == "died" and job.attempts < MOST_ATTEMPTS:
             self._store.again(job.id)
         else:
             self._store.end(job.id, "failed", entry.error)
+        if entry.status != "died" or job.attempts >= MOST_ATTEMPTS:
+            shutil.rmtree(inputs_of(self._home, job.owner, job.id), ignore_errors=True)
+
+    def _complete(self, job: Job) -> None:
+        """Ends a job whose clip is there, unless the clip is more than its owner may keep."""
+        output, room = self._output(job), self._room.get(job.owner)
+        size = output.stat().st_size
+        if room is not None and self._store.bytes_of(job.owner) + size > room:
+            output.unlink()
+            left = max(0, room - self._store.bytes_of(job.owner))
+            sentence = f"the clip has {size} bytes and {left} are left of your quota: delete a video first."
+            self._store.end(job.id, "failed", sentence)
+        else:
+            self._store.end(job.id, "completed", result=output, size=size)
 
     def _output(self, job: Job) -> Path:
         return self._results / f"{job.id}.mp4"
+
+
+def inputs_of(home: Path, owner: str, name: str) -> Path:
+    """Where the files that came with a request lie until its job has ended."""
+    return home / "inputs" / f"{owner}-{name}"

@@ -25,18 +25,24 @@ CREATE TABLE IF NOT EXISTS jobs (
   fingerprint TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '',
   done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT,
   attempts INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0,
-  created REAL NOT NULL, started REAL, finished REAL);
+  created REAL NOT NULL, started REAL, finished REAL, webhook TEXT, size INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_state ON jobs (state, owner, number);
 CREATE INDEX IF NOT EXISTS by_fingerprint ON jobs (fingerprint, state);
 CREATE TABLE IF NOT EXISTS events (
   job TEXT NOT NULL, number INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS turns (owner TEXT PRIMARY KEY, turn INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS deliveries (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, url TEXT NOT NULL, body TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL);
 """
+ADDED = {"webhook": "TEXT", "size": "INTEGER NOT NULL DEFAULT 0"}
+"""Columns that stores of earlier versions have not."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One clip that somebody asked for. Times are seconds since 1970; `result` is the clip's file."""
+    """One clip that somebody asked for. Times are seconds since 1970; `result` is the clip's file and `size`
+    its bytes; `webhook` is the address to be called when the job has ended."""
 
     number: int
     id: str
@@ -54,11 +60,24 @@ class Job:
     created: float
     started: float | None
     finished: float | None
+    webhook: str | None = None
+    size: int = 0
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing will happen to it any more."""
         return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A webhook that has not arrived yet: what to say to which address, signed for its owner."""
+
+    number: int
+    owner: str
+    url: str
+    body: str
+    attempts: int
 
 
 class JobStore:
@@ -71,8 +90,19 @@ class JobStore:
         """Notified when a job is queued or asked to stop."""
         with self._change() as database:
             database.executescript(SCHEMA)
+            columns = {row["name"] for row in database.execute("PRAGMA table_info(jobs)")}
+            for name, kind in ADDED.items():
+                if name not in columns:
+                    database.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
 
-    def add(self, name: str, owner: str, fingerprint: str, request: Mapping[str, Any]) -> Job:
+    def add(
+        self,
+        name: str,
+        owner: str,
+        fingerprint: str,
+        request: Mapping[str, Any],
+        webhook: str | None = None,
+    ) -> Job:
         """Queues a job; one of that id that is there already is returned as it is, for asking twice is safe.
 
         A finished job with the same fingerprint lends its result: the same request is not made again.
@@ -82,27 +112,28 @@ class JobStore:
             if known is not None:
                 return _job(known)
             twin = database.execute(
-                "SELECT result FROM jobs WHERE fingerprint = ? AND state = 'completed' LIMIT 1",
+                "SELECT result, size FROM jobs WHERE fingerprint = ? AND state = 'completed' LIMIT 1",
                 (fingerprint,),
             ).fetchone()
             result = twin["result"] if twin is not None and Path(twin["result"]).is_file() else None
             state = "queued" if result is None else "completed"
             now = time.time()
-            database.execute(
-                "INSERT INTO jobs (id, owner, fingerprint, request, state, result, created, finished) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    name,
-                    owner,
-                    fingerprint,
-                    json.dumps(request),
-                    state,
-                    result,
-                    now,
-                    None if result is None else now,
-                ),
-            )
-            _tell(database, name)
+            row = {
+                "id": name,
+                "owner": owner,
+                "fingerprint": fingerprint,
+                "request": json.dumps(request),
+                "state": state,
+                "result": result,
+                "size": 0 if result is None else twin["size"],
+                "created": now,
+                "finished": None if result is None else now,
+                "webhook": webhook,
+            }
+            columns = ", ".join(row)
+            places = ", ".join(f":{column}" for column in row)
+            database.execute(f"INSERT INTO jobs ({columns}) VALUES ({places})", row)
+            _record_event(database, name)
             job = _job(database.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone())
         self._notify()
         return job
@@ -152,7 +183,7 @@ class JobStore:
                 "UPDATE jobs SET state = 'in_progress', started = ?, attempts = attempts + 1 WHERE id = ?",
                 (time.time(), row["id"]),
             )
-            _tell(database, row["id"])
+            _record_event(database, row["id"])
             return _job(database.execute("SELECT * FROM jobs WHERE id = ?", (row["id"],)).fetchone())
 
     def report(self, name: str, stage: str, done: int, total: int) -> None:
@@ -162,37 +193,63 @@ class JobStore:
                 "UPDATE jobs SET stage = ?, done = ?, total = ? WHERE id = ? AND state = 'in_progress'",
                 (stage, done, total, name),
             )
-            _tell(database, name)
+            _record_event(database, name)
 
-    def end(self, name: str, state: State, error: str | None = None, result: Path | None = None) -> None:
+    def end(
+        self, name: str, state: State, error: str | None = None, result: Path | None = None, size: int = 0
+    ) -> None:
         """A job's end, once and for all."""
         with self._change() as database:
-            database.execute(
-                "UPDATE jobs SET state = ?, error = ?, result = ?, finished = ? WHERE id = ? "
+            changed = database.execute(
+                "UPDATE jobs SET state = ?, error = ?, result = ?, size = ?, finished = ? WHERE id = ? "
                 "AND state NOT IN ('completed', 'failed', 'cancelled')",
-                (state, error, None if result is None else str(result), time.time(), name),
+                (state, error, None if result is None else str(result), size, time.time(), name),
             )
-            _tell(database, name)
+            if changed.rowcount:
+                _record_event(database, name)
+
+    def forget(self, owner: str, name: str) -> Path | None:
+        """Removes an ended job; returns its clip's file, to be removed, where no other job has it."""
+        with self._change() as database:
+            row = database.execute(
+                "DELETE FROM jobs WHERE id = ? AND owner = ? "
+                "AND state IN ('completed', 'failed', 'cancelled') RETURNING result",
+                (name, owner),
+            ).fetchone()
+            if row is None or row["result"] is None:
+                return None
+            database.execute("DELETE FROM events WHERE job = ?", (name,))
+            shared = database.execute("SELECT 1 FROM jobs WHERE result = ?", (row["result"],)).fetchone()
+            return None if shared else Path(row["result"])
+
+    def bytes_of(self, owner: str) -> int:
+        """What an owner's clips take on the disk."""
+        query = "SELECT COALESCE(SUM(size), 0) FROM jobs WHERE owner = ? AND state = 'completed'"
+        return int(self._read(query, (owner,)).fetchone()[0])
 
     def again(self, name: str) -> None:
         """Back into the queue, in its old place."""
         with self._change() as database:
             database.execute("UPDATE jobs SET state = 'queued', stage = '', done = 0 WHERE id = ?", (name,))
-            _tell(database, name)
+            _record_event(database, name)
         self._notify()
 
     def cancel(self, owner: str, name: str) -> Job | None:
         """Asks a job to stop: at once where it waits, at its next step where it is being made."""
         with self._change() as database:
             known = (name, owner)
-            database.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND owner = ?", known)
+            changed = database.execute(
+                "UPDATE jobs SET cancel = 1 "
+                "WHERE id = ? AND owner = ? AND state IN ('queued', 'in_progress')",
+                known,
+            )
             database.execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ? "
                 "WHERE id = ? AND owner = ? AND state = 'queued'",
                 (time.time(), *known),
             )
-            if database.execute("SELECT 1 FROM jobs WHERE id = ? AND owner = ?", known).fetchone():
-                _tell(database, name)
+            if changed.rowcount:
+                _record_event(database, name)
         self._notify()
         return self.find(owner, name)
 
@@ -209,6 +266,23 @@ class JobStore:
         """What has happened to a job since event `after`: numbers from 1 on, and JSON."""
         query = "SELECT number, data FROM events WHERE job = ? AND number > ? ORDER BY number"
         return [(row["number"], row["data"]) for row in self._read(query, (name, after))]
+
+    def deliveries(self, now: float) -> list[Delivery]:
+        """Webhooks whose time has come, the oldest first."""
+        query = "SELECT number, owner, url, body, attempts FROM deliveries WHERE due <= ? ORDER BY number"
+        return [Delivery(**dict(row)) for row in self._read(query, (now,))]
+
+    def delivered(self, number: int) -> None:
+        """Forgets a webhook that has arrived, or never will."""
+        with self._change() as database:
+            database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
+
+    def postpone(self, number: int, due: float) -> None:
+        """Tries a webhook again at that time."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, due = ? WHERE number = ?", (due, number)
+            )
 
     def _read(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> sqlite3.Cursor:
         return self._connection().execute(query, values)
@@ -244,14 +318,21 @@ def _job(row: sqlite3.Row) -> Job:
     return Job(**data | {"request": json.loads(data["request"]), "cancel": bool(data["cancel"])})
 
 
-def _tell(database: sqlite3.Connection, name: str) -> None:
-    """Adds an event that says how the job is now."""
+def _record_event(database: sqlite3.Connection, name: str) -> None:
+    """Adds an event that says how the job is now, and its webhook once it has ended."""
     row = database.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone()
     number = database.execute(
         "SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE job = ?", (name,)
     ).fetchone()
-    data = json.dumps(public(_job(row)))
+    job = _job(row)
+    data = json.dumps(public(job))
     database.execute("INSERT INTO events VALUES (?, ?, ?)", (name, number[0], data))
+    if job.has_ended and job.webhook is not None:
+        body = json.dumps({"type": f"video.{job.state}", "created_at": int(time.time()), "data": public(job)})
+        database.execute(
+            "INSERT INTO deliveries (owner, url, body, due) VALUES (?, ?, ?, ?)",
+            (job.owner, job.webhook, body, time.time()),
+        )
 
 
 def public(job: Job) -> dict[str, Any]:

@@ -218,3 +218,61 @@ def test_a_clip_is_made_fetched_by_ranges_and_not_made_twice(tmp_path: Path) -> 
         (tmp_path / "clip.mp4").write_bytes(clip.content)
         assert len(read_video(tmp_path / "clip.mp4").frames) == 3
         assert client.post("/v1/videos", **form()).json()["status"] == "completed"
+
+
+def test_clips_beyond_an_owners_room_fail_and_deleting_makes_room(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    pool = serve_pool.Pool(store, tmp_path, 1, room={"ann": 10})
+    (tmp_path / "clips").mkdir()
+
+    def make(name: str, size: int) -> str:
+        store.add(name, "ann", name, {})
+        job = store.take()
+        (tmp_path / "clips" / f"{name}.mp4").write_bytes(b"x" * size)
+        pool._finish(job, Entry(name, name, f"{name}.mp4", "done"))
+        return store.find("ann", name).state
+
+    assert make("a", 6) == "completed"
+    assert make("b", 5) == "failed"
+    assert "5 bytes and 4 are left" in store.find("ann", "b").error
+    assert not (tmp_path / "clips" / "b.mp4").exists()
+    assert store.forget("ann", "a") == tmp_path / "clips" / "a.mp4"
+    assert store.find("ann", "a") is None
+    assert make("c", 10) == "completed"
+
+
+def test_a_deleted_video_is_gone_but_not_the_clip_that_it_lent(tmp_path: Path, idle: None) -> None:
+    with TestClient(build_app(tmp_path / "home")) as client:
+        first = client.post("/v1/videos", **form()).json()["id"]
+        store, clip = JobStore(tmp_path / "home" / "jobs.sqlite"), tmp_path / "clip.mp4"
+        clip.write_bytes(b"clip")
+        store.end(first, "completed", result=clip, size=4)
+        second = client.post("/v1/videos", **form()).json()
+        assert second["status"] == "completed"
+        assert client.delete(f"/v1/videos/{first}").json()["deleted"]
+        assert client.get(f"/v1/videos/{first}").status_code == 404
+        assert client.get(f"/v1/videos/{second['id']}/content").content == b"clip"
+        client.delete(f"/v1/videos/{second['id']}")
+        assert not clip.exists()
+        assert not list((tmp_path / "home" / "inputs").glob(f"*{second['id']}"))
+
+
+def test_a_store_of_an_earlier_version_is_taken_up(tmp_path: Path) -> None:
+    import sqlite3
+
+    old = store_module.SCHEMA.replace(", webhook TEXT, size INTEGER NOT NULL DEFAULT 0", "")
+    assert old != store_module.SCHEMA
+    sqlite3.connect(tmp_path / "jobs.sqlite").executescript(old).close()
+    store = JobStore(tmp_path / "jobs.sqlite")
+    assert store.add("a", "ann", "f", {}, "http://example.com/").webhook == "http://example.com/"
+
+
+def test_a_worker_keeps_within_its_memory() -> None:
+    worker = start_worker(0, 1, memory=2 * 10**9)
+    try:
+        task = Task("big", {"picture": "nowhere.png"}, Path("nowhere/big.mp4"), "f")
+        assert task.attempt == 1
+        assert resource_limit(worker.process.pid) == 2 * 10**9
+    finally:
+        worker.process.terminate()
+        worker.process.join()
