@@ -24,9 +24,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8600, help="port to listen at (8600)")
-    parser.add_argument(
-        "--keys", type=Path, metavar="FILE", help="lines OWNER KEY [QUOTA [GB]] of who may ask"
-    )
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="lines OWNER KEY [QUOTA [GB]]: who may ask")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make clips (1)")
     parser.add_argument("--queue", type=int, default=10_000, metavar="N", help="jobs that may wait (10000)")
     parser.add_argument("--memory", type=float, metavar="GB", help="what one worker may take (all there is)")
@@ -35,7 +33,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar="HOST[:PORT]",
-        help="a host that webhooks may call",
+        help="whom webhooks may call",
     )
     parser.set_defaults(run=run)
 

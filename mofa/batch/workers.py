@@ -198,7 +198,7 @@ def report(pipe: Connection, step: Step) -> None:
 
 
 def limit_memory(size: int) -> None:
-    """Makes allocations beyond `size` bytes of private memory fail, which costs a clip and not the machine."""
+    """Makes allocations beyond `size` bytes of private memory fail: that costs one clip, not the machine."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

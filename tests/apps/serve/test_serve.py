@@ -1,7 +1,12 @@
 """Jobs over HTTP: nothing is lost, nobody is starved, and who may not ask is told nothing."""
 
+import base64
+import hashlib
+import hmac
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,9 +20,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from mofa.apps.serve import pool as serve_pool
+from mofa.apps.serve import store as store_module
 from mofa.apps.serve.app import Limits, build_app
 from mofa.apps.serve.keys import Key, read_keys
 from mofa.apps.serve.store import JobStore
+from mofa.apps.serve.webhooks import Courier
+from mofa.batch.manifest import Entry
 from mofa.errors import InputError
 from mofa.media.decode import read_video
 
@@ -195,7 +203,9 @@ def test_keys_come_from_a_file_of_lines(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# who\nann " + "a" * 16 + " 5\n\nbob " + "b" * 20 + "\n")
     assert read_keys(file) == (Key("ann", "a" * 16, 5), Key("bob", "b" * 20))
-    for text in ("", "ann short\n", "ann " + "a" * 16 + " many\n"):
+    file.write_text("ann " + "a" * 16 + " 5 0.5\n")
+    assert read_keys(file) == (Key("ann", "a" * 16, 5, 500_000_000),)
+    for text in ("", "ann short\n", "ann " + "a" * 16 + " many\n", "ann " + "a" * 16 + " 5 some\n"):
         file.write_text(text)
         with pytest.raises(InputError, match="OWNER KEY"):
             read_keys(file)
@@ -267,12 +277,70 @@ def test_a_store_of_an_earlier_version_is_taken_up(tmp_path: Path) -> None:
     assert store.add("a", "ann", "f", {}, "http://example.com/").webhook == "http://example.com/"
 
 
-def test_a_worker_keeps_within_its_memory() -> None:
-    worker = start_worker(0, 1, memory=2 * 10**9)
-    try:
-        task = Task("big", {"picture": "nowhere.png"}, Path("nowhere/big.mp4"), "f")
-        assert task.attempt == 1
-        assert resource_limit(worker.process.pid) == 2 * 10**9
-    finally:
-        worker.process.terminate()
-        worker.process.join()
+def test_a_worker_that_wants_more_than_its_memory_is_refused_it() -> None:
+    pytest.importorskip("resource")
+    program = (
+        "from mofa.batch.workers import limit_memory\n"
+        "limit_memory(2 << 30)\n"
+        "bytearray(1 << 20)\n"
+        "bytearray(3 << 30)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().endswith("MemoryError")
+
+
+def test_a_webhook_is_signed_and_tried_until_it_is_taken(tmp_path: Path) -> None:
+    store, key = JobStore(tmp_path / "jobs.sqlite"), Key("ann", "a" * 16)
+    answers, calls = [0, 500, 204], []
+
+    def post(url, body, headers) -> int:
+        calls.append((url, body, headers))
+        return answers.pop(0)
+
+    store.add("clip", "ann", "f", {}, "https://example.com/hook")
+    store.end("clip", "failed", "a test")
+    store.end("clip", "failed", "once more")
+    for _ in range(5):
+        Courier(store, [key], post, pauses=(0.0, 0.0)).deliver_due()
+    assert len(calls) == 3
+    assert {url for url, _, _ in calls} == {"https://example.com/hook"}
+    assert len({headers["webhook-id"] for _, _, headers in calls}) == 1
+    _, body, headers = calls[-1]
+    said = json.loads(body)
+    assert (said["type"], said["data"]["id"], said["data"]["error"]) == ("video.failed", "clip", "a test")
+    message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(b"a" * 16, message, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_a_webhook_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
+    store, calls = JobStore(tmp_path / "jobs.sqlite"), []
+    store.add("clip", "ann", "f", {}, "https://example.com/hook")
+    store.cancel("ann", "clip")
+    courier = Courier(store, [Key("ann", "a" * 16)], lambda *call: calls.append(call) or 503, pauses=(0.0,))
+    for _ in range(4):
+        courier.deliver_due()
+    assert len(calls) == 2
+    assert store.deliveries(time.time()) == []
+
+
+def test_webhooks_call_allowed_hosts_alone(tmp_path: Path, idle: None) -> None:
+    ann = {"Authorization": f"Bearer {'a' * 16}"}
+    limits = Limits(webhooks=frozenset({"example.com"}))
+
+    def asked(webhook: str) -> dict:
+        sent = form()
+        return sent | {"data": sent["data"] | {"webhook": webhook}}
+
+    with TestClient(app_with(tmp_path / "home", limits=limits)) as client:
+        for url, status in {
+            "https://example.com@evil.org/": 422,
+            "http://169.254.169.254/latest": 422,
+            "file:///etc/passwd": 422,
+            "https://example.com/hook": 202,
+        }.items():
+            assert client.post("/v1/videos", headers=ann, **asked(url)).status_code == status, url
+    with TestClient(build_app(tmp_path / "open", limits=limits)) as client:
+        answer = client.post("/v1/videos", **asked("https://example.com/hook"))
+        assert "signed with a key" in answer.json()["error"]["message"]
