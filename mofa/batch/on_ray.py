@@ -78,6 +78,7 @@ def make_all(tasks: list[Task], workers: int, address: str | None = None) -> Ite
         while waiting or any(seat.task for seat in seats):
             ready, _ = ray.wait([seat.answer for seat in seats if seat.answer], timeout=LOOK_SECONDS)
             if time.monotonic() - looked >= LOOK_SECONDS:
+                check_alive()
                 yield from steps_of(seats)
                 looked = time.monotonic()
             for seat in [seat for seat in seats if seat.answer in ready]:
@@ -110,6 +111,12 @@ def connect(address: str | None, workers: int) -> None:
         where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ResourceError(f"{where} cannot be used ({first}): check the address and its version.") from None
+
+
+def check_alive() -> None:
+    """Raises ResourceError when no machine of the cluster is left, which Ray itself would wait for."""
+    if not any(node["Alive"] for node in ray.nodes()):
+        raise ResourceError("the Ray cluster is gone: what was made is kept, call again when it is back.")
 
 
 def take_seat(number: int, workers: int) -> Seat:

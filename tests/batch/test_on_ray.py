@@ -112,10 +112,10 @@ def test_the_same_version_is_taken() -> None:
 
 
 def actors_of(driver: int) -> list[int]:
-    """The actors of a driver's own Ray, which are told by their names and by whom they descend from."""
+    """The actors of a driver's own Ray: known by their names, and by whom they descend from."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and name_of(int(entry.name)).startswith("ray::"):
+        if entry.name.isdigit() and name_of(int(entry.name)).startswith("ray::Maker"):
             found += [int(entry.name)] if driver in ancestors(int(entry.name)) else []
     return found
 
