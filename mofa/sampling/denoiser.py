@@ -117,15 +117,35 @@ class WindowDenoiser:
         self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], memory: Memory | None = None, /
     ) -> Float[Tensor, "T c h w"]:
         """The clean estimate of x, in its dtype; the networks run in that of their weights."""
+        calls = range(len(self.batches_at(sigma)))
+        predictions = [self.prediction(place, x, sigma, memory) for place in calls]
+        return guided(self.model, self.scales, x, sigma, predictions)
+
+    def batches_at(self, sigma: Float[Tensor, ""]) -> tuple[tuple[Any, ...], ...]:
+        """The batches that this noise level needs: the conditional half alone where guidance has stopped."""
         unguided = self.guided_down_to > 0 and bool(sigma < self.guided_down_to)
-        batches = (self.batches[-1][-1:],) if unguided else self.batches
-        predictions = [
-            self.model.predict(x, sigma, batch, self.steering, memory and memory.part((place, len(batch))))
-            for place, batch in enumerate(batches)
-        ]
-        halves = torch.cat(predictions).to(x.dtype)
-        unconditional, conditional = halves[0], halves[-1]
-        return self.model.clean(x, sigma, unconditional + self.scales * (conditional - unconditional))
+        return (self.batches[-1][-1:],) if unguided else self.batches
+
+    def prediction(
+        self, place: int, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], memory: Memory | None = None
+    ) -> Float[Tensor, "B T c h w"]:
+        """What the networks say of the batch at `place` among those of this noise level."""
+        batch = self.batches_at(sigma)[place]
+        part = memory and memory.part((place, len(batch)))
+        return self.model.predict(x, sigma, batch, self.steering, part)
+
+
+def guided(
+    model: AnyVideoModel,
+    scales: Float[Tensor, "T 1 1 1"],
+    x: Float[Tensor, "T c h w"],
+    sigma: Float[Tensor, ""],
+    predictions: Sequence[Float[Tensor, "B T c h w"]],
+) -> Float[Tensor, "T c h w"]:
+    """The clean estimate that the predictions of all batches stand for, the unconditional half first."""
+    halves = torch.cat(list(predictions)).to(x.dtype)
+    unconditional, conditional = halves[0], halves[-1]
+    return model.clean(x, sigma, unconditional + scales * (conditional - unconditional))
 
 
 @dataclass(frozen=True)
@@ -147,11 +167,14 @@ class Denoiser:
         if self.guidance.acts:
             halves = (self.model.unseen(self.condition), self.condition)
         at_once, like = self.guidance.halves_at_once, self.model.like(self.condition)
-        scales = guidance_scales(len(frames), self.guidance.lowest, self.guidance.highest)
         return WindowDenoiser(
             model=self.model,
             batches=tuple(halves[first : first + at_once] for first in range(0, len(halves), at_once)),
             steering=tuple(one.over(frames, like) for one in self.steering if one.acts),
-            scales=scales.to(like.device).view(-1, 1, 1, 1),
+            scales=self.scales(len(frames)).to(like.device),
             guided_down_to=self.guidance.down_to,
         )
+
+    def scales(self, num_frames: int) -> Float[Tensor, "T 1 1 1"]:
+        """The guidance scales of a window of so many frames."""
+        return guidance_scales(num_frames, self.guidance.lowest, self.guidance.highest).view(-1, 1, 1, 1)

@@ -1,6 +1,6 @@
 """From noise to latents: steps down the schedule, windows blended at every step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -98,6 +98,33 @@ def consistency_step(fresh: Iterator[Float[Tensor, "T c h w"]]) -> StepRule:
     return step
 
 
+@runtime_checkable
+class StepEstimates(Protocol):
+    """(x, sigma, whole) -> the clean estimate of every window; a step that is `whole` takes nothing over."""
+
+    def __call__(
+        self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], whole: bool, /
+    ) -> Iterable[Float[Tensor, "t c h w"]]: ...
+
+
+def in_turn(
+    denoiser: ClipDenoiser, windows: Sequence[Window], reuse: Reuse, device: torch.device
+) -> StepEstimates:
+    """One window after the other, on the caller's device."""
+    over = lru_cache(maxsize=1)(denoiser.over)
+    home = device if len(windows) == 1 else torch.device("cpu")
+    memories = {window: reuse.memory(home) for window in windows}
+
+    def estimates(x: Tensor, sigma: Tensor, whole: bool, /) -> Iterator[Tensor]:
+        for window in windows:
+            memory = memories[window]
+            if memory is not None and whole:
+                memory.forget()
+            yield over(window)(take(x, window), sigma, memory)
+
+    return estimates
+
+
 @torch.no_grad()
 def sample(
     denoiser: ClipDenoiser,
@@ -109,6 +136,7 @@ def sample(
     guide: Guide | None = None,
     reuse: Reuse = ALL_WHOLE,
     rule: StepRule = euler_step,
+    estimates: StepEstimates | None = None,
 ) -> Float[Tensor, "T c h w"]:
     """Clean latents of a clip from standard normal noise, in the noise's dtype (float32 is advised).
 
@@ -119,26 +147,22 @@ def sample(
     the clip. `progress` hears of every window of every step; it and `callback` may raise Cancelled, which
     leaves the loop at once. A `guide` says where the loop begins, and lays itself over what a step leaves.
     `rule` makes a step of an estimate. `reuse` lets steps use what an earlier one has worked out; of several
-    windows it waits in main memory.
+    windows it waits in main memory. `estimates` reads the windows of a step in another way than one after
+    the other (`mofa.sampling.spread`).
     """
-    over = lru_cache(maxsize=1)(denoiser.over)
+    estimates = estimates or in_turn(denoiser, windows, reuse, noise.device)
     total = schedule.steps * len(windows)
     if guide is not None:
         schedule, x = guide.begin(noise, schedule)
         total = schedule.steps * len(windows)
     else:
         x = noise * schedule.initial_scale
-    home = noise.device if len(windows) == 1 else torch.device("cpu")
-    memories = {window: reuse.memory(home) for window in windows}
     for step, (sigma, sigma_next) in enumerate(pairwise(schedule.sigmas)):
-        estimates = []
-        for window in windows:
-            memory = memories[window]
-            if memory is not None and reuse.whole(step, schedule.steps):
-                memory.forget()
-            estimates.append(over(window)(take(x, window), sigma, memory))
-            progress("sample", step * len(windows) + len(estimates), total)
-        clean = blend(estimates, windows, len(x))
+        found = []
+        for estimate in estimates(x, sigma, reuse.whole(step, schedule.steps)):
+            found.append(estimate)
+            progress("sample", step * len(windows) + len(found), total)
+        clean = blend(found, windows, len(x))
         x = rule(x, clean, sigma, sigma_next)
         if guide is not None:
             x = guide.laid_over(x, noise, sigma_next)

@@ -1,7 +1,9 @@
 """The diffusion renderer: a motion plan drives a video model through its adapters."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count, islice
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from mofa.devices import pick_device
 from mofa.errors import InputError
 from mofa.faces.sketch import draw_sketch
 from mofa.media.image import resample, to_bytes
@@ -22,13 +25,23 @@ from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.guide import Guide, levels_of
 from mofa.sampling.reuse import Reuse
-from mofa.sampling.sampler import StepCallback, StepRule, consistency_step, euler_step, ignore, sample
+from mofa.sampling.sampler import (
+    StepCallback,
+    StepEstimates,
+    StepRule,
+    consistency_step,
+    euler_step,
+    ignore,
+    sample,
+)
 from mofa.sampling.schedule import Schedule, consistency_sigmas, karras_sigmas
+from mofa.sampling.spread import spread_over
 from mofa.sampling.video_model import AnyVideoModel, latent_frames
 from mofa.tensors.geometry import cut_window, fit_crop
 from mofa.tensors.motion import as_seen, points_as_seen
 from mofa.tensors.motion_masks import motion_masks
 from mofa.tensors.noise import SOURCE_PICTURE, frame_noise
+from mofa.tensors.windows import Window
 from mofa.types import (
     AdapterName,
     CropBox,
@@ -129,12 +142,32 @@ def render_diffusion(
     passes = video.passes(length, settings)
     adapters = [branch.adapter for branch in branches]
     networks = [*video.networks("predict"), *adapters, *encoders]
-    with placement.using(*networks), video.predicting(settings, adapters):
-        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule)
+    with (
+        placement.using(*networks),
+        video.predicting(settings, adapters),
+        on_devices(denoiser, passes, settings, reuse) as estimates,
+    ):
+        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates)
     with placement.using(*video.networks("decode")):
         decoded = video.decode(latents, settings.decode_chunk, progress)
         chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
         yield from islice(chain.from_iterable(chunks), plan.num_frames)
+
+
+def on_devices(
+    denoiser: Denoiser, passes: Sequence[Window], settings: DiffusionSettings, reuse: Reuse
+) -> AbstractContextManager[StepEstimates | None]:
+    """The devices that a step is spread over; None is the one that the networks are on."""
+    if len(settings.devices) < 2:
+        return nullcontext()
+    devices = [pick_device(name) for name in settings.devices]
+    return spread_over(denoiser, passes, devices, reuse, partial(predicting, settings))
+
+
+def predicting(settings: DiffusionSettings, denoiser: Denoiser) -> AbstractContextManager[None]:
+    """How a denoiser's networks run, in whichever process they are."""
+    adapters = [branch.adapter for branch in denoiser.steering if isinstance(branch, AdapterBranch)]
+    return denoiser.model.predicting(settings, adapters)
 
 
 def path_down(

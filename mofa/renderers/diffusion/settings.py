@@ -60,6 +60,8 @@ class DiffusionSettings:
     """Number format of the networks; auto is float16 on a GPU and float32 elsewhere."""
     device: str | None = None
     """Where to compute: cpu, cuda, cuda:1, mps; the best there is when not given."""
+    devices: tuple[str, ...] = ()
+    """Spread windows and guidance halves over these, a process each; the first one does the rest, too."""
     offload: Offload = "none"
     """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
     halves_at_once: Literal[1, 2] = 2
@@ -83,6 +85,8 @@ class DiffusionSettings:
             raise ValueError(
                 f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most"
             )
+        if self.devices:
+            self.check_devices()
         if not 0 <= self.guide_strong <= self.guide_weak:
             raise ValueError(
                 f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
@@ -94,6 +98,14 @@ class DiffusionSettings:
             raise ValueError(
                 f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
             )
+
+    def check_devices(self) -> None:
+        """Raises ValueError where `devices` cannot be followed; `device` becomes the first of them."""
+        if self.device not in (None, self.devices[0]):
+            raise ValueError(f"device {self.device} is not the first of devices: leave device out")
+        if self.offload != "none" and len(self.devices) > 1:
+            raise ValueError("devices keep their networks to themselves: use offload none with several")
+        object.__setattr__(self, "device", self.devices[0])
 
     def check_least(self, **least: int) -> None:
         """Raises ValueError for a field below the least value that makes sense."""
