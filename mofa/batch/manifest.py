@@ -25,8 +25,9 @@ from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
 
 MANIFEST, ASIDE, LOCK = "manifest.jsonl", ".mofa-batch", "lock"
-Status = Literal["made", "done", "failed", "died"]
-"""made: the clip lies aside, whole; done: it is in its place; failed: says why; died: its worker did."""
+Status = Literal["made", "done", "failed", "died", "full"]
+"""made: the clip lies aside, whole; done: it is in its place; failed: says why; died: its worker did; full:
+the disk was, which is not the scene's fault."""
 
 
 @dataclass(frozen=True)

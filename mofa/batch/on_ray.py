@@ -5,6 +5,7 @@ Ray's own retries stay off: what was tried how often is the manifest's to say.
 """
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,8 @@ from mofa.errors import ResourceError
 
 LOOK_SECONDS = 1.0
 """How often actors are asked how far they are."""
+REACH_SECONDS = 10.0
+"""How long a cluster may take to answer a knock."""
 MOST_FAILED_STARTS = 3
 """Actors that die one after the other before any has begun: the cluster cannot run mofa."""
 
@@ -101,6 +104,8 @@ def make_all(tasks: list[Task], workers: int, address: str | None = None) -> Ite
 
 def connect(address: str | None, workers: int) -> None:
     """To a cluster, or to a Ray of this machine that ends with this process. Raises ResourceError."""
+    if address:
+        check_reachable(address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody asked for it to be told
     own: dict[str, Any] = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
     try:
@@ -111,6 +116,19 @@ def connect(address: str | None, workers: int) -> None:
         where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ResourceError(f"{where} cannot be used ({first}): check the address and its version.") from None
+
+
+def check_reachable(address: str) -> None:
+    """Raises ResourceError where nobody listens at host:port, which Ray itself would wait minutes for."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return  # "auto", which Ray resolves at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ResourceError(
+            f"the Ray cluster at {address} cannot be reached ({error}): check the address."
+        ) from None
 
 
 def check_alive() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mofa.batch.manifest import ASIDE, Entry, Past, append, fingerprint, is_done, past_of, read_manifest
 from mofa.batch.rows import BadRow, Row
 from mofa.batch.workers import Event, Step, Task
-from mofa.errors import MofaError
+from mofa.errors import MofaError, OutputError
 
 MOST_DEATHS = 2
 """A scene whose worker died so often is set aside."""
@@ -43,7 +43,8 @@ def run_batch(
 ) -> None:
     """Makes what is missing of `rows` in `folder`; `on_event` is told of everything, `tally` keeps the sum.
 
-    The caller holds `manifest.only_one`. A row that failed before, for the same reason as now, stays failed
+    The caller holds `manifest.only_one`. Raises OutputError when the disk is full: the next scene would find
+    no more room than this one. A row that failed before, for the same reason as now, stays failed
     unless `retry_failed`.
     """
     tasks = list(missing(rows, folder, retry_failed, tally))
@@ -54,6 +55,8 @@ def run_batch(
             on_event(event)
             if isinstance(event, Step):
                 continue
+            if event.status == "full":
+                raise OutputError(event.error or "no space is left.")
             if event.status == "died":
                 append(folder, event)
                 if deaths_of(event, folder) < MOST_DEATHS:

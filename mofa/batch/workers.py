@@ -1,6 +1,7 @@
 """Worker processes: each loads its networks once, makes one clip at a time, and may die without taking
 anything but that clip with it."""
 
+import errno
 import os
 import shutil
 import threading
@@ -216,7 +217,6 @@ def leave_with(parent: int) -> None:
 def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) -> tuple[Entry, bool]:
     """Makes a clip, records it and puts it in its place. True when this process had better be replaced: a
     device that has failed once fails again."""
-    from mofa.devices import is_out_of_memory
 
     def progress(stage: str, done: int, total: int, /) -> None:
         report(Step(number, task.name, stage, done, total))
@@ -225,16 +225,36 @@ def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) 
     try:
         make(task, progress, engines)
         return done(task, time.monotonic() - begin), False
-    except MofaError as error:
-        sentence, broken = str(error), False
     except Exception as error:  # one scene among thousands must not end the batch
-        broken = True
-        sentence = f"something went wrong inside mofa ({type(error).__name__}: {error})."
-        if is_out_of_memory(error):
-            sentence = "out of memory: ask for a smaller size or fewer frames."
-    entry = entry_of(task, "failed", time.monotonic() - begin, error=sentence)
-    append(task.output.parent, entry)
+        status, sentence, broken = diagnosis(error, task)
+    entry = entry_of(task, status, time.monotonic() - begin, error=sentence)
+    if status == "full":
+        shutil.rmtree(task.aside, ignore_errors=True)
+    else:
+        append(task.output.parent, entry)
     return entry, broken
+
+
+def diagnosis(error: Exception, task: Task) -> tuple[Status, str, bool]:
+    """What an error means for a task, in a sentence, and whether this process had better be replaced."""
+    from mofa.devices import is_out_of_memory
+
+    if disk_is_full(error):
+        return "full", f"no space is left for {task.output.name} in {task.output.parent}: make room.", False
+    if isinstance(error, MofaError):
+        return "failed", str(error), False
+    if is_out_of_memory(error):
+        return "failed", "out of memory: ask for a smaller size or fewer frames.", True
+    return "failed", f"something went wrong inside mofa ({type(error).__name__}: {error}).", True
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether this, or what it came from, is the system's word that no space is left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def make(task: Task, progress: Any, engines: Any) -> None:

@@ -126,8 +126,8 @@ def spread_over(
 
 
 def parts(items: Sequence[T], count: int) -> list[Sequence[T]]:
-    """`count` runs of neighbours, as long as each other or one longer."""
-    bounds = [len(items) * index // count for index in range(count + 1)]
+    """`count` runs of neighbours, as long as each other or, the first ones, one longer."""
+    bounds = [-(-len(items) * index // count) for index in range(count + 1)]
     return [items[first:last] for first, last in pairwise(bounds)]
 
 

@@ -98,7 +98,7 @@ def test_actors_of_another_version_and_a_cluster_that_is_not_there_are_told(
     scenes(tmp_path, "a")
     line = ["batch", str(tmp_path / "scenes"), "-o", str(tmp_path / "out"), "--quiet", "--ray"]
     assert main([*line, "127.0.0.1:1"]) == 2
-    assert "the Ray cluster at 127.0.0.1:1 cannot be used" in capsys.readouterr().err
+    assert "the Ray cluster at 127.0.0.1:1 cannot be reached" in capsys.readouterr().err
     monkeypatch.setattr(on_ray, "Maker", troubled.Stranger)
     assert main(line) == 2
     assert "the cluster runs mofa 0.0.1" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """A batch makes what is missing, once; kills at any moment leave every clip whole or to be made."""
 
+import errno
 import json
 import os
 import signal
@@ -10,10 +11,12 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mofa.apps import batch_command
 from mofa.apps.cli import main
 from mofa.batch import manifest, run, workers
 from mofa.batch.manifest import Entry, append, fingerprint, is_done, only_one, past_of, read_manifest
@@ -164,6 +167,51 @@ def test_sources_that_are_not_there_leave_no_folder(
     assert main(["batch", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")]) == 2
     assert "does not exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_ends_the_batch_and_is_no_fault_of_a_scene(
+    home: Path,
+    in_this_process: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = ["batch", str(home / "scenes"), "-o", str(home / "out"), "--quiet"]
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "done", full)
+        assert main(line) == 2
+    assert "no space is left for a.mp4" in capsys.readouterr().err
+    assert in_this_process == ["a"]
+    assert main(line) == 0
+    assert in_this_process == ["a", "a", "b", "c"]
+
+
+def test_a_watched_folder_is_gone_on_with_when_its_files_are_whole(
+    home: Path, in_this_process: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = home / "scenes" / "fresh.yaml"
+
+    def aged() -> None:
+        for path in home.rglob("*"):
+            os.utime(path, (1.0, 1.0))
+
+    def pauses():
+        yield fresh.write_text(SCENE.replace("photo.png", "../photo.png") + "seed: 9\n")
+        assert in_this_process == ["a", "b", "c"]
+        yield None
+        assert in_this_process == ["a", "b", "c"], "a file that is still being written is left alone"
+        yield aged()
+        assert in_this_process == ["a", "b", "c", "fresh"]
+        raise KeyboardInterrupt
+
+    rounds = pauses()
+    clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=lambda seconds: next(rounds))
+    monkeypatch.setattr(batch_command, "time", clock)
+    aged()
+    assert main(["batch", str(home / "scenes"), "-o", str(home / "out"), "--watch", "--quiet"]) == 130
+    assert (home / "out" / "index.html").read_text().count("<video") == 4
 
 
 @pytest.mark.slow

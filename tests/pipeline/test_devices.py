@@ -59,8 +59,8 @@ def test_a_process_that_ends_is_named_and_leaves_none_behind(monkeypatch: pytest
 
 
 def test_shares_are_neighbours_and_even() -> None:
-    assert [list(part) for part in parts(range(7), 3)] == [[0, 1], [2, 3], [4, 5, 6]]
-    assert [list(part) for part in parts([0], 2)] == [[], [0]]
+    assert [list(part) for part in parts(range(7), 3)] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [list(part) for part in parts([0], 2)] == [[0], []]
 
 
 def test_the_first_of_the_devices_is_the_device() -> None:
