@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def add_parser(commands: Any) -> None:
         "--open", action=argparse.BooleanOptionalAction, default=True, help="open the browser (yes)"
     )
     parser.add_argument("--api", action="store_true", help="serve gradio_client's endpoints at /api, too")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="let programs ask, too, as `mofa serve` does",
+    )
     parser.add_argument("--home", type=Path, metavar="FOLDER", help="where visitors' files live for a day")
     parser.set_defaults(run=run)
 
@@ -64,8 +71,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         import uvicorn
 
+        from mofa.apps.serve.keys import read_keys
         from mofa.apps.studio.app import Login, build_app, default_home
         from mofa.apps.studio.guard import LOCAL_NAMES, names_of_this_machine
+        from mofa.batch.manifest import only_one
     except ModuleNotFoundError as error:
         raise _missing("the studio", error, "studio") from None
 
@@ -80,7 +89,9 @@ def run(options: argparse.Namespace) -> int:
     address = f"http://{LOCAL}:{connection.getsockname()[1]}"
     hosts = names_of_this_machine(options.host) if options.listen else LOCAL_NAMES | set(options.host)
     try:
-        app = build_app(options.home or default_home(), login, options.api, hosts, by_address=options.listen)
+        keys = read_keys(options.keys) if options.keys else ()
+        home = options.home or default_home()
+        app = build_app(home, login, options.api, hosts, by_address=options.listen, keys=keys)
     except ModuleNotFoundError as error:
         raise _missing("--api", error, "api") from None
     print(f"mofa studio: {address}  (Ctrl-C to stop)", file=sys.stderr, flush=True)
@@ -98,7 +109,9 @@ def run(options: argparse.Namespace) -> int:
     server = uvicorn.Server(config)
     # The server ends its questions when it is asked to end, and only then the process.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    server.run(sockets=[connection])
+    # What programs have asked for is one process's at a time.
+    with only_one(home / "videos") if keys else nullcontext():
+        server.run(sockets=[connection])
     return 0
 
 

@@ -75,15 +75,18 @@ def build_app(
         await asyncio.to_thread(courier.close)
 
     app = FastAPI(title="mofa", version=__version__, lifespan=life)
-    desk = Desk(home, store, keys, limits)
+    add_videos(app, Desk(home, store, keys, limits), pool)
+    return app
+
+
+def add_videos(app: FastAPI, desk: "Desk", pool: Pool) -> None:
+    """All that programs may ask of a server, beside whatever else it does."""
     add_routes(app, desk)
-    add_state_routes(app, store, pool)
+    add_state_routes(app, desk.store, pool)
 
     @app.exception_handler(Refused)
     async def refuse(_: Request, error: Refused) -> JSONResponse:
         return JSONResponse({"error": {"message": error.sentence}}, error.status, error.headers)
-
-    return app
 
 
 @dataclass(frozen=True)

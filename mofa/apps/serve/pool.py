@@ -56,7 +56,7 @@ class Pool:
         return all(thread.is_alive() for thread in self._threads)
 
     def _recover(self, job: Job, past: Past | None) -> None:
-        output = self._output(job)
+        output = self.output(job)
         if is_done(output, past, self._results / ASIDE / job.id):
             self._complete(job)
         else:
@@ -79,7 +79,7 @@ class Pool:
 
     def _make(self, job: Job, worker: Worker) -> None:
         """Has a worker make a job, and writes down what it says."""
-        worker.task = Task(job.id, job.request, self._output(job), job.fingerprint)
+        worker.task = Task(job.id, job.request, self.output(job), job.fingerprint)
         worker.began = time.monotonic()
         worker.pipe.send(worker.task)
         last_report, cancelled = 0.0, False
@@ -95,13 +95,14 @@ class Pool:
                     last_report = time.monotonic()
                     self._store.report(job.id, event.stage, event.done, event.total)
                 continue
-            self._finish(job, event or died(worker))
+            self.finish(job, event or died(worker))
             worker.task = None
             if event is None or event.status == "failed":
                 worker.process.join(timeout=0.5)  # one whose device failed leaves
             return
 
-    def _finish(self, job: Job, entry: Entry) -> None:
+    def finish(self, job: Job, entry: Entry) -> None:
+        """Writes down what became of a job that was made, and lets go of what came with it."""
         if entry.status == "done":
             self._complete(job)
         elif self._store.is_cancelled(job.id):
@@ -115,7 +116,7 @@ class Pool:
 
     def _complete(self, job: Job) -> None:
         """Ends a job whose clip is there, unless the clip is more than its owner may keep."""
-        output, room = self._output(job), self._room.get(job.owner)
+        output, room = self.output(job), self._room.get(job.owner)
         size = output.stat().st_size
         if room is not None and self._store.bytes_of(job.owner) + size > room:
             output.unlink()
@@ -125,7 +126,8 @@ class Pool:
         else:
             self._store.end(job.id, "completed", result=output, size=size)
 
-    def _output(self, job: Job) -> Path:
+    def output(self, job: Job) -> Path:
+        """Where a job's clip is to be."""
         return self._results / f"{job.id}.mp4"
 
 

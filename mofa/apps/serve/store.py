@@ -8,6 +8,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ CREATE TABLE IF NOT EXISTS jobs (
   fingerprint TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '',
   done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT,
   attempts INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0,
-  created REAL NOT NULL, started REAL, finished REAL, webhook TEXT, size INTEGER NOT NULL DEFAULT 0);
+  created REAL NOT NULL, started REAL, finished REAL, webhook TEXT, size INTEGER NOT NULL DEFAULT 0,
+  member TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS by_state ON jobs (state, owner, number);
 CREATE INDEX IF NOT EXISTS by_fingerprint ON jobs (fingerprint, state);
 CREATE TABLE IF NOT EXISTS events (
@@ -35,14 +37,19 @@ CREATE TABLE IF NOT EXISTS deliveries (
   number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, url TEXT NOT NULL, body TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL);
 """
-ADDED = {"webhook": "TEXT", "size": "INTEGER NOT NULL DEFAULT 0"}
+ADDED = {
+    "webhook": "TEXT",
+    "size": "INTEGER NOT NULL DEFAULT 0",
+    "member": "TEXT NOT NULL DEFAULT ''",
+}
 """Columns that stores of earlier versions have not."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One clip that somebody asked for. Times are seconds since 1970; `result` is the clip's file and `size`
-    its bytes; `webhook` is the address to be called when the job has ended."""
+    its bytes; `webhook` is the address to be called when the job has ended. `member` is who asked of
+    several that share an owner's turns."""
 
     number: int
     id: str
@@ -62,6 +69,7 @@ class Job:
     finished: float | None
     webhook: str | None = None
     size: int = 0
+    member: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -102,6 +110,7 @@ class JobStore:
         fingerprint: str,
         request: Mapping[str, Any],
         webhook: str | None = None,
+        member: str = "",
     ) -> Job:
         """Queues a job; one of that id that is there already is returned as it is, for asking twice is safe.
 
@@ -129,6 +138,7 @@ class JobStore:
                 "created": now,
                 "finished": None if result is None else now,
                 "webhook": webhook,
+                "member": member,
             }
             columns = ", ".join(row)
             places = ", ".join(f":{column}" for column in row)
@@ -166,25 +176,49 @@ class JobStore:
         return dict.fromkeys(get_args(State), 0) | {row[0]: row[1] for row in rows}
 
     def take(self) -> Job | None:
-        """The next job, now being made: the oldest of the owner whose last turn is longest ago."""
+        """The next job, now being made: the oldest of the owner whose last turn is longest ago, and of that
+        owner's members, where there are any, of the one whose is."""
         with self._change() as database:
             row = database.execute(
-                "SELECT jobs.* FROM jobs LEFT JOIN turns USING (owner) WHERE state = 'queued' "
-                "ORDER BY COALESCE(turn, 0), number LIMIT 1"
+                "SELECT jobs.* FROM jobs LEFT JOIN turns USING (owner) "
+                "LEFT JOIN turns AS own ON own.owner = jobs.owner || '/' || jobs.member "
+                "WHERE state = 'queued' "
+                "ORDER BY COALESCE(turns.turn, 0), COALESCE(own.turn, 0), number LIMIT 1"
             ).fetchone()
             if row is None:
                 return None
-            database.execute(
-                "INSERT INTO turns SELECT ?, COALESCE(MAX(turn), 0) + 1 FROM turns WHERE TRUE "
-                "ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn",
-                (row["owner"],),
-            )
+            for turn_of in turns_of(row["owner"], row["member"]):
+                database.execute(
+                    "INSERT INTO turns SELECT ?, COALESCE(MAX(turn), 0) + 1 FROM turns WHERE TRUE "
+                    "ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn",
+                    (turn_of,),
+                )
             database.execute(
                 "UPDATE jobs SET state = 'in_progress', started = ?, attempts = attempts + 1 WHERE id = ?",
                 (time.time(), row["id"]),
             )
             _record_event(database, row["id"])
             return _job(database.execute("SELECT * FROM jobs WHERE id = ?", (row["id"],)).fetchone())
+
+    def ahead(self, name: str) -> int:
+        """How many jobs begin before this one does, or have begun and not ended; 0 for one that has."""
+        queued = self._read(
+            "SELECT id, owner, member FROM jobs WHERE state = 'queued' ORDER BY number", ()
+        ).fetchall()
+        turns = {row["owner"]: row["turn"] for row in self._read("SELECT owner, turn FROM turns", ())}
+        latest = max(turns.values(), default=0)
+        lines: dict[tuple[str, str], deque[str]] = {}
+        for row in queued:
+            lines.setdefault((row["owner"], row["member"]), deque()).append(row["id"])
+        for before in range(len(queued)):
+            line = min(lines, key=lambda line: [turns.get(key, 0) for key in (line[0], "/".join(line))])
+            if lines[line].popleft() == name:
+                return before + len(self.in_progress())
+            if not lines[line]:
+                del lines[line]
+            latest += 1
+            turns |= dict.fromkeys(turns_of(*line), latest)
+        return 0
 
     def report(self, name: str, stage: str, done: int, total: int) -> None:
         """How far a job is."""
@@ -221,6 +255,12 @@ class JobStore:
             database.execute("DELETE FROM events WHERE job = ?", (name,))
             shared = database.execute("SELECT 1 FROM jobs WHERE result = ?", (row["result"],)).fetchone()
             return None if shared else Path(row["result"])
+
+    def forget_members(self) -> None:
+        """Removes every job that a member asked for: only the process that took it knows what it is."""
+        with self._change() as database:
+            database.execute("DELETE FROM events WHERE job IN (SELECT id FROM jobs WHERE member != '')")
+            database.execute("DELETE FROM jobs WHERE member != ''")
 
     def bytes_of(self, owner: str) -> int:
         """What an owner's clips take on the disk."""
@@ -311,6 +351,11 @@ class JobStore:
     def _notify(self) -> None:
         with self.changed:
             self.changed.notify_all()
+
+
+def turns_of(owner: str, member: str) -> list[str]:
+    """Whose turn it is when a job is taken."""
+    return [owner, f"{owner}/{member}"] if member else [owner]
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mofa.apps.serve.keys import Key
 from mofa.apps.studio import clips, looking
 from mofa.apps.studio.guard import Failures, Guard
 from mofa.apps.studio.jobs import sentence
@@ -25,6 +26,8 @@ from mofa.apps.studio.routes import Studio, router
 from mofa.errors import MofaError, ResourceError
 
 SWEEP_SECONDS = 600
+VIDEOS = "/v1/videos"
+"""Where programs ask, by key and not by the login."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,16 @@ def build_app(
     api: bool = False,
     hosts: frozenset[str] | None = None,
     by_address: bool = False,
+    keys: tuple[Key, ...] = (),
 ) -> FastAPI:
     """The whole server as an ASGI app; visitors' folders lie below `home`, the API's endpoints at /api.
 
-    `hosts` are the names by which it may be asked for (None: any), and with `by_address` any address.
+    With `keys` programs ask for clips at /v1/videos, and take turns with the visitors. `hosts` are the names
+    by which it may be asked for (None: any), and with `by_address` any address.
     Raises ModuleNotFoundError where the API is wanted and Gradio is not installed.
     """
     check_own(home)
-    studio = Studio(home)
+    studio = Studio(home, keys)
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)
@@ -73,11 +78,15 @@ def build_app(
     app.include_router(clips.router)
     app.include_router(looking.router)
     mount_page(app)
+    if keys:
+        from mofa.apps.serve.app import Desk, Limits, add_videos
+
+        add_videos(app, Desk(studio.videos, studio.store, keys, Limits()), studio.pool)
     if api:
         from mofa.apps.studio.api import mount_api
 
         mount_api(app, studio, home)
-    app.add_middleware(Gate, login=login)
+    app.add_middleware(Gate, login=login, open_path=VIDEOS if keys else None)
     app.add_middleware(Guard, hosts=hosts, addresses=by_address, free_bytes=studio.quota.free_bytes)
     return app
 
@@ -118,9 +127,10 @@ class Gate:
         ),
     )
 
-    def __init__(self, app: ASGIApp, login: Login | None) -> None:
+    def __init__(self, app: ASGIApp, login: Login | None, open_path: str | None = None) -> None:
         self._app = app
         self._login = login
+        self._open_path = open_path
         self._failures = Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,6 +139,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if self._open_path is not None and scope["path"].startswith(self._open_path):
+            await self._app(scope, receive, send)  # whose keys are checked there
+            return
         asker = (scope.get("client") or ("",))[0]
         if self._login is not None and self._failures.too_many(asker):
             await Response("Too many wrong passwords: wait some minutes.", 429)(scope, receive, send)

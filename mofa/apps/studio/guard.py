@@ -71,7 +71,7 @@ class Guard:
         if scope["type"] == "websocket" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        upload = scope["path"].startswith(UPLOADS[0]) or scope["path"].endswith(UPLOADS[1])
+        upload = scope["path"].startswith((UPLOADS[0], "/v1/videos")) or scope["path"].endswith(UPLOADS[1])
         most = min(LARGEST_UPLOAD, self._free_bytes()) if upload else LARGEST_BODY
         if _told_length(headers) > most:
             await _refuse(413, _too_large(most))(scope, receive, send)

@@ -84,7 +84,7 @@ class FairQueue:
         self._turns: dict[str, int] = {}
         self._known: dict[str, list[Job]] = {}
         self._changed = threading.Condition()
-        threading.Thread(target=self._work, name=f"mofa-{name}", daemon=True).start()
+        threading.Thread(target=self._begin, name=f"mofa-{name}", daemon=True).start()
 
     def submit(self, owner: str, work: Work, name: str | None = None) -> Job:
         """Queues a job. Raises InputError when this visitor has too many waiting.
@@ -156,11 +156,14 @@ class FairQueue:
             before += 1
         return before + busy
 
-    def _work(self) -> None:
+    def _begin(self) -> None:
         if self._threads is not None:
             # A thread takes over the process's number when it first asks, though it was told another before.
             torch.get_num_threads()
             torch.set_num_threads(self._threads)
+        self._work()
+
+    def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
@@ -168,7 +171,7 @@ class FairQueue:
                 self._waiting.remove(job)
                 _take_turn(job, self._turns)
                 self._running, job.state = job, "running"
-            _run(job)
+            run_job(job)
             with self._changed:
                 self._running = None
             # What the job holds must not outlive it while the queue waits for the next one.
@@ -188,7 +191,8 @@ def _at(job: Job) -> str:
     return f"at {job.address}"
 
 
-def _run(job: Job) -> None:
+def run_job(job: Job) -> None:
+    """Does a job's work, and says in its state and its future what became of it."""
     job.stage_began = time.monotonic()
     try:
         result = job.work(job.report)

@@ -12,7 +12,10 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from mofa.apps.examples import example, example_names
+from mofa.apps.serve.keys import Key
+from mofa.apps.serve.pool import Pool
 from mofa.apps.studio import making
+from mofa.apps.studio.house import HouseQueue, open_store, passing_folder
 from mofa.apps.studio.jobs import FairQueue, Job, sentence
 from mofa.apps.studio.problems import PROBLEMS
 from mofa.apps.studio.quota import Quota
@@ -44,17 +47,26 @@ LISTENS_EVERY = 0.1
 
 
 class Studio:
-    """Everything the pages of one server share: who visits, who calls the API, what is being made."""
+    """Everything the pages of one server share: who visits, who calls the API, what is being made.
 
-    def __init__(self, home: Path) -> None:
+    With `keys` programs ask for clips, too, and what they have asked for lies in `home`/videos and outlives
+    this process; visitors' jobs end with it.
+    """
+
+    def __init__(self, home: Path, keys: tuple[Key, ...] = ()) -> None:
         self.quota = Quota(home)
         self.visitors = Visitors(home / "visitors", self.quota)
         self.callers = Visitors(home / "api" / "callers", self.quota)
         self.shares = Shares(home / "shares")
         self.workshop = making.Workshop()
+        self.videos = home / "videos" if keys else passing_folder()
+        self.store = open_store(self.videos)
+        self.pool = Pool(self.store, self.videos, 0, room={key.owner: key.bytes for key in keys})
+        self.pool.start()
         # What is so small gains nothing from a second thread, and two that wait for each other on a busy
         # machine burn more than twenty times as much.
-        self.renders = FairQueue("renders", torch.get_num_threads())
+        threads = torch.get_num_threads()
+        self.renders = HouseQueue(self.store, self.pool, self.workshop.engines, threads)
         self.previews = FairQueue("previews", 1)
         self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
