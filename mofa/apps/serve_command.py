@@ -27,6 +27,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--keys", type=Path, metavar="FILE", help="lines OWNER KEY [QUOTA [GB]]: who may ask")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make clips (1)")
     parser.add_argument("--queue", type=int, default=10_000, metavar="N", help="jobs that may wait (10000)")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="let replicas on a Ray cluster make the clips, which sees --home; a Ray of its own without ADDRESS",
+    )
     parser.add_argument("--memory", type=float, metavar="GB", help="what one worker may take (all there is)")
     parser.add_argument(
         "--webhook-host",
@@ -61,7 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     with only_one(arguments.home):
         memory = None if arguments.memory is None else int(arguments.memory * GB)
         limits = Limits(queued=arguments.queue, memory=memory, webhooks=frozenset(arguments.webhook_host))
-        app = build_app(arguments.home, keys, arguments.workers, limits)
+        try:
+            app = build_app(arguments.home, keys, arguments.workers, limits, arguments.ray)
+        except ModuleNotFoundError as error:
+            raise ResourceError(f'--ray needs {error.name}: pip install "mofa-video[ray-serve]".') from None
         print(f"mofa serves http://{arguments.host}:{arguments.port}/v1/videos, its API at /docs", flush=True)
         uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
     return 0

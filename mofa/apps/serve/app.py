@@ -57,18 +57,32 @@ class Refused(Exception):
 
 
 def build_app(
-    home: Path, keys: tuple[Key, ...] = (), workers: int = 1, limits: Limits | None = None
+    home: Path,
+    keys: tuple[Key, ...] = (),
+    workers: int = 1,
+    limits: Limits | None = None,
+    ray: str | None = None,
 ) -> FastAPI:
-    """The server, whose jobs, files and clips lie in `home`; its workers start and end with it."""
+    """The server, whose jobs, files and clips lie in `home`; its workers start and end with it.
+
+    They are processes of this machine, or with `ray` replicas on the cluster at that address ("" is a Ray of
+    one's own). Raises ModuleNotFoundError where that is wanted and Ray Serve is not installed.
+    """
     home.mkdir(parents=True, exist_ok=True)
     store = JobStore(home / "jobs.sqlite")
     limits = limits or Limits()
-    pool = Pool(store, home, workers, limits.memory, {key.owner: key.bytes for key in keys})
+    room = {key.owner: key.bytes for key in keys}
+    if ray is None:
+        pool = Pool(store, home, workers, limits.memory, room)
+    else:
+        from mofa.apps.serve.on_ray import RayPool
+
+        pool = RayPool(store, home, workers, ray or None, room)
     courier = Courier(store, keys)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        pool.start()
+        await asyncio.to_thread(pool.start)
         courier.start()
         yield
         await asyncio.to_thread(pool.close)

@@ -62,14 +62,19 @@ class Pool:
         else:
             self._store.again(job.id)
 
+    def next_job(self) -> Job | None:
+        """Waits for a job to be made; None when the pool closes."""
+        while not self._closing.is_set():
+            with self._store.changed:  # so that nothing is queued between the look and the wait
+                job = self._store.take()
+                if job is not None:
+                    return job
+                self._store.changed.wait()
+        return None
+
     def _serve(self, number: int) -> None:
         worker: Worker | None = None
-        while not self._closing.is_set():
-            job = self._store.take()
-            if job is None:
-                with self._store.changed:
-                    self._store.changed.wait(timeout=1.0)
-                continue
+        while (job := self.next_job()) is not None:
             if worker is None or not worker.process.is_alive():
                 worker = start_worker(number, self._workers, self._memory)
             self._make(job, worker)
@@ -79,7 +84,7 @@ class Pool:
 
     def _make(self, job: Job, worker: Worker) -> None:
         """Has a worker make a job, and writes down what it says."""
-        worker.task = Task(job.id, job.request, self.output(job), job.fingerprint)
+        worker.task = Task(job.id, job.request, self.output(job), job.fingerprint, job.attempts)
         worker.began = time.monotonic()
         worker.pipe.send(worker.task)
         last_report, cancelled = 0.0, False
