@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="let replicas on a Ray cluster make the clips, which sees --home; a Ray of its own without ADDRESS",
+        help="let replicas on a Ray cluster make the clips, which sees --home; its own without ADDRESS",
     )
     parser.add_argument("--memory", type=float, metavar="GB", help="what one worker may take (all there is)")
     parser.add_argument(
