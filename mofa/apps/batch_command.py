@@ -1,6 +1,7 @@
 """`mofa batch`: many scenes overnight, by several processes, going on where it was stopped."""
 
 import argparse
+import glob
 import json
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mofa.batch.remote import Mirror
     from mofa.batch.rows import BadRow, Row
     from mofa.batch.run import OnEvent, Tally, Team
     from mofa.batch.workers import Event
@@ -39,7 +41,7 @@ def add_parser(commands: Any) -> None:
         metavar="SCENES",
         help="scene files, folders of them, patterns, tables (.csv, .jsonl); with --template photos, too",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the clips")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder or URL of the clips")
     parser.add_argument(
         "--template", type=Path, metavar="SCENE", help="scene in which {picture} and {name} are each photo's"
     )
@@ -65,9 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Makes what is missing; 1 when a row failed. Raises MofaError with a sentence for the user."""
     from mofa.batch.manifest import only_one
     from mofa.batch.page import write_page
+    from mofa.batch.remote import is_url
     from mofa.batch.run import Tally
     from mofa.errors import InputError
 
+    arguments.mirror = mirror_of(arguments)
+    remote = arguments.mirror is not None and is_url(arguments.output)
+    if remote and arguments.ray is not None:
+        raise InputError("--ray writes to a folder that every machine sees: give one with -o.")
+    arguments.output = arguments.mirror.take_up(arguments.output) if remote else Path(arguments.output)
     if arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers} cannot be: give 1 or more.")
     check_folder(arguments.output)
@@ -78,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
             make(rows, arguments, tally)
             if not arguments.watch or tally.made or tally.failed:
                 page = write_page(rows, arguments.output, tally)
+                if remote:
+                    upload(rows, arguments.mirror, arguments.output, tally)
             if not arguments.watch:
                 break
             time.sleep(WATCH_SECONDS)
@@ -87,6 +97,31 @@ def run(arguments: argparse.Namespace) -> int:
         summary = {"there": tally.there, "made": tally.made, "failed": tally.failed, "page": str(page)}
         print(json.dumps({"event": "finished"} | summary), flush=True)
     return 1 if tally.failed else 0
+
+
+def mirror_of(arguments: argparse.Namespace) -> "Mirror | None":
+    """Where files at URLs are fetched to; None where fsspec is not installed and nothing asks for it."""
+    from importlib.util import find_spec
+
+    from mofa.batch.remote import Mirror, default_mirror, is_url
+
+    asks = any(is_url(text) for text in (*arguments.sources, arguments.output))
+    return Mirror(default_mirror()) if asks or find_spec("fsspec") else None
+
+
+def upload(rows: "Sequence[Row | BadRow]", mirror: "Mirror", folder: Path, tally: "Tally") -> None:
+    """Brings what is there to its URLs: clips and what lies beside them, then the page and the record."""
+    from mofa.batch.remote import MANIFEST
+    from mofa.batch.rows import Row
+
+    finished, new = {*tally.there, *tally.made}, set(tally.made)
+    for row in rows:
+        if isinstance(row, Row) and row.name in finished:
+            for path in sorted(folder.glob(f"{glob.escape(row.output.stem)}.*")):
+                if path.is_file() and (row.name in new or not mirror.is_uploaded(path)):
+                    mirror.upload(path)
+    for name in ("index.html", MANIFEST):
+        mirror.upload(folder / name)
 
 
 def check_folder(folder: Path) -> None:
@@ -101,7 +136,8 @@ def rows_of(arguments: argparse.Namespace) -> "list[Row | BadRow]":
     from mofa.batch.rows import Row, input_files, read_rows
     from mofa.errors import InputError
 
-    rows = read_rows(arguments.sources, arguments.output, arguments.template, f".{arguments.format}")
+    form, mirror = f".{arguments.format}", arguments.mirror
+    rows = read_rows(arguments.sources, arguments.output, arguments.template, form, mirror)
     if not rows and not arguments.watch:
         raise InputError(f"there are no scenes in {', '.join(arguments.sources)}.")
     if not arguments.watch:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mofa import __version__
+from mofa.batch.remote import MANIFEST
 from mofa.batch.rows import Row, input_files
 from mofa.errors import OutputError
 from mofa.pipeline.engine import default_renderer
@@ -24,7 +25,7 @@ from mofa.weights.convert import sha256_of
 from mofa.weights.registry import find_slot
 from mofa.weights.store import locate
 
-MANIFEST, ASIDE, LOCK = "manifest.jsonl", ".mofa-batch", "lock"
+ASIDE, LOCK = ".mofa-batch", "lock"
 Status = Literal["made", "done", "failed", "died", "full"]
 """made: the clip lies aside, whole; done: it is in its place; failed: says why; died: its worker did; full:
 the disk was, which is not the scene's fault."""

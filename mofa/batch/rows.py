@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from mofa.errors import InputError
+from mofa.batch.remote import Mirror, is_url
+from mofa.errors import InputError, ResourceError
 from mofa.pipeline.request import AnimationRequest, parse_scene, read_scene_text
 
 SCENES, TABLES = (".yaml", ".yml", ".json"), (".csv", ".jsonl")
@@ -52,19 +53,24 @@ class Template:
 
 
 def read_rows(
-    sources: Sequence[str], folder: Path, template: Path | None = None, suffix: str = ".mp4"
+    sources: Sequence[str],
+    folder: Path,
+    template: Path | None = None,
+    suffix: str = ".mp4",
+    mirror: Mirror | None = None,
 ) -> list[Row | BadRow]:
     """Every clip that `sources` ask for, in order, written to `folder`/NAME.mp4.
 
     A source is a scene file, a table (.csv, .jsonl) of scene keys, a folder of either, a pattern with `*`,
-    or, with a template, a photo or a folder of photos. A row that is wrong is a BadRow; the others go on.
+    or, with a template, a photo or a folder of photos; each may be at a URL, and so may what a scene names,
+    where there is a `mirror` to fetch it to. A row that is wrong is a BadRow; the others go on.
     Raises InputError for a source that is nothing of this.
     """
     pattern = read_template(template) if template is not None else None
     found: list[Row | BadRow] = []
     taken: dict[Path, str] = {}
-    for where, name, make in asked(sources, pattern):
-        row = row_or_reason(where, name, make, folder, suffix)
+    for where, name, make in asked(sources, pattern, mirror):
+        row = row_or_reason(where, name, make, folder, suffix, mirror)
         if isinstance(row, Row):
             if (other := taken.get(row.output)) is not None:
                 row = BadRow(row.name, where, f"its output {row.output} is that of {other}: rename one.")
@@ -78,9 +84,11 @@ Make = Mapping[str, Any] | InputError
 """The data of a scene with absolute paths, or why there is none."""
 
 
-def asked(sources: Iterable[str], template: Template | None) -> Iterator[tuple[str, str, Make]]:
+def asked(
+    sources: Iterable[str], template: Template | None, mirror: Mirror | None = None
+) -> Iterator[tuple[str, str, Make]]:
     """Where, name and data of every clip that is asked for."""
-    for path in files_of(sources, PHOTOS if template is not None else (*SCENES, *TABLES)):
+    for path in files_of(sources, PHOTOS if template is not None else (*SCENES, *TABLES), mirror):
         suffix = path.suffix.lower()
         if template is not None and suffix in PHOTOS:
             yield str(path), path.stem, filled(template, path)
@@ -92,11 +100,14 @@ def asked(sources: Iterable[str], template: Template | None) -> Iterator[tuple[s
             raise InputError(f"{path} is no scene (.yaml, .json) and no table (.csv, .jsonl).")
 
 
-def files_of(sources: Iterable[str], wanted: Sequence[str]) -> Iterator[Path]:
+def files_of(sources: Iterable[str], wanted: Sequence[str], mirror: Mirror | None = None) -> Iterator[Path]:
     """The files that sources name; folders and patterns in alphabetical order."""
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if mirror is not None and is_url(source):
+            found = list(mirror.files(source))
+            yield from (path for path in found if len(found) == 1 or path.suffix.lower() in wanted)
+        elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in wanted and p.is_file())
             yield from (p for p in inside if not p.name.startswith("."))
         elif "*" in source or "?" in source:
@@ -250,7 +261,9 @@ def scalar(text: str) -> Any:
         return text
 
 
-def row_or_reason(where: str, name: str, data: Make, folder: Path, suffix: str) -> Row | BadRow:
+def row_or_reason(
+    where: str, name: str, data: Make, folder: Path, suffix: str, mirror: Mirror | None = None
+) -> Row | BadRow:
     """A row whose scene is right, files that it names included, with its place in `folder`."""
     if isinstance(data, InputError):
         return BadRow(name, where, str(data))
@@ -258,7 +271,9 @@ def row_or_reason(where: str, name: str, data: Make, folder: Path, suffix: str) 
         return BadRow(name, where, f"{name!r} is no name for a clip: use letters, digits, - and _.")
     try:
         request = AnimationRequest.from_data(data, where)
-    except InputError as error:
+        if mirror is not None:
+            request = request.with_paths(mirror.localized)
+    except (InputError, ResourceError) as error:
         return BadRow(name, where, str(error))
     extras = request.outputs.extras if "outputs" in data else ()
     outputs = request.outputs.model_copy(update={"clip": folder / f"{name}{suffix}", "extras": extras})

@@ -58,9 +58,9 @@ class Predictor:
         self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], whole: bool
     ) -> Iterator[tuple[Call, Float[Tensor, "B t c h w"]]]:
         """Every call that this noise level needs, with its prediction."""
-        for memory in self._memories.values():
-            if memory is not None and whole:
-                memory.forget()
+        for kept in self._memories.values():
+            if kept is not None and whole:
+                kept.forget()
         for index, half in self._share.calls:
             window = self._share.windows[index]
             denoiser: WindowDenoiser = self._over(window)
