@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from mofa import __version__
 from mofa.batch.remote import MANIFEST
-from mofa.batch.rows import Row, input_files
+from mofa.batch.rows import Row
 from mofa.errors import OutputError
 from mofa.pipeline.engine import default_renderer
 from mofa.pipeline.needs import all_slots
@@ -48,26 +48,20 @@ class Entry:
 
 
 def fingerprint(row: Row) -> str:
-    """Changes when the clip would: the scene, the content of the files it names, the weights, the version."""
-    request = row.request
-    renderer = request.renderer or default_renderer(request)
-    outputs = request.outputs.model_copy(update={"clip": None})
-    named = request.model_copy(update={"renderer": renderer, "outputs": outputs})
+    """Changes when the clip would, and not with the places of files."""
+    outputs = row.request.outputs.model_copy(update={"clip": None})
+    return request_fingerprint(row.request.model_copy(update={"outputs": outputs}), row.output.suffix)
+
+
+def request_fingerprint(request: AnimationRequest, suffix: str = ".mp4") -> str:
+    """Of the scene, the content of the files that it names, the weights, the version, the kind of clip."""
+    named = request.model_copy(update={"renderer": request.renderer or default_renderer(request)})
     parts = {
-        "scene": named.to_data(),
-        "suffix": row.output.suffix,
-        "files": {str(path): content_of(path) for path in input_files(request)},
+        "scene": named.with_paths(lambda path: Path(content_of(path))).to_data(),
+        "suffix": suffix,
         "weights": weights_of(named),
         "version": __version__,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def request_fingerprint(request: AnimationRequest) -> str:
-    """The same for a request without a place of its own: two with the same scene and files are one."""
-    named = request.model_copy(update={"renderer": request.renderer or default_renderer(request)})
-    by_content = named.with_paths(lambda path: Path(content_of(path)))
-    parts = {"scene": by_content.to_data(), "weights": weights_of(named), "version": __version__}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -21,6 +21,8 @@ AS_PATH = re.compile(r"(?:.*/)?(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)",
 """What becomes of a URL that is taken for a path: two slashes are one, and a folder may stand before it."""
 MANIFEST = "manifest.jsonl"
 """The record of a batch, in its folder."""
+PLAIN = " ()+,=@[]{}!'&~"
+"""What stays as it is in the names of the mirror's files, beside letters, digits and _.-~."""
 UNVERSIONED = ("http", "https")
 """Where nothing reliable says whether a file has changed: it is fetched again by every call."""
 
@@ -44,22 +46,19 @@ class Mirror:
     def local(self, url: str) -> Path:
         """The place of a URL in the mirror. Raises InputError for one that could lead out of it."""
         match = URL.fullmatch(url)
-        parts = (
-            [quote(part, safe=" ()+,=@[]{}!'&~") for part in PurePosixPath(match["rest"]).parts]
-            if match
-            else []
-        )
+        parts = PurePosixPath(match["rest"].lstrip("/")).parts if match else ()
         if match is None or not parts or ".." in parts:
             raise InputError(f"{url[:200]} is no address of a file.")
-        return self.folder.joinpath(match["scheme"], *parts)
+        return self.folder.joinpath(match["scheme"], *(quote(part, safe=PLAIN) for part in parts))
 
     def url(self, path: Path) -> str | None:
         """The URL that a path of the mirror, or a URL taken for a path, stands for."""
+        if match := AS_PATH.fullmatch(path.as_posix()):
+            return f"{match['scheme']}://{match['rest']}"
         try:
             scheme, *parts = Path(os.path.normpath(path)).relative_to(self.folder).parts
         except ValueError:
-            match = AS_PATH.fullmatch(path.as_posix())
-            return f"{match['scheme']}://{match['rest']}" if match else None
+            return None
         return f"{scheme}://{'/'.join(map(unquote, parts))}"
 
     def localized(self, path: Path) -> Path:
