@@ -33,6 +33,12 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+def device_of_worker(number: int) -> str | None:
+    """The device of the worker of that number, where the machine has several: one worker each, in turn."""
+    count = torch.cuda.device_count()
+    return f"cuda:{number % count}" if count > 1 else None
+
+
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format asked for ("float32", "float16", "bfloat16"); "auto" is half precision on a GPU.
 

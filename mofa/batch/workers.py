@@ -221,9 +221,11 @@ def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) 
     def progress(stage: str, done: int, total: int, /) -> None:
         report(Step(number, task.name, stage, done, total))
 
+    from mofa.devices import device_of_worker
+
     begin = time.monotonic()
     try:
-        make(task, progress, engines)
+        make(task, progress, engines, device_of_worker(number))
         return done(task, time.monotonic() - begin), False
     except Exception as error:  # one scene among thousands must not end the batch
         status, sentence, broken = diagnosis(error, task)
@@ -257,8 +259,8 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def make(task: Task, progress: Any, engines: Any) -> None:
-    """The clip and its extras, aside."""
+def make(task: Task, progress: Any, engines: Any, device: str | None = None) -> None:
+    """The clip and its extras, aside; on `device` where the scene names none."""
     from mofa.pipeline.animate import prepare
     from mofa.pipeline.outputs import write_outputs
     from mofa.pipeline.request import AnimationRequest
@@ -268,6 +270,8 @@ def make(task: Task, progress: Any, engines: Any) -> None:
     request = AnimationRequest.from_data(dict(task.request), task.name)
     outputs = request.outputs.model_copy(update={"clip": task.aside / task.output.name})
     request = request.model_copy(update={"outputs": outputs})
+    if device is not None and request.diffusion.device is None:
+        request = request.model_copy(update={"diffusion": replace(request.diffusion, device=device)})
     animation = prepare(request, progress=progress, make_engine=engines.engine)
     write_outputs(animation, overwrite=True, progress=progress)
 

@@ -22,6 +22,7 @@ from mofa.batch import manifest, run, workers
 from mofa.batch.manifest import Entry, append, fingerprint, is_done, only_one, past_of, read_manifest
 from mofa.batch.rows import read_rows
 from mofa.batch.run import Tally, run_batch
+from mofa.devices import device_of_worker
 from mofa.errors import OutputError
 from mofa.media.decode import read_video
 from mofa.media.image import save_png
@@ -186,6 +187,27 @@ def test_a_full_disk_ends_the_batch_and_is_no_fault_of_a_scene(
     assert in_this_process == ["a"]
     assert main(line) == 0
     assert in_this_process == ["a", "a", "b", "c"]
+
+
+def test_workers_share_the_devices_of_a_machine_and_a_scene_that_names_one_keeps_it(
+    home: Path, in_this_process: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [device_of_worker(number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    (home / "scenes" / "b.yaml").write_text(
+        SCENE.replace("photo.png", "../photo.png") + "diffusion: {device: cpu}\n"
+    )
+    seen = []
+    from mofa.pipeline import animate
+
+    prepare = animate.prepare
+    monkeypatch.setattr(
+        animate, "prepare", lambda request, **more: seen.append(request) or prepare(request, **more)
+    )
+    batch(home)
+    assert [request.diffusion.device for request in seen] == ["cuda:0", "cpu", "cuda:0"]
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert device_of_worker(1) is None
 
 
 def test_a_watched_folder_is_gone_on_with_when_its_files_are_whole(

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 
 from mofa.apps.serve import pool as serve_pool
 from mofa.apps.serve.app import build_app
+from mofa.batch.manifest import read_manifest
 from mofa.client import Client, ServerError
 from mofa.errors import InputError, OutputError
 from mofa.media.decode import read_video
@@ -77,40 +78,40 @@ def test_a_server_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.slow
-def test_no_job_is_lost_over_two_kills_of_the_server(photo: Path, tmp_path: Path) -> None:
+def test_no_job_of_three_keys_is_lost_or_made_twice_over_two_kills_of_the_server(
+    photo: Path, tmp_path: Path
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    line = [
-        sys.executable,
-        "-m",
-        "mofa.apps.cli",
-        "serve",
-        "--home",
-        str(tmp_path / "home"),
-        "--port",
-        str(port),
-    ]
-    client = Client(f"http://127.0.0.1:{port}")
-    names = [f"clip-{index}" for index in range(6)]
+    owners = {owner: owner * 8 for owner in ("ann", "bob", "cem")}
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{owner} {key}\n" for owner, key in owners.items()))
+    line = [sys.executable, "-m", "mofa.apps.cli", "serve", "--home", str(tmp_path / "home")]
+    line += ["--port", str(port), "--keys", str(keys)]
+    clients = {owner: Client(f"http://127.0.0.1:{port}", key=key) for owner, key in owners.items()}
+    names = {f"{owner}-{index}": owner for owner in owners for index in range(3)}
     server = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     try:
-        until(lambda: reachable(client))
-        for index, name in enumerate(names):
-            client.create(photo, SCENE | {"seed": index}, name=name)
-        for finished in (1, 3):
-            until(lambda finished=finished: done(client) >= finished)
+        until(lambda: reachable(clients["ann"]))
+        for seed, (name, owner) in enumerate(names.items()):
+            clients[owner].create(photo, SCENE | {"seed": seed}, name=name)
+        for finished in (1, 4):
+            until(lambda finished=finished: sum(map(done, clients.values())) >= finished)
             os.kill(server.pid, signal.SIGKILL)
             server.wait()
             server = subprocess.Popen(line, stdout=subprocess.DEVNULL)
-            until(lambda: reachable(client))
-        until(lambda: done(client) == len(names))
-        for name in names:
-            assert len(read_video(client.save(name, tmp_path / f"{name}.mp4")).frames) == 3
+            until(lambda: reachable(clients["ann"]))
+        until(lambda: sum(map(done, clients.values())) == len(names))
+        for name, owner in names.items():
+            assert len(read_video(clients[owner].save(name, tmp_path / f"{name}.mp4")).frames) == 3
+        entries = read_manifest(tmp_path / "home" / "clips")
+        assert sorted(entry.name for entry in entries if entry.status == "done") == sorted(names)
     finally:
         server.terminate()
         server.wait()
-        client.close()
+        for client in clients.values():
+            client.close()
 
 
 def done(client: Client) -> int:
@@ -127,7 +128,7 @@ def reachable(client: Client) -> bool:
     return True
 
 
-def until(true, seconds: float = 240.0) -> None:
+def until(true, seconds: float = 900.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
