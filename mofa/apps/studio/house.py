@@ -1,31 +1,38 @@
 """One queue for the whole house: visitors' clips and those that programs ask for over HTTP are jobs of one
 store, take turns by it, and are made one at a time with the same networks."""
 
-import atexit
 import itertools
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mofa.apps.serve.pool import Pool
 from mofa.apps.serve.store import Job as StoredJob
 from mofa.apps.serve.store import JobStore, State
 from mofa.apps.studio.jobs import FairQueue, Job, Work, run_job, sentence
+from mofa.batch.manifest import only_one
 from mofa.batch.workers import Step, Task, made
-from mofa.errors import Cancelled
+from mofa.errors import Cancelled, OutputError
 from mofa.pipeline.engine import Engines
 
+HELD = ExitStack()
+"""Locks that this process holds for as long as it lives."""
 REPORT_SECONDS = 0.25
 """How often a program's job writes down how far it is."""
 ENDS: dict[str, State] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
-def passing_folder() -> Path:
-    """A folder for jobs that need not outlive this process; it goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="mofa-jobs-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def passing_folder(home: Path) -> Path:
+    """A folder for jobs that need not outlive this process; those of processes that are gone are removed."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in home.glob("queue-*"):
+        with suppress(OutputError), only_one(left):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="queue-", dir=home))
+    HELD.enter_context(only_one(folder))
     return folder
 
 
@@ -41,9 +48,7 @@ class HouseQueue(FairQueue):
     """A fair queue whose order is the store's. What a visitor's job does is known in this process alone; a
     program's job is all in the store, and outlives it."""
 
-    def __init__(
-        self, store: JobStore, pool: Pool, engines: Engines, threads: int | None = None
-    ) -> None:
+    def __init__(self, store: JobStore, pool: Pool, engines: Engines, threads: int | None = None) -> None:
         self._store, self._pool, self._engines = store, pool, engines
         self._stored: dict[Job, str] = {}
         self._numbers = itertools.count()

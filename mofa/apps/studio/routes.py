@@ -59,7 +59,7 @@ class Studio:
         self.callers = Visitors(home / "api" / "callers", self.quota)
         self.shares = Shares(home / "shares")
         self.workshop = making.Workshop()
-        self.videos = home / "videos" if keys else passing_folder()
+        self.videos = home / "videos" if keys else passing_folder(home)
         self.store = open_store(self.videos)
         self.pool = Pool(self.store, self.videos, 0, room={key.owner: key.bytes for key in keys})
         self.pool.start()

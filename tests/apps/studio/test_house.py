@@ -20,7 +20,7 @@ from mofa.apps.serve.pool import Pool
 from mofa.apps.serve.store import JobStore
 from mofa.apps.studio import house
 from mofa.apps.studio.app import Login, build_app
-from mofa.apps.studio.house import HouseQueue, open_store
+from mofa.apps.studio.house import HouseQueue, open_store, passing_folder
 from mofa.apps.studio.jobs import MOST_WAITING
 from mofa.batch.workers import Step, Task, entry_of
 from mofa.errors import Cancelled, InputError
@@ -132,6 +132,16 @@ def test_what_visitors_left_goes_and_what_programs_left_goes_on(tmp_path: Path, 
     queue = HouseQueue(later, pool, Engines())
     assert queue.submit("x", lambda _: "after").future.result(60) == "after"
     assert done == ["clip"]
+
+
+def test_jobs_of_a_process_that_is_gone_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    gone = tmp_path / "queue-gone"
+    open_store(gone)
+    living = passing_folder(tmp_path)
+    assert not gone.exists()
+    open_store(living)
+    assert passing_folder(tmp_path) != living
+    assert (living / "jobs.sqlite").exists()
 
 
 def test_programs_ask_a_studio_by_key_and_visitors_by_its_login(tmp_path: Path, done: list[str]) -> None:
