@@ -68,6 +68,7 @@ def test_the_first_of_the_devices_is_the_device() -> None:
     request = AnimationRequest.from_data(data | {"diffusion": {"devices": ["cpu", "cpu"]}})
     assert request.diffusion.device == "cpu"
     assert AnimationRequest.from_data(request.to_data()) == request
+    assert AnimationRequest.from_data(data | {"diffusion": {"devices": "cpu, cpu"}}) == request
     for wrong in ({"device": "mps"}, {"offload": "model"}):
         with pytest.raises(InputError, match="devices"):
             AnimationRequest.from_data(data | {"diffusion": {"devices": ["cpu", "cpu"]} | wrong})

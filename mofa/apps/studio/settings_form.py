@@ -36,7 +36,9 @@ def settings_form() -> dict[str, Any]:
 
 def _field(name: str) -> dict[str, Any]:
     annotation = get_type_hints(SvdSettings)[name]
-    choices = [choice for choice in get_args(annotation) if not isinstance(choice, type)]
+    choices = [
+        choice for choice in get_args(annotation) if not isinstance(choice, type) and choice is not ...
+    ]
     choices = list(TABLES.get(name, choices))
     kinds = {bool: "switch", int: "whole", float: "number"}
     return {

@@ -6,12 +6,19 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
 
 from mofa.sampling.names import CONSISTENCY_POINTS, Reused, SamplerName
 
 Offload = Literal["none", "model", "block"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+def listed(value: object) -> object:
+    """Names with commas between them, as they are typed on one line, as a list of names."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class DiffusionSettings:
     """Number format of the networks; auto is float16 on a GPU and float32 elsewhere."""
     device: str | None = None
     """Where to compute: cpu, cuda, cuda:1, mps; the best there is when not given."""
-    devices: tuple[str, ...] = ()
+    devices: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     """Spread windows and guidance halves over these, a process each; the first one does the rest, too."""
     offload: Offload = "none"
     """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
