@@ -78,8 +78,10 @@ def test_killed_drivers_and_actors_leave_every_clip_once_and_whole(tmp_path: Pat
 
     driver = subprocess.Popen(line)
     until(lambda: finished_in(out))
+    actors = actors_of(driver.pid)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
+    until(lambda: not any(is_actor(process) for process in actors))
     survived = len(finished_in(out))
     driver = subprocess.Popen(line)
     until(lambda: len(finished_in(out)) > survived or driver.poll() is not None)
@@ -124,16 +126,16 @@ def actors_of(driver: int) -> list[int]:
     """The actors of a driver's own Ray: known by their names, and by whom they descend from."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and name_of(int(entry.name)).startswith("ray::Maker"):
+        if entry.name.isdigit() and is_actor(int(entry.name)):
             found += [int(entry.name)] if driver in ancestors(int(entry.name)) else []
     return found
 
 
-def name_of(process: int) -> str:
+def is_actor(process: int) -> bool:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::Maker")
     except OSError:
-        return ""
+        return False
 
 
 def ancestors(process: int) -> list[int]:

@@ -52,7 +52,7 @@ def test_a_replica_makes_clips_and_stops_when_it_is_told_to(
         assert wait("short", "completed", "failed") == "completed"
         (tmp_path / "clip.mp4").write_bytes(client.get("/v1/videos/short/content").content)
         assert len(read_video(tmp_path / "clip.mp4").frames) == 3
-        client.put("/v1/videos/long", **form(SCENE | {"frames": 2000}))
+        client.put("/v1/videos/long", **form(SCENE | {"frames": 1500, "size": "640x480"}))
         wait("long", "in_progress", "completed")
         client.delete("/v1/videos/long")
         assert wait("long", "cancelled", "completed", "failed") == "cancelled"
