@@ -2,7 +2,9 @@
 store, take turns by it, and are made one at a time with the same networks."""
 
 import itertools
+import logging
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +22,9 @@ from mofa.pipeline.engine import Engines
 
 HELD = ExitStack()
 """Locks that this process holds for as long as it lives."""
+LOG = logging.getLogger("mofa.studio")
+PAUSE_SECONDS = 5.0
+"""How long after the store has failed it is asked again."""
 REPORT_SECONDS = 0.25
 """How often a program's job writes down how far it is."""
 ENDS: dict[str, State] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
@@ -85,15 +90,22 @@ class HouseQueue(FairQueue):
 
     def _work(self) -> None:
         while True:
-            with self._store.changed:  # so that nothing is queued between the look and the wait
-                row = self._store.take()
-                if row is None:
-                    self._store.changed.wait()
-                    continue
-            if row.member:
-                self._run_visitors(row)
-            else:
-                self._make(row)
+            try:
+                self._take_turn()
+            except sqlite3.Error:  # a full disk, say: jobs wait until there is room
+                LOG.exception("the job store cannot be used")
+                time.sleep(PAUSE_SECONDS)
+
+    def _take_turn(self) -> None:
+        with self._store.changed:  # so that nothing is queued between the look and the wait
+            row = self._store.take()
+            if row is None:
+                self._store.changed.wait()
+                return
+        if row.member:
+            self._run_visitors(row)
+        else:
+            self._make(row)
 
     def _run_visitors(self, row: StoredJob) -> None:
         with self._changed:
