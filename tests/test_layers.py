@@ -1,6 +1,7 @@
 """The house keeps its layers: a file imports from layers below and from its own folder, nothing else."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,35 @@ def test_only_devices_says_cuda() -> None:
         )
     ]
     assert not sayers, f"device decisions belong in mofa/devices.py, found in {sayers}"
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its full name."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    names = (".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files)
+    return {name.removesuffix(".__init__"): file for name, file in zip(names, files, strict=True)}
+
+
+def circles(imports: Mapping[str, set[str]]) -> list[list[str]]:
+    """Modules that import each other, by whatever way: the graph's parts that are left when ends are cut."""
+    left = {name: set(others) for name, others in imports.items()}
+    while ends := [name for name, others in left.items() if not others & left.keys()]:
+        for name in ends:
+            del left[name]
+    return [sorted(left)] if left else []
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """Imports within functions count: what is only put off is a circle still."""
+    known = modules()
+    imports = {
+        name: {found if found in known else found.rpartition(".")[0] for found in imported_modules(file)}
+        for name, file in known.items()
+        if name != "mofa"
+    }
+    assert not circles({name: others - {name} for name, others in imports.items()})

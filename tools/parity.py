@@ -39,7 +39,7 @@ from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser
 from mofa.sampling.sampler import sample
 from mofa.sampling.schedule import Schedule, karras_sigmas, timestep_from_sigma
-from mofa.tensors.hints import rasterise
+from mofa.tensors.hints import rasterise, rasterise_cut
 from mofa.tensors.windows import Window, windows
 from mofa.types import AdapterName, BackboneCondition, SparseMotion
 from tools.parity_reference import Comparison, Findings, Reference, Skipped, relative_error
@@ -63,15 +63,14 @@ def landmarks(reference: Reference) -> Findings:
     side = SparseToDenseConfig().side
     height, width = reference["sketch"].shape[-2:]
     points = reference["landmarks_xy"] * torch.tensor([side / width, side / height])
-    # The released code cuts positions off to whole pixels, ours rounds them: the cutting is done here.
     hints = SparseMotion(
-        positions=points[0].trunc(),
+        positions=points[0],
         displacement=points[1:] - points[0],
         known=torch.ones(points[1:].shape[:2], dtype=torch.bool),
         height=side,
         width=side,
     )
-    displacement, known = rasterise(hints, side, side)
+    displacement, known = rasterise_cut(hints, side, side)
     rows, columns = known[0, 0].nonzero().unbind(-1)
     yield reference.compare("sparse_rows", rows)
     yield reference.compare("sparse_cols", columns)

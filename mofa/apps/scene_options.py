@@ -107,11 +107,13 @@ CLIP = (
     Option("--frames", AnimationRequest, "frames", "N"),
     Option("--fps", AnimationRequest, "fps", "FPS"),
     Option("--size", AnimationRequest, "size", "WxH"),
+    Option("--short-side", AnimationRequest, "short_side", "PIXELS"),
     Option("--fit", AnimationRequest, "fit"),
     Option("--loop", AnimationRequest, "loop"),
     Option("--seed", AnimationRequest, "seed", "SEED"),
     Option("--renderer", AnimationRequest, "renderer"),
     Option("--latents", AnimationRequest, "latents", "FILE"),
+    Option("--compatibility", AnimationRequest, "compatibility"),
     Option("--optical-flow", AnimationRequest, "optical_flow"),
 )
 IN_WORDS = {"landmarks": "driven face"}
@@ -266,9 +268,10 @@ def request_from(options: argparse.Namespace) -> AnimationRequest:
     settings = _given(options, setting_fields())
     if options.renderer == "warp" and "densifier" in settings:
         data["densifier"] = settings.pop("densifier")
-    if options.preset or settings:
+    preset = options.preset or options.compatibility  # of the same name
+    if preset or settings:
         data["renderer"] = options.renderer or "diffusion"
-        base = {"preset": options.preset} if options.preset else data.get("diffusion", {})
+        base = {"preset": preset} if preset else data.get("diffusion", {})
         data["diffusion"] = base | settings
     if controls:
         data["controls"] = controls

@@ -45,9 +45,9 @@ class VideoMotion:
 
     def over(self, steps: Sequence[int], /) -> FlowField:
         """The flow at these steps."""
-        told = [_at(self.flow, self.known, self.times[step]) for step in steps]
-        pixels = [resize_flow(flow[None], self.height, self.width) for flow, _ in told]
-        valid = torch.stack([certain for _, certain in told])[:, None, None, None]
+        measured = [_at(self.flow, self.known, self.times[step]) for step in steps]
+        pixels = [resize_flow(flow[None], self.height, self.width) for flow, _ in measured]
+        valid = torch.stack([certain for _, certain in measured])[:, None, None, None]
         return FlowField(torch.cat(pixels), valid.expand(-1, 1, self.height, self.width))
 
 

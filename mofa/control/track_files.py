@@ -121,7 +121,7 @@ def read_tracks(
     Raises InputError, naming the file, when it cannot be read, holds no track, or is not of its format.
     """
     try:
-        tracks = _read(path, axis, _seen_file(visibility), lambda told: note(f"track file {path}: {told}"))
+        tracks = _read(path, axis, _seen_file(visibility), lambda guess: note(f"track file {path}: {guess}"))
         if not tracks:
             raise InputError("it holds no tracks: give at least one track with one visible point.")
     except InputError as error:

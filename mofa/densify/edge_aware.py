@@ -78,9 +78,9 @@ def spread_hints(
     height, width = image.shape[-2:]
     inside = torch.ones_like(image[:1], dtype=torch.bool) if region is None else region > 0
     usable = _usable(hints, inside)
-    told_at = hints.known[:, usable].any(dim=1)
+    known_at = hints.known[:, usable].any(dim=1)
     if len(usable) == 0:
-        return HintMotion(image.new_zeros(len(told_at), 0, 2), told_at, inside)
+        return HintMotion(image.new_zeros(len(known_at), 0, 2), known_at, inside)
     positions = hints.positions[usable].double().cpu().numpy().clip(0, (width - 1, height - 1))
     known = hints.known[:, usable].cpu().numpy()
     motion = bridge_gaps(hints.displacement[:, usable].double().cpu().numpy(), known)
@@ -112,7 +112,7 @@ def spread_hints(
         motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
     exact = correction(positions, labels, settings.fade * float(np.hypot(height, width)), image)
     progress("densify", 3, 3)
-    return HintMotion(torch.from_numpy(motion).to(image), told_at, inside, tuple(patches), exact)
+    return HintMotion(torch.from_numpy(motion).to(image), known_at, inside, tuple(patches), exact)
 
 
 def densify(

@@ -13,15 +13,15 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, label, uniform_filter
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
+
+from mofa.tensors.grid_graph import DIRECTIONS, grid_graph, neighbours
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-
-_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def lab(image: Float[Tensor, " 3 *n"]) -> Float[Tensor, " 3 *n"]:
 
 
 def _contrast(word: Indices, radius: float, words: int) -> Array:
-    """[4, h, w]: chi-squared distance, 0..1, of the word counts on both sides of each of _STEPS.
+    """[4, h, w]: chi-squared distance, 0..1, of the word counts on both sides of each of DIRECTIONS.
 
     The texture gradient of Martin, Fowlkes and Malik (2004), with Gaussian neighbourhoods.
     """
@@ -94,8 +94,8 @@ def _contrast(word: Indices, radius: float, words: int) -> Array:
     def seen_from(dy: int, dx: int) -> NDArray[np.float32]:
         return padded[:, reach + dy : reach + dy + height, reach + dx : reach + dx + width]
 
-    contrast = np.empty((len(_STEPS), height, width))
-    for k, (dy, dx) in enumerate(_STEPS):
+    contrast = np.empty((len(DIRECTIONS), height, width))
+    for k, (dy, dx) in enumerate(DIRECTIONS):
         ahead = reach if dy * dx == 0 else max(1, round(0.7 * reach))
         one, other = seen_from(dy * ahead, dx * ahead), seen_from(dy * (1 - ahead), dx * (1 - ahead))
         contrast[k] = 0.5 * ((one - other) ** 2 / (one + other + 1e-6)).sum(axis=0)
@@ -103,17 +103,10 @@ def _contrast(word: Indices, radius: float, words: int) -> Array:
 
 
 def _graph(cost: Array) -> csr_array:
-    """The 8-connected graph of cells; `cost` [4, h, w] is per unit of length."""
-    _, height, width = cost.shape
-    index = np.arange(height * width).reshape(height, width)
-    start, end, weight = [], [], []
-    for (dy, dx), step in zip(_STEPS, cost, strict=True):
-        rows, columns = slice(0, height - dy), slice(max(0, -dx), width - max(0, dx))
-        start.append(index[rows, columns].ravel())
-        end.append(index[dy:, columns.start + dx : columns.stop + dx].ravel())
-        weight.append((np.hypot(dy, dx) * step[rows, columns]).ravel())
-    ends = (np.concatenate(start), np.concatenate(end))
-    return coo_array((np.concatenate(weight), ends), shape=(height * width,) * 2).tocsr()
+    """The graph of cells; `cost` [4, h, w], in each of DIRECTIONS, is per unit of length."""
+    size = cost.shape[1:]
+    steps = zip(neighbours(*size), cost, strict=True)
+    return grid_graph(*size, [pair.length * step[pair.here] for pair, step in steps])
 
 
 def travel_cost(cells: Cells, places: Indices) -> Array:

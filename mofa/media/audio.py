@@ -62,12 +62,12 @@ def _decoded(
     if rate <= 0 or channels <= 0:
         raise InputError(f"The sound of {path} is damaged; save or download it again.")
     pieces: list[NDArray[np.float32]] = []
-    heard, damaged = 0, False
+    decoded, damaged = 0, False
     try:
         for piece in _pieces(container, stream, extent, rate, channels):
             pieces.append(piece)
-            heard += piece.shape[1]
-            if heard > max_seconds * rate:
+            decoded += piece.shape[1]
+            if decoded > max_seconds * rate:
                 raise InputError(
                     f"{path} lasts more than {max_seconds:g} s; cut it, or allow more with --max-seconds."
                 )
@@ -75,7 +75,7 @@ def _decoded(
         damaged = True
         if not pieces:
             raise InputError(f"The sound of {path} is damaged; save or download it again.") from error
-    if heard == 0:
+    if decoded == 0:
         raise InputError(f"The sound of {path} is empty; give a file with sound in it.")
     samples = np.nan_to_num(np.concatenate(pieces, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
     return samples.clip(-1, 1), rate, damaged

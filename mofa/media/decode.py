@@ -154,8 +154,8 @@ def video_seconds(path: Path) -> float:
         if stream is None:
             raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
         coded, _ = extent.read_through(stream)
-        told = max(extent.reached, (container.duration or 0) / av.time_base)
-        return told or coded / float(stream.average_rate or stream.guessed_rate or 25)
+        end = max(extent.reached, (container.duration or 0) / av.time_base)
+        return end or coded / float(stream.average_rate or stream.guessed_rate or 25)
 
 
 def check_whole(path: Path, note: Note) -> None:
@@ -219,8 +219,8 @@ def _moves(picture: Image.Image) -> bool:
 
 
 def _milliseconds(image: Image.Image) -> float:
-    told = float(image.info.get("duration") or HASTY_GIF)
-    return HASTY_GIF if image.format == "GIF" and told < SOONEST_GIF else max(told, 1.0)
+    given = float(image.info.get("duration") or HASTY_GIF)
+    return HASTY_GIF if image.format == "GIF" and given < SOONEST_GIF else max(given, 1.0)
 
 
 def _durations(picture: Image.Image) -> Iterator[float]:
@@ -271,8 +271,8 @@ def _of_container(path: Path, long_side: int | None, progress: Progress, note: N
                     if held is not None:
                         start = max(start, held.start)
                         yield Frame(held.pixels, held.start, start)
-                    told = coded.duration * coded.time_base if coded.duration and coded.time_base else 0
-                    lasting = float(told) or lasting
+                    shown = coded.duration * coded.time_base if coded.duration and coded.time_base else 0
+                    lasting = float(shown) or lasting
                     held = Frame(_upright(coded, size), start, start + lasting)
                     count += 1
                     progress("reading", count, max(stream.frames, count))

@@ -67,8 +67,8 @@ class SpeechToExpression(nn.Module):
         reference: Float[Tensor, "64"],
         blink: Float[Tensor, "T 1"],
     ) -> Float[Tensor, "T 64"]:
-        heard = self.audio_encoder(mel).flatten(1)
-        return self.mapping1(torch.cat([heard, reference.expand(len(mel), -1), blink], dim=1))
+        speech = self.audio_encoder(mel).flatten(1)
+        return self.mapping1(torch.cat([speech, reference.expand(len(mel), -1), blink], dim=1))
 
 
 class PreactivatedConvolutions(nn.Module):
@@ -152,11 +152,13 @@ class PoseDecoder(nn.Module):
         reference: Float[Tensor, "6"],
         latent: Float[Tensor, "64"],
         style: int,
-        heard: Float[Tensor, "32 512"],
+        speech: Float[Tensor, "32 512"],
     ) -> Float[Tensor, "32 6"]:
         """How the pose of each frame differs from the reference."""
-        told = torch.cat([reference, latent + self.classbias[style], self.linear_audio(heard).flatten()])
-        poses = self.MLP["L1"](self.MLP["L0"](told).relu()).sigmoid().unflatten(0, (POSE_CHUNK, POSE))
+        condition = torch.cat(
+            [reference, latent + self.classbias[style], self.linear_audio(speech).flatten()]
+        )
+        poses = self.MLP["L1"](self.MLP["L0"](condition).relu()).sigmoid().unflatten(0, (POSE_CHUNK, POSE))
         return self.pose_linear(self.resunet(poses[None, None])[0, 0])
 
 
@@ -203,9 +205,9 @@ class SpeechToPose(nn.Module):
         motion = [reference.new_zeros(1, POSE)]
         for chunk, latent in zip(later.split(POSE_CHUNK), latents, strict=False):
             new = len(chunk)
-            heard = self.audio_encoder(chunk if new == POSE_CHUNK else later[-POSE_CHUNK:])
-            heard = torch.cat([heard[:1].expand(POSE_CHUNK - len(heard), -1), heard])
-            motion.append(self.netG.decoder(reference, latent, style, heard)[-new:])
+            speech = self.audio_encoder(chunk if new == POSE_CHUNK else later[-POSE_CHUNK:])
+            speech = torch.cat([speech[:1].expand(POSE_CHUNK - len(speech), -1), speech])
+            motion.append(self.netG.decoder(reference, latent, style, speech)[-new:])
         return reference + torch.cat(motion)
 
 

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mofa.models.names import HintPlacing, PictureReduction
 from mofa.tensors.geometry import resize_flow
-from mofa.tensors.hints import rasterise
+from mofa.tensors.hints import rasterise, rasterise_cut
 from mofa.types import FlowField, Progress, SparseMotion, silent
 
 
@@ -214,6 +215,8 @@ class SparseToDense:
 
     network: ConditionalMotionPropagation
     steps_at_once: int = 4
+    hints: HintPlacing = "nearest"
+    picture: PictureReduction = "smooth"
 
     @torch.no_grad()
     def __call__(
@@ -233,10 +236,9 @@ class SparseToDense:
         side = self.network.config.side
         height, width = image.shape[-2:]
         inside = torch.ones_like(image[:1]) if region is None else (region > 0).to(image)
-        displacement, known = rasterise(hints, side, side)
+        displacement, known = self._placed(hints)
         known = known & (F.adaptive_max_pool2d(inside, side) > 0)
-        square = F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)
-        features = self.network.encode(square * 2 - 1)
+        features = self.network.encode(self._reduced(image) * 2 - 1)
         valid = (inside > 0) & known.any(dim=(1, 2, 3), keepdim=True)
         steps = len(displacement)
         flow = image.new_empty(steps, 2, height, width)
@@ -246,3 +248,19 @@ class SparseToDense:
             flow[chunk] = resize_flow(dense, height, width, "nearest")
             progress("densify", min(chunk.stop, steps), steps)
         return FlowField(pixels=flow * valid, valid=valid)
+
+    def _placed(self, hints: SparseMotion) -> tuple[Float[Tensor, "S 2 g g"], Bool[Tensor, "S 1 g g"]]:
+        side = self.network.config.side
+        match self.hints:
+            case "nearest":
+                return rasterise(hints, side, side)
+            case "cut":
+                return rasterise_cut(hints, side, side)
+
+    def _reduced(self, image: Float[Tensor, "3 H W"]) -> Float[Tensor, "1 3 g g"]:
+        size = (self.network.config.side,) * 2
+        match self.picture:
+            case "smooth":
+                return F.interpolate(image[None], size, mode="bilinear", antialias=True)
+            case "nearest":
+                return F.interpolate(image[None], size, mode="nearest")

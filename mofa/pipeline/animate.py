@@ -19,7 +19,7 @@ from mofa.pipeline.face_inputs import length_of, sound_of
 from mofa.pipeline.inputs import Inputs, read_inputs
 from mofa.pipeline.parts import Engine
 from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
-from mofa.pipeline.request import AnimationRequest, ResolvedRequest
+from mofa.pipeline.request import MAX_SIDE, AnimationRequest, ResolvedRequest
 from mofa.pipeline.tables import RENDERERS
 from mofa.pipeline.things import sense_or_note
 from mofa.tensors.geometry import fit_crop, shrunk
@@ -179,12 +179,20 @@ def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
     except ValueError as error:
         raise InputError(f"{error}.") from None
     settled = {
-        "size": request.size or shrunk(original.width, original.height, DEFAULT_LONG_SIDE),
+        "size": request.size or _size_for(request, original.width, original.height),
         "renderer": request.renderer or default_renderer(request),
         "frames": frames,
         "fps": fps,
     }
     return ResolvedRequest.model_validate(dict(request) | settled)
+
+
+def _size_for(request: AnimationRequest, width: int, height: int) -> tuple[int, int]:
+    """The clip's size for a picture of this one, where the scene gives none."""
+    if request.short_side is None:
+        return shrunk(width, height, DEFAULT_LONG_SIDE)
+    scale = min(request.short_side / min(width, height), MAX_SIDE / max(width, height))
+    return round(width * scale), round(height * scale)
 
 
 @contextmanager

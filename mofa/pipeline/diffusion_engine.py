@@ -1,6 +1,6 @@
 """The diffusion renderer's networks as parts of an engine: from the cache, placed, put to work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -12,10 +12,10 @@ from mofa.devices import is_out_of_memory
 from mofa.errors import OutOfMemory
 from mofa.models.attention import processor
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
+from mofa.pipeline.entries import Asked, VideoModelEntry
 from mofa.pipeline.load import load_adapter, prepare
 from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.parts import Densifier, Render
-from mofa.pipeline.tables import VIDEO_MODELS, Asked, steering_adapters
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, InitialNoise, render_diffusion
 from mofa.renderers.diffusion.settings import DiffusionSettings
@@ -26,16 +26,16 @@ from mofa.weights.networks import load_sparse_to_dense
 from mofa.weights.store import require
 
 
-def diffusion_model(asked: Asked, networks: Networks) -> DiffusionModel:
-    """The video model and the adapters that a request needs, from the cache or from the disk.
+def diffusion_model(
+    settings: DiffusionSettings, entry: VideoModelEntry, steering: Sequence[AdapterName], networks: Networks
+) -> DiffusionModel:
+    """The video model that `entry` makes and the adapters that steer it, from the cache or from the disk.
 
     Raises WeightsError: weights are absent (it says how to get them), damaged, or another network's.
     """
-    settings = asked.diffusion
     running = Running.of(settings)
     placement = running.placement
     processor(running.attention, running.attention_slices)  # told before gigabytes are read
-    entry = VIDEO_MODELS[settings.model]
 
     def load_model() -> AnyVideoModel:
         model: AnyVideoModel = entry.load(running)
@@ -52,8 +52,7 @@ def diffusion_model(asked: Asked, networks: Networks) -> DiffusionModel:
     return DiffusionModel(
         video=networks.get("diffusion", settings.model, running, load_model),
         adapters={
-            name: networks.get("diffusion", name, running, partial(load_halves, name))
-            for name in steering_adapters(asked)
+            name: networks.get("diffusion", name, running, partial(load_halves, name)) for name in steering
         },
     )
 
@@ -117,11 +116,15 @@ def cached_cmp(asked: Asked, networks: Networks) -> Densifier:
         running.placement.settle(network)
         return network
 
-    return cmp_densifier(networks.get("densifier", "cmp", running, load), running.placement)
+    network = networks.get("densifier", "cmp", running, load)
+    return cmp_densifier(network, running.placement, asked.diffusion)
 
 
-def cmp_densifier(network: ConditionalMotionPropagation, placement: Placement) -> Densifier:
+def cmp_densifier(
+    network: ConditionalMotionPropagation, placement: Placement, settings: DiffusionSettings
+) -> Densifier:
     """CMP as a densifier: hints go to its device, and motion comes back to the picture's."""
+    spread = SparseToDense(network, hints=settings.cmp_hints, picture=settings.cmp_picture)
 
     def densify(
         image: Float[Tensor, "3 H W"],
@@ -138,7 +141,7 @@ def cmp_densifier(network: ConditionalMotionPropagation, placement: Placement) -
         )
         area = None if region is None else region.to(device)
         with placement.using(network):
-            flow = SparseToDense(network)(image.to(device), there, area, progress)
+            flow = spread(image.to(device), there, area, progress)
         return FlowField(flow.pixels.to(image), flow.valid.to(image.device))
 
     return densify

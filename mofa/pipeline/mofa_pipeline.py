@@ -145,7 +145,7 @@ class MofaPipeline:
         network = self.model.sparse_to_dense
         if network is None:
             return replace(usual, render=render)
-        densify = cmp_densifier(network, self.placement)
+        densify = cmp_densifier(network, self.placement, request.diffusion)
         return replace(usual, render=render, densify=densify, spread_face=face_spreader(densify))
 
     def _place(self, placement: Placement) -> None:

@@ -148,8 +148,8 @@ def plan_motion(
     driven = driven_faces(request, inputs, num_frames, request.fps, speak)
 
     motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
-    told = [(region is not None, hints) for region, hints in drawn.hints]
-    remarks = remark(told, motion, source, num_frames - 1, sense, _moving_tracks(drawn))
+    placed = [(region is not None, hints) for region, hints in drawn.hints]
+    remarks = remark(placed, motion, source, num_frames - 1, sense, _moving_tracks(drawn))
     motion = with_local_cameras(motion, request, regions, source, num_frames)
     faces = [to_working(face.points, source.crop) for face in driven]
     shares = face_shares(request, driven, faces, regions, source)
@@ -339,8 +339,8 @@ def working_regions(
     notes: tuple[str, ...] = ()
     for region in named:
         if isinstance(region, SelectedRegion):
-            masks[region], told = selected(region.select, inputs.original, source, sense)
-            notes += told
+            masks[region], found = selected(region.select, inputs.original, source, sense)
+            notes += found
         elif isinstance(region, BorderRegion):
             masks[region] = band(region.border, *source.pixels.shape[1:]).to(source.pixels)
             continue
@@ -405,8 +405,8 @@ def hints_by_region(
     groups: dict[Region | None, list[TrackSet]] = {}
     for control, track_set in tracks.items():
         region = region_of(control, request)
-        told = _turning(control, track_set, (width, height)) if control.turns else track_set
-        groups[region] = [*groups.pop(region, []), told]
+        turning = _turning(control, track_set, (width, height)) if control.turns else track_set
+        groups[region] = [*groups.pop(region, []), turning]
     for region, sets in groups.items():
         together = TrackSet(torch.cat([s.points for s in sets]), torch.cat([s.visible for s in sets]))
         hints = hints_from_tracks(together, height, width)

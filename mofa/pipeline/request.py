@@ -37,6 +37,7 @@ from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
 from mofa.errors import InputError, shortened
+from mofa.pipeline.compatibility import Compatibility, completed
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
 from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings, SvdSettings
 
@@ -542,8 +543,8 @@ class LandmarkControl(_Control):
     def _one_source(self) -> "LandmarkControl":
         given = [name for name in ("video", "speech", "file") if getattr(self, name) is not None]
         if len(given) != 1:
-            told = " and ".join(given) if given else "nothing"
-            raise ValueError(f"a face is driven by one of video, speech or file, not by {told}: give one")
+            sources = " and ".join(given) if given else "nothing"
+            raise ValueError(f"a face is driven by one of video, speech or file, not by {sources}: give one")
         return self
 
 
@@ -576,6 +577,8 @@ class AnimationRequest(_Frozen):
     """The photo to animate."""
     size: Size | None = None
     """Size of the clip, WIDTHxHEIGHT; the picture's own, at most 1280 on the long side, when not given."""
+    short_side: int | None = Field(default=None, ge=16, le=MAX_SIDE)
+    """Pixels of the clip's shorter side, where no size is given."""
     fit: Literal["crop", "pad"] = "crop"
     """When the size has another aspect than the picture: crop what is too much, or pad what is missing."""
     frames: int | None = Field(default=None, ge=2, le=MAX_FRAMES)
@@ -599,7 +602,9 @@ class AnimationRequest(_Frozen):
     optical_flow: OpticalFlowName = "dis"
     """How the motion of reference videos is measured: dis needs no weights, unimatch is a network."""
     diffusion: Diffusion = STANDARD
-    """How the diffusion renderer works: settings, or a preset (draft, standard, fine) and what differs."""
+    """How the diffusion renderer works: settings, or a preset (draft, standard, ...) and what differs."""
+    compatibility: Compatibility | None = None
+    """released repeats the demos of the released code, faults included, where the scene says nothing else."""
     loop: bool = False
     """Let the end flow into the beginning."""
     region: Region | None = None
@@ -608,6 +613,11 @@ class AnimationRequest(_Frozen):
     """What moves: tracks, camera moves, reference videos, faces."""
     outputs: Outputs = Outputs()
     """What is written, and where."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_compatibility(cls, scene: Any) -> Any:
+        return completed(scene)
 
     @field_validator("controls")
     @classmethod

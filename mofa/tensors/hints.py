@@ -32,3 +32,22 @@ def rasterise(
     choices = torch.cat([nothing, hints.displacement * scale], dim=1)
     drawn = choices.gather(1, winner[..., None].expand(-1, -1, 2))
     return drawn.mT.reshape(steps, 2, height, width), (winner > 0).reshape(steps, 1, height, width)
+
+
+def rasterise_cut(
+    hints: SparseMotion, height: int, width: int
+) -> tuple[Float[Tensor, "S 2 {height} {width}"], Bool[Tensor, "S 1 {height} {width}"]]:
+    """`rasterise` as the released inference does it: positions are cut off, hints on one pixel add up.
+
+    A position is scaled as it is, not as the centre of a pixel, and loses what is behind the decimal point.
+    """
+    scale = hints.positions.new_tensor([width / hints.width, height / hints.height])
+    column, row = (hints.positions * scale).long().unbind(-1)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    pixel = (row * width + column).where(inside, 0)
+    known = hints.known & inside
+    moved = torch.where(known[..., None], hints.displacement * scale, 0)
+    steps = len(known)
+    drawn = moved.new_zeros(steps, height * width, 2).index_add_(1, pixel, moved)
+    count = pixel.new_zeros(steps, height * width).index_add_(1, pixel, known.long())
+    return drawn.mT.reshape(steps, 2, height, width), (count > 0).reshape(steps, 1, height, width)

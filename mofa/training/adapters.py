@@ -78,7 +78,7 @@ class AdapterObjective(Objective):
     def forward(self, batch: Clips, draws: Draws) -> Loss:
         """The denoising loss of every clip."""
         pixels, conventions = batch.pixels, self.motion.conventions
-        told = noise_clips(
+        noised = noise_clips(
             self.backbone,
             pixels,
             draw_step(draws, pixels),
@@ -87,8 +87,8 @@ class AdapterObjective(Objective):
             embedding=batch.embedding,
         )
         flows = self.flows(batch, draws)
-        velocity = self.predict(told, pixels[:, 0], flows, self.sketches(batch))
-        return Loss(denoising_loss(velocity, told))
+        velocity = self.predict(noised, pixels[:, 0], flows, self.sketches(batch))
+        return Loss(denoising_loss(velocity, noised))
 
     def flows(self, batch: Clips, draws: Draws) -> Float[Tensor, "B S 2 H W"]:
         """The motion that the adapter is shown, dense."""
@@ -143,14 +143,14 @@ class AdapterObjective(Objective):
 
     def predict(
         self,
-        told: NoisyClips,
+        noised: NoisyClips,
         pictures: Float[Tensor, "B 3 H W"],
         flows: Float[Tensor, "B S 2 H W"],
         sketches: Float[Tensor, "B T 3 H W"] | None = None,
     ) -> Float[Tensor, "B T 4 h w"]:
         """The backbone's v-prediction, corrected by the adapter at strength 1."""
         features = self.encode(pictures, flows, sketches)
-        arguments = (told.sample, told.timestep, told.image_embedding, told.time_ids)
+        arguments = (noised.sample, noised.timestep, noised.image_embedding, noised.time_ids)
         residuals = self.adapter(*arguments, features)
         dtype = self.unet.dtype
         sample, timestep, embedding, ids = (value.to(dtype) for value in arguments)

@@ -36,13 +36,13 @@ class BackboneObjective(Objective):
         self.image_encoder.requires_grad_(False)
 
     def forward(self, batch: Clips, draws: Draws) -> Loss:
-        """The error of pictures drawn again, and later that of clips denoised."""
+        """The error of pictures drawn again, and later that of clips denoisy."""
         pixels = batch.pixels
         if draws.first < self.drawing_examples:
             return Loss(self.drawing_loss(self.windows(pixels, draws)))
-        told = noise_clips(self.backbone, pixels, draw_step(draws, pixels), self.conventions)
-        velocity = self.backbone.predict(told.sample, told.timestep, told.image_embedding, told.time_ids)
-        return Loss(denoising_loss(velocity, told))
+        noisy = noise_clips(self.backbone, pixels, draw_step(draws, pixels), self.conventions)
+        velocity = self.backbone.predict(noisy.sample, noisy.timestep, noisy.image_embedding, noisy.time_ids)
+        return Loss(denoising_loss(velocity, noisy))
 
     def windows(self, pixels: Float[Tensor, "B T 3 H W"], draws: Draws) -> Float[Tensor, "B T 3 h w"]:
         """A small window of every clip: a VAE learns as much from it in a quarter of the time."""

@@ -164,14 +164,14 @@ def embed_pictures(backbone: Backbone, pictures: Float[Tensor, "B 3 H W"]) -> Fl
     return encoder(seen.to(encoder.dtype)).image_embeds[:, None].float()
 
 
-def denoised(velocity: Float[Tensor, "B T 4 h w"], told: NoisyClips) -> Float[Tensor, "B T 4 h w"]:
+def denoised(velocity: Float[Tensor, "B T 4 h w"], noised: NoisyClips) -> Float[Tensor, "B T 4 h w"]:
     """The clean estimate that a v-prediction stands for."""
-    factors = preconditioning(told.sigma.view(-1, 1, 1, 1, 1))
-    return factors.skip * told.noisy + factors.out * velocity.float()
+    factors = preconditioning(noised.sigma.view(-1, 1, 1, 1, 1))
+    return factors.skip * noised.noisy + factors.out * velocity.float()
 
 
-def denoising_loss(velocity: Float[Tensor, "B T 4 h w"], told: NoisyClips) -> Float[Tensor, " B"]:
+def denoising_loss(velocity: Float[Tensor, "B T 4 h w"], noised: NoisyClips) -> Float[Tensor, " B"]:
     """Squared error of the clean estimate, weighted so that every noise level counts alike, per clip."""
-    weight = (1 + told.sigma**2) / told.sigma**2
-    error = (denoised(velocity, told) - told.latents).square()
+    weight = (1 + noised.sigma**2) / noised.sigma**2
+    error = (denoised(velocity, noised) - noised.latents).square()
     return weight * error.flatten(1).mean(dim=1)

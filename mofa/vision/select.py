@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
-from scipy import ndimage, sparse
+from scipy import ndimage
+from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.tensors.geometry import shrunk
+from mofa.tensors.grid_graph import grid_graph, neighbours
 from mofa.vision.outline import guided_filter
 
 WORKING_SIDE = 256  # longest side of the reduced picture
@@ -89,18 +91,13 @@ def _ball(
 def _geodesic_distance(colours: Float32[np.ndarray, "h w 3"], click: Pixel) -> Float64[np.ndarray, "h w"]:
     """The cheapest way from the click to every pixel: a step costs its change of colour and some length."""
     height, width = colours.shape[:2]
-    index = np.arange(height * width).reshape(height, width)
-    here, there, cost = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        start = slice(0, height - down), slice(max(0, -right), width - max(0, right))
-        end = slice(down, height), slice(max(0, right), width - max(0, -right))
-        change = np.linalg.norm(colours[start] - colours[end], axis=-1)
-        here.append(index[start].ravel())
-        there.append(index[end].ravel())
-        cost.append((change + STEP * np.hypot(down, right)).ravel())
-    edges = np.concatenate(cost), (np.concatenate(here), np.concatenate(there))
-    graph = sparse.coo_array(edges, shape=(height * width,) * 2).tocsr()
-    return sparse.csgraph.dijkstra(graph, directed=False, indices=index[click]).reshape(height, width)
+    costs = [
+        np.linalg.norm(colours[pair.here] - colours[pair.there], axis=-1) + STEP * pair.length
+        for pair in neighbours(height, width)
+    ]
+    place = click[0] * width + click[1]
+    distance = dijkstra(grid_graph(height, width, costs), directed=False, indices=place)
+    return distance.reshape(height, width)
 
 
 def _separated(

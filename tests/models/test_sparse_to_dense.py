@@ -1,5 +1,7 @@
 """CMP behind the densifier's call: bins, regions, steps without hints."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -63,3 +65,22 @@ def test_a_step_without_hints_is_not_valid(densify, picture) -> None:
     flow = densify(picture, hints((20.0, 20.0), known=False))
     assert not flow.valid.any()
     assert not flow.pixels.any()
+
+
+def test_the_released_way_differs_by_what_is_lost_on_the_grid(densify, picture) -> None:
+    side = densify.network.config.side
+    square = torch.nn.functional.interpolate(picture[None], (side, side))[0]
+    whole = SparseMotion(
+        torch.tensor([[8.0, 12.0]]),
+        torch.full((1, 1, 2), 3.0),
+        torch.ones(1, 1, dtype=torch.bool),
+        side,
+        side,
+    )
+    released = replace(densify, hints="cut", picture="nearest")
+    # Whole pixels of a picture that has the grid's size: nothing is lost, either way is the same.
+    assert torch.equal(released(square, whole).pixels, densify(square, whole).pixels)
+    placed = hints((20.7, 20.7), (70.0, 30.0))
+    usual = densify(picture, placed).pixels
+    for other in (replace(densify, hints="cut"), replace(densify, picture="nearest")):
+        assert not torch.equal(other(picture, placed).pixels, usual)

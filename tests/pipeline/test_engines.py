@@ -18,16 +18,10 @@ from mofa.models.tiny import TINY_UNIMATCH
 from mofa.models.unimatch import UniMatch
 from mofa.pipeline.animate import animate
 from mofa.pipeline.engine import Engines
+from mofa.pipeline.entries import DensifierEntry, RendererEntry, VideoModelEntry
 from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
-from mofa.pipeline.tables import (
-    DENSIFIERS,
-    RENDERERS,
-    VIDEO_MODELS,
-    DensifierEntry,
-    RendererEntry,
-    VideoModelEntry,
-)
+from mofa.pipeline.tables import DENSIFIERS, RENDERERS, VIDEO_MODELS
 from mofa.renderers.diffusion.settings import DiffusionSettings, SvdSettings
 from mofa.types import CropBox, FlowField
 from mofa.vision.dis import dis_flow

@@ -1,6 +1,7 @@
 """A scene survives YAML and JSON, and what is wrong in one is said in one sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from mofa.pipeline.request import (
     TrackControl,
     json_schema,
 )
+from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 
 numbers = st.floats(2, 5000).map(lambda x: round(x, 3))
 coordinates = numbers | st.integers(0, 100).map(lambda p: f"{p}%")
@@ -213,3 +215,31 @@ def test_scenes_may_be_in_any_unicode_of_windows_editors(tmp_path, encoding):
     mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
     (tmp_path / "scene.yaml").write_bytes(mark + text.encode(encoding))
     assert AnimationRequest.from_file(tmp_path / "scene.yaml").picture == tmp_path / "käse.png"
+
+
+CAMERA = {"kind": "camera", "move": "zoom 1.1"}
+RELEASED = {"picture": "a.jpg", "compatibility": "released", "controls": [CAMERA]}
+
+
+def test_a_scene_that_is_compatible_is_as_the_released_demos() -> None:
+    request = AnimationRequest.from_data(RELEASED)
+    assert (request.renderer, request.fps, request.short_side) == ("diffusion", 20, 512)
+    settings = request.diffusion
+    assert isinstance(settings, SvdSettings)
+    assert not settings.normalise_for_clip
+    assert (settings.guidance_rows, settings.last_window) == ("mixed", "twice")
+    assert (settings.cmp_hints, settings.cmp_picture) == ("cut", "nearest")
+    assert AnimationRequest.from_text(request.to_yaml()) == request
+
+
+def test_what_a_compatible_scene_says_itself_goes_first() -> None:
+    own = {"fps": 12, "size": "64x32", "diffusion": {"steps": 7, "cmp_picture": "smooth"}}
+    request = AnimationRequest.from_data(RELEASED | own)
+    assert (request.fps, request.size) == (12, (64, 32))
+    assert request.diffusion == replace(PRESETS["released"], steps=7, cmp_picture="smooth")
+    assert AnimationRequest.from_data(RELEASED | {"diffusion": "draft"}).diffusion == PRESETS["draft"]
+
+
+def test_a_misspelt_compatibility_is_told() -> None:
+    with pytest.raises(InputError, match="compatibility"):
+        AnimationRequest.from_data(RELEASED | {"compatibility": "relased"})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mofa.tensors.hints import rasterise
+from mofa.tensors.hints import rasterise, rasterise_cut
 from mofa.types import SparseMotion
 
 LANDMARKS = Path(__file__).parents[3] / "shared" / "golden" / "landmarks.npz"
@@ -76,3 +76,19 @@ def test_landmarks_land_where_the_released_code_put_them() -> None:
         distance = (ours - torch.from_numpy(value)[..., None]).abs().amax(dim=(0, 1))
         assert distance.min() < 1e-4
     assert known[0].sum() == 68
+
+
+def test_hints_that_are_cut_off_add_up_where_they_meet() -> None:
+    placed = hints([[4.9, 7.9], [4.1, 7.2], [25.0, 1.0]], [[[1.25, -0.5], [2.0, 1.0], [9.0, 9.0]]])
+    displacement, known = rasterise_cut(placed, 10, 20)
+    assert known.nonzero().tolist() == [[0, 0, 7, 4]]
+    assert displacement[0, :, 7, 4].tolist() == [3.25, 0.5]
+    nearest, _ = rasterise(placed, 10, 20)
+    assert nearest[0, :, 8, 5].tolist() == [1.25, -0.5]
+
+
+def test_a_hint_that_is_not_known_adds_nothing() -> None:
+    placed = hints([[4.0, 7.0], [4.0, 7.0]], [[[1.0, 2.0], [float("nan"), 0.0]]], [[True, False]])
+    displacement, known = rasterise_cut(placed, 10, 20)
+    assert known.sum() == 1
+    assert displacement[0, :, 7, 4].tolist() == [1.0, 2.0]

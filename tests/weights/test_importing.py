@@ -7,6 +7,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mofa.errors import InputError, OutputError, WeightsError
+from mofa.pipeline.needs import all_slots
+from mofa.pipeline.request import AnimationRequest
 from mofa.weights import store
 from mofa.weights.face_model_files import face_model_folder
 from mofa.weights.importing import import_weights
@@ -176,12 +178,30 @@ def test_the_face_model_of_the_hybrid_release_comes_along(
     assert alone.path.is_symlink()
 
 
-def test_the_hybrid_release_alone_serves_tracks(tmp_path: Path, write_checkpoint: WriteCheckpoint) -> None:
-    folder = tmp_path / "traj_controlnet"
-    write_checkpoint(folder / ADAPTER, "trajectory-adapter")
-    (folder / "config.json").write_text("{}")
-    with pytest.raises(WeightsError, match="trajectory"):
-        store.require(["trajectory"])
-    import_weights(folder)
-    assert store.require(["trajectory"])["trajectory"][ADAPTER].parent.name == "trajectory-hybrid"
+SCENES = {
+    "tracks": ["trajectory"],
+    "landmarks": ["landmark"],
+    "hybrid": ["trajectory", "landmark"],
+}
+CONTROLS = {
+    "trajectory": {"kind": "track", "points": "10,10 20,10"},
+    "landmark": {"kind": "landmarks", "speech": "hello.wav"},
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_hybrid_release_alone_serves(
+    scene: str, hybrid_release: Path, write_checkpoint: WriteCheckpoint
+) -> None:
+    controls = [CONTROLS[adapter] for adapter in SCENES[scene]]
+    request = AnimationRequest.from_data(
+        {"picture": "a.png", "renderer": "diffusion", "densifier": "edge-aware", "controls": controls}
+    )
+    with pytest.raises(WeightsError):
+        store.require(all_slots(request))
+    import_weights(hybrid_release)
+    files = store.require(all_slots(request))
+    for adapter in SCENES[scene]:
+        lies = files[adapter][ADAPTER].parent.name
+        assert lies == ("trajectory-hybrid" if adapter == "trajectory" else "landmark")
     assert not store.locate(find_slot("trajectory")).present

@@ -454,6 +454,8 @@ FIELD_HELP_ZH = {
     "renderer": "快速模式直接移动像素，扩散模式运行 Stable Video Diffusion。",
     "model": "图像生成视频模型；权重用 mofa models download 获取。",
     "densifier": "由什么把提示扩散到整张照片：CMP 网络，或无需权重的照片边缘。",
+    "cmp_hints": "cut 与已发布演示相同：CMP 的提示取前一个像素，同一像素上的提示相加。",
+    "cmp_picture": "nearest 与已发布演示相同：CMP 的 384 x 384 照片直接取单个像素。",
     "steps": "去噪步数；越多越慢也越精细。",
     "guidance_lowest": "每个窗口第一帧的引导系数。",
     "guidance_highest": "每个窗口最后一帧的引导系数；两者都为 1 时速度快一倍。",

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.faces.drivers.at_25_fps import FPS, RATE, SAMPLES_PER_FRAME, frames_heard, lasting, spoken
+from mofa.faces.drivers.at_25_fps import FPS, RATE, SAMPLES_PER_FRAME, frames_driven, lasting, spoken
 from mofa.faces.geometry import metric_face, project
 from mofa.faces.points import points_of_mesh
 from mofa.faces.rotation import rotation_about_axes
@@ -41,7 +41,7 @@ class AniPortraitDriver:
         self, speech: Waveform, face: Float[Tensor, "68 2"], fps: float, num_frames: int, seed: int
     ) -> LandmarkClip:
         """The face speaking, in the pixels of the picture; frame 0 is `face`. The seed changes nothing."""
-        frames = frames_heard(fps, num_frames)
+        frames = frames_driven(fps, num_frames)
         own = metric_face(self.mesh.double(), self.height, self.width)
         shapes, poses = self.told(speech, frames)
         moved = project(

@@ -14,7 +14,7 @@ RATE, FPS = 16000, 25
 SAMPLES_PER_FRAME = RATE // FPS
 
 
-def frames_heard(fps: float, num_frames: int) -> int:
+def frames_driven(fps: float, num_frames: int) -> int:
     """How many frames at 25 fps reach to the last of `num_frames` at `fps`; at least 2."""
     return max(2, math.ceil((num_frames - 1) / fps * FPS) + 1)
 

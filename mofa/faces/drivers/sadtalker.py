@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.signal import savgol_filter
 from torch import Tensor
 
-from mofa.faces.drivers.at_25_fps import FPS, RATE, frames_heard, lasting, spoken
+from mofa.faces.drivers.at_25_fps import FPS, RATE, frames_driven, lasting, spoken
 from mofa.faces.drivers.idle import blinks
 from mofa.faces.drivers.mel import mel_spectrogram, mel_windows
 from mofa.faces.face_model import SIDE, Coefficients, FaceModel
@@ -70,7 +70,7 @@ class SadTalkerDriver:
         self, speech: Waveform, face: Float[Tensor, "68 2"], fps: float, num_frames: int, seed: int
     ) -> LandmarkClip:
         """The face speaking, in its picture's pixels; frame 0 is `face`. Head and lids follow the seed."""
-        frames = frames_heard(fps, num_frames)
+        frames = frames_driven(fps, num_frames)
         told = self.told(mono_at(speech, RATE), frames, np.random.default_rng(seed))
         moved = self.face_model.keypoints(told) - self.face_model.keypoints(self.source)
         motion = moved * moved.new_tensor([1, -1]) / self.alignment.scale
@@ -81,17 +81,17 @@ class SadTalkerDriver:
         weights = self.to_expression.mapping1.weight
         source = Coefficients(**{name: value.to(weights) for name, value in vars(self.source).items()})
         spectrogram = mel_spectrogram(lasting(samples, frames))
-        heard = mel_windows(spectrogram, frames, FPS).to(weights)
+        mels = mel_windows(spectrogram, frames, FPS).to(weights)
         lids = blinks(torch.arange(frames) / FPS, generator).to(weights)[:, None]
         expression = torch.cat(
             [
                 self.to_expression(mel, source.expression, shut)
-                for mel, shut in zip(heard.split(SPEECH_CHUNK), lids.split(SPEECH_CHUNK), strict=True)
+                for mel, shut in zip(mels.split(SPEECH_CHUNK), lids.split(SPEECH_CHUNK), strict=True)
             ]
         )
         noise = generator.standard_normal((num_pose_chunks(frames), POSE_LATENT))
         reference = torch.cat([source.angles, source.translation])
-        pose = smoothed(self.to_pose(heard, reference, torch.from_numpy(noise).to(weights), self.style).cpu())
+        pose = smoothed(self.to_pose(mels, reference, torch.from_numpy(noise).to(weights), self.style).cpu())
         return Coefficients(
             identity=self.source.identity.expand(frames, -1),
             expression=expression.cpu(),

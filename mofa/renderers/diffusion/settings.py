@@ -1,19 +1,21 @@
 """How the diffusion renderer works: a frozen dataclass per family of video models, presets as instances."""
 
-import ast
-import inspect
-import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass, replace
-from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BeforeValidator
 
+from mofa.models.names import HintPlacing, PictureReduction
 from mofa.sampling.names import CONSISTENCY_POINTS, Reused, SamplerName
 
 Offload = Literal["none", "model", "block"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
+Value = TypeVar("Value")
+
+
+def described(default: Value, description: str) -> Value:
+    """A field with its default and what it means: schema, help and tooltips read it from here."""
+    return cast("Value", field(default=default, metadata={"description": description}))
 
 
 def listed(value: object) -> object:
@@ -27,62 +29,109 @@ class DiffusionSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    model: str = "svd-xt"
-    """The image-to-video model; its weights come from `mofa models download`."""
-    densifier: str = "cmp"
-    """What spreads hints over the picture: the CMP network, or the picture's edges without weights."""
-    steps: int = 25
-    """Denoising steps; more are slower and finer."""
-    guidance_lowest: float = 1.0
-    """Guidance scale of a window's first frame."""
-    guidance_highest: float = 3.0
-    """Guidance scale of a window's last frame; 1 for both is twice as fast."""
-    guidance_down_to: float = 0.3
-    """Noise level (sigma) below which guidance stops; 0.3 spares 10 % of the work, 0 guides to the end."""
-    sampler: SamplerName = "euler"
-    """How a step is made: euler for models of any kind, consistency for those that need few steps."""
-    reuse: int = 1
-    """Every how manyth step is worked out whole, 2, 3 or 5 to spare work; 1 makes all of them whole."""
-    reused: Reused = "deep"
-    """What the other steps take over: all but the outermost layers, or the adapters' residuals (milder)."""
-    guide: Literal["none", "warp"] = "none"
-    """warp lets the warp renderer's clip guide the model (Time-to-Move), with the adapters or without."""
-    guide_weak: float = 75.0
-    """Noise level at which a guided clip begins, 75 to 103 for SVD; lower keeps the background stiller."""
-    guide_strong: float = 31.0
-    """Noise level down to which what moves follows the guide, 14 to 31 for SVD; lower is more rigid."""
-    adapters: bool = True
-    """Let the adapters steer the model; without them only a guide tells motion, and none is needed."""
-    trajectory_strength: float = 0.6
-    """Multiplies the trajectory adapter's residuals; 0 is the plain backbone."""
-    landmark_strength: float = 1.0
-    """Multiplies the landmark adapter's residuals."""
-    window: int = 25
-    """Frames denoised together; longer clips are made of overlapping windows."""
-    stride: int = 12
-    """Frames between the beginnings of two windows."""
-    decode_chunk: int = 8
-    """Frames decoded together; fewer take less memory."""
-    precision: PrecisionName = "auto"
-    """Number format of the networks; auto is float16 on a GPU and float32 elsewhere."""
-    device: str | None = None
-    """Where to compute: cpu, cuda, cuda:1, mps; the best there is when not given."""
-    devices: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    """Spread windows and guidance halves over these, a process each; the first one does the rest, too."""
-    offload: Offload = "none"
-    """What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest)."""
-    halves_at_once: Literal[1, 2] = 2
-    """2 runs guidance's two halves together, 1 one after the other in less memory."""
-    fit_memory: bool = False
-    """Choose offload, halves_at_once and decode_chunk by the free memory, and go lower where it runs out."""
-    storage: Literal["full", "float8"] = "full"
-    """float8 keeps the networks' large weights in 8 bits: half the memory, a little less exact, no faster."""
-    attention: Literal["sdpa", "flash", "sage"] = "sdpa"
-    """The attention kernel: torch's own, or that of flash-attn or sageattention where it is installed."""
-    attention_slices: int = 1
-    """Number of slices that attention is computed in; more take less memory and more time."""
-    compile: bool = False
-    """Compile the blocks that networks repeat: a minute or two at the start, faster from then on."""
+    model: str = described(
+        "svd-xt",
+        "The image-to-video model; its weights come from `mofa models download`.",
+    )
+    densifier: str = described(
+        "cmp",
+        "What spreads hints over the picture: the CMP network, or the picture's edges without weights.",
+    )
+    cmp_hints: HintPlacing = described(
+        "nearest",
+        "cut repeats the released demos: hints for CMP are cut off to whole pixels and add up.",
+    )
+    cmp_picture: PictureReduction = described(
+        "smooth",
+        "nearest repeats the released demos, which took single pixels of the picture for CMP's 384 x 384.",
+    )
+    steps: int = described(25, "Denoising steps; more are slower and finer.")
+    guidance_lowest: float = described(1.0, "Guidance scale of a window's first frame.")
+    guidance_highest: float = described(
+        3.0,
+        "Guidance scale of a window's last frame; 1 for both is twice as fast.",
+    )
+    guidance_down_to: float = described(
+        0.3,
+        "Noise level (sigma) below which guidance stops; 0.3 spares 10 % of the work, 0 guides to the end.",
+    )
+    sampler: SamplerName = described(
+        "euler",
+        "How a step is made: euler for models of any kind, consistency for those that need few steps.",
+    )
+    reuse: int = described(
+        1,
+        "Every how manyth step is worked out whole, 2, 3 or 5 to spare work; 1 makes all of them whole.",
+    )
+    reused: Reused = described(
+        "deep",
+        "What the other steps take over: all but the outermost layers, or the adapters' residuals (milder).",
+    )
+    guide: Literal["none", "warp"] = described(
+        "none",
+        "warp lets the warp renderer's clip guide the model (Time-to-Move), with the adapters or without.",
+    )
+    guide_weak: float = described(
+        75.0,
+        "Noise level at which a guided clip begins, 75 to 103 for SVD; lower keeps the background stiller.",
+    )
+    guide_strong: float = described(
+        31.0,
+        "Noise level down to which what moves follows the guide, 14 to 31 for SVD; lower is more rigid.",
+    )
+    adapters: bool = described(
+        True,
+        "Let the adapters steer the model; without them only a guide tells motion, and none is needed.",
+    )
+    trajectory_strength: float = described(
+        0.6,
+        "Multiplies the trajectory adapter's residuals; 0 is the plain backbone.",
+    )
+    landmark_strength: float = described(1.0, "Multiplies the landmark adapter's residuals.")
+    window: int = described(25, "Frames denoised together; longer clips are made of overlapping windows.")
+    stride: int = described(12, "Frames between the beginnings of two windows.")
+    decode_chunk: int = described(8, "Frames decoded together; fewer take less memory.")
+    precision: PrecisionName = described(
+        "auto",
+        "Number format of the networks; auto is float16 on a GPU and float32 elsewhere.",
+    )
+    device: str | None = described(
+        None,
+        "Where to compute: cpu, cuda, cuda:1, mps; the best there is when not given.",
+    )
+    devices: Annotated[tuple[str, ...], BeforeValidator(listed)] = described(
+        (),
+        "Spread windows and guidance halves over these, a process each; the first one does the rest, too.",
+    )
+    offload: Offload = described(
+        "none",
+        "What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest).",
+    )
+    halves_at_once: Literal[1, 2] = described(
+        2,
+        "2 runs guidance's two halves together, 1 one after the other in less memory.",
+    )
+    fit_memory: bool = described(
+        False,
+        "Choose offload, halves_at_once and decode_chunk by the free memory, and go lower where it runs out.",
+    )
+    storage: Literal["full", "float8"] = described(
+        "full",
+        "float8 keeps the networks' large weights in 8 bits: half the memory, a little less exact, "
+        "no faster.",
+    )
+    attention: Literal["sdpa", "flash", "sage"] = described(
+        "sdpa",
+        "The attention kernel: torch's own, or that of flash-attn or sageattention where it is installed.",
+    )
+    attention_slices: int = described(
+        1,
+        "Number of slices that attention is computed in; more take less memory and more time.",
+    )
+    compile: bool = described(
+        False,
+        "Compile the blocks that networks repeat: a minute or two at the start, faster from then on.",
+    )
 
     def __post_init__(self) -> None:
         self.check_least(steps=1, reuse=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
@@ -92,8 +141,6 @@ class DiffusionSettings:
             raise ValueError(
                 f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most"
             )
-        if self.devices:
-            self.check_devices()
         if not 0 <= self.guide_strong <= self.guide_weak:
             raise ValueError(
                 f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
@@ -105,6 +152,8 @@ class DiffusionSettings:
             raise ValueError(
                 f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
             )
+        if self.devices:
+            self.check_devices()
 
     def check_devices(self) -> None:
         """Raises ValueError where `devices` cannot be followed; `device` becomes the first of them."""
@@ -121,58 +170,45 @@ class DiffusionSettings:
             if not value >= bound:
                 raise ValueError(f"{name} is {value}, but must be {bound} or more")
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        """Every field with its docstring, those of the base class included."""
-        described: dict[str, Any] = handler(schema)
-        properties = handler.resolve_ref_schema(described)["properties"]
-        for name, text in field_docstrings(cls).items():
-            properties[name]["description"] = text
-        return described
-
 
 @dataclass(frozen=True)
 class SvdSettings(DiffusionSettings):
     """How Stable Video Diffusion and its adapters are run; the defaults are the preset "standard"."""
 
-    conditioning_fps: int = 7
-    """Frame rate that the model is told, apart from the clip's own; the adapters were trained with 7."""
-    motion_bucket: int = 128
-    """Amount of motion that the model is told, 0..255; the adapters were trained with 128."""
-    noise_strength: float = 0.02
-    """Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model."""
-    normalise_for_clip: bool = True
-    """Show CLIP the picture as it was trained to see it; the released demos did not."""
-    guidance_rows: Literal["own", "mixed"] = "own"
-    """mixed repeats a fault of the released demos: guidance's halves read each other's picture in turn."""
-    last_window: Literal["once", "twice"] = "once"
-    """twice repeats the released demos, which count the last window of some lengths (37, 49, ...) again."""
-    fit_64: Literal["pad", "crop"] = "pad"
-    """The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it."""
+    conditioning_fps: int = described(
+        7,
+        "Frame rate that the model is told, apart from the clip's own; the adapters were trained with 7.",
+    )
+    motion_bucket: int = described(
+        128,
+        "Amount of motion that the model is told, 0..255; the adapters were trained with 128.",
+    )
+    noise_strength: float = described(
+        0.02,
+        "Noise added to the picture before it is encoded, as a deviation on -1..1, and told to the model.",
+    )
+    normalise_for_clip: bool = described(
+        True,
+        "Show CLIP the picture as it was trained to see it; the released demos did not.",
+    )
+    guidance_rows: Literal["own", "mixed"] = described(
+        "own",
+        "mixed repeats a fault of the released demos: guidance's halves read each other's picture in turn.",
+    )
+    last_window: Literal["once", "twice"] = described(
+        "once",
+        "twice repeats the released demos, which count the last window of some lengths (37, 49, ...) again.",
+    )
+    fit_64: Literal["pad", "crop"] = described(
+        "pad",
+        "The model wants sides that are multiples of 64: pad the picture and cut that off again, or crop it.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.guidance_rows == "mixed" and self.halves_at_once != 2:
             raise ValueError("guidance_rows mixed needs both halves at once: leave halves_at_once at 2")
         self.check_least(conditioning_fps=1, motion_bucket=0, noise_strength=0)
-
-
-def field_docstrings(settings: type) -> dict[str, str]:
-    """The string below each field of a dataclass, its base classes' fields first."""
-    found: dict[str, str] = {}
-    for base in reversed(settings.__mro__):
-        if is_dataclass(base):
-            [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            assert isinstance(definition, ast.ClassDef)
-            found |= dict(_documented(definition))
-    return found
-
-
-def _documented(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, below in pairwise(definition.body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                yield name, inspect.cleandoc(text)
 
 
 STANDARD = SvdSettings()
@@ -183,7 +219,13 @@ PRESETS = {
     "fine": replace(STANDARD, steps=40),
     "exact": replace(STANDARD, guidance_down_to=0.0),
     "released": replace(
-        STANDARD, guidance_down_to=0.0, normalise_for_clip=False, guidance_rows="mixed", last_window="twice"
+        STANDARD,
+        guidance_down_to=0.0,
+        normalise_for_clip=False,
+        guidance_rows="mixed",
+        last_window="twice",
+        cmp_hints="cut",
+        cmp_picture="nearest",
     ),
 }
 

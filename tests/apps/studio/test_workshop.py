@@ -9,9 +9,10 @@ from PIL import Image
 
 from mofa.apps.studio.making import Workshop
 from mofa.apps.studio.visitors import Visitor
+from mofa.pipeline.entries import RendererEntry
 from mofa.pipeline.networks import Running
 from mofa.pipeline.request import AnimationRequest
-from mofa.pipeline.tables import RENDERERS, RendererEntry
+from mofa.pipeline.tables import RENDERERS
 from mofa.types import silent
 
 

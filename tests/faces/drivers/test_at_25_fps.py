@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mofa.faces.drivers.at_25_fps import frames_heard, lasting, spoken
+from mofa.faces.drivers.at_25_fps import frames_driven, lasting, spoken
 
 FACE = torch.zeros(68, 2)
 
@@ -10,7 +10,7 @@ FACE = torch.zeros(68, 2)
     ("fps", "num_frames", "frames"), [(25.0, 25, 25), (12.5, 25, 49), (30.0, 31, 26), (25.0, 1, 2)]
 )
 def test_the_last_frame_is_reached(fps: float, num_frames: int, frames: int) -> None:
-    assert frames_heard(fps, num_frames) == frames
+    assert frames_driven(fps, num_frames) == frames
 
 
 def test_sound_is_cut_or_followed_by_silence() -> None:
