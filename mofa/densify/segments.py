@@ -104,9 +104,9 @@ def _contrast(word: Indices, radius: float, words: int) -> Array:
 
 def _graph(cost: Array) -> csr_array:
     """The graph of cells; `cost` [4, h, w], in each of DIRECTIONS, is per unit of length."""
-    size = cost.shape[1:]
-    steps = zip(neighbours(*size), cost, strict=True)
-    return grid_graph(*size, [pair.length * step[pair.here] for pair, step in steps])
+    _, height, width = cost.shape
+    steps = zip(neighbours(height, width), cost, strict=True)
+    return grid_graph(height, width, [pair.length * step[pair.here] for pair, step in steps])
 
 
 def travel_cost(cells: Cells, places: Indices) -> Array:

@@ -1,7 +1,7 @@
 """How the diffusion renderer works: a frozen dataclass per family of video models, presets as instances."""
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 def described(default: Value, description: str) -> Value:
     """A field with its default and what it means: schema, help and tooltips read it from here."""
-    return cast("Value", field(default=default, metadata={"description": description}))
+    return field(default=default, metadata={"description": description})
 
 
 def listed(value: object) -> object:
@@ -141,6 +141,8 @@ class DiffusionSettings:
             raise ValueError(
                 f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most"
             )
+        if self.devices:
+            self.check_devices()
         if not 0 <= self.guide_strong <= self.guide_weak:
             raise ValueError(
                 f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
@@ -152,8 +154,6 @@ class DiffusionSettings:
             raise ValueError(
                 f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
             )
-        if self.devices:
-            self.check_devices()
 
     def check_devices(self) -> None:
         """Raises ValueError where `devices` cannot be followed; `device` becomes the first of them."""
