@@ -24,6 +24,7 @@ from mofa.media.files import replacing
 Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 PICTURE = "input_reference"
 POLL_SECONDS = 1.0
+"""Between two questions; a clip takes seconds to minutes."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mofa.media.image import read_mask, read_picture, to_bytes
 from mofa.types import TrackSet
 
 FPS = 8.0
+"""The rate of a clip of which nothing else says one, as in a scene."""
 
 
 @dataclass(frozen=True)

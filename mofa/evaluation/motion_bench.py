@@ -21,6 +21,7 @@ from mofa.vision.track_points import track_points
 
 NUM_FRAMES = 17
 NUM_MOVING, NUM_STILL = 6, 4
+"""The table's definition (docs/motion.md): 16 steps, and about as many hints as a person draws."""
 # Fewer moving points to predict in a window, or windows in a clip, are not measured: chance decides there.
 LEAST_ASKED, LEAST_WINDOWS = 10, 3
 SUFFIXES = (".mp4", ".avi", ".mpg", ".mov", ".gif", ".webm")

@@ -29,6 +29,7 @@ from mofa.vision.track_points import find_corners, follow_surface
 MOVEBENCH_FPS, MC_BENCH_FPS = 16.0, 8.0
 """Of Wan's clips, and of what MotionPro's script writes."""
 MC_BENCH_FRAMES = 16
+"""Of MotionPro's clips."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from mofa.evaluation.statistics import Interval, bootstrap_mean
 from mofa.media.files import replacing
 
 FORMAT = 1
+"""Of the results file; raised when an older reader would misread it."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from mofa.types import AdapterName, BackboneCondition, MotionFeatures, SparseMot
 
 ADAPTERS: tuple[AdapterName, ...] = ("trajectory", "landmark")
 DECODED_FRAMES = 8  # as many as are decoded at once
-NUM_HINTS = 20
+NUM_HINTS = 20  # a person's tracks are fewer, a tracker's more: CMP's work does not depend on it
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+"""The usual ones of a bootstrap interval (Efron and Tibshirani 1993)."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from mofa.types import TrackSet
 from mofa.vision.track_points import find_corners, follow_surface
 
 MOST_POINTS = 300
+"""Corners that are followed in a clip; chosen, more take longer and lie beside each other."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from mofa.faces.blendshapes import PAIRED, SHAPES, SIDES, BlendshapeClip
 from mofa.media.decode import evenly
 
 ROWS_PER_SECOND = 60.0
+"""Live Link Face's rate, where a table says none."""
 MOST_ROWS = 100_000
 FRAME_RATES = (24, 25, 30, 48, 50, 60, 120, 240)
 """That timecodes count in."""

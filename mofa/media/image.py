@@ -53,7 +53,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = (5, 6, 7, 8)
+_SIDEWAYS = (5, 6, 7, 8)  # those of EXIF's orientations that swap width and height
 _pillow_limit = threading.Lock()
 
 SELF_CONTAINED = {
@@ -382,6 +382,7 @@ OTHER_KINDS = (
     (b"MMOR", "raw photo"),
 )
 """What files begin with that people take for pictures, and what these are."""
+# TIFF's tags DNGVersion and NewSubfileType, and that one's value for a reduced picture (DNG 1.4, TIFF 6).
 _DNG_VERSION, _SUBFILE, _PREVIEW = 50706, 254, 1
 
 

@@ -18,6 +18,7 @@ CHANNELS = (64, 192, 384, 256, 256)
 COMPARED = (1, 4, 7, 9, 11)
 """Layers of `features` whose outputs are compared: after each ReLU."""
 EPSILON = 1e-10
+"""Added to a feature's length before it is divided by it, as the published weights were trained."""
 
 
 class AlexNetFeatures(nn.Module):

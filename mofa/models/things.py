@@ -33,7 +33,7 @@ _BLOCKS = (
     *((6, 5, 2, 192), (6, 5, 1, 192), (6, 5, 1, 192), (6, 5, 1, 192)),
 )
 _TAPS = (2, 4, 10, 14)  # the blocks after which strides 4, 8, 16 and 32 are read
-_CHANNELS = (24, 40, 112, 192)
+_CHANNELS = (24, 40, 112, 192)  # of those blocks
 _GROUPS = 8  # likeness is compared in as many groups of channels
 
 

@@ -51,10 +51,12 @@ Parsed = TypeVar("Parsed")
 LONGEST_SCENE = 1 << 20
 """Characters of a scene's text."""
 DEEPEST_SCENE = 40
+"""Levels of nesting; a scene of every kind has under ten."""
 MOST_CONTROLS = 200
 MOST_POINTS = 100_000
 """Of all drawn tracks of a scene together."""
 MAX_FRAMES = 20_000
+"""Over thirteen minutes at 25 per second: longer than any speech that is taken without being asked."""
 MAX_SIDE = 16_384
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""

@@ -21,6 +21,7 @@ from mofa.types import Waveform
 
 UPPER_INNER_LIP = (191, 80, 81, 82, 13, 312, 311, 310)
 LOWER_INNER_LIP = (95, 88, 178, 87, 14, 317, 402, 318)
+"""Points of MediaPipe's mesh, from one corner of the mouth to the other."""
 LIPS = (
     61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
     78, *LOWER_INNER_LIP, 308, *UPPER_INNER_LIP,
