@@ -18,7 +18,7 @@ TEMPLATE = (EYE, OTHER_EYE, NOSE, MOUTH, OTHER_MOUTH)
 """Where the eyes, the tip of the nose and the corners of the mouth belong in that square (insightface)."""
 DEPTHS, WIDTHS = (3, 4, 14, 3), (64, 128, 256, 512)
 EMBEDDING = 512
-"""The published IResNet-100's sizes (insightface)."""
+"""The published IResNet-50's sizes (insightface)."""
 
 
 class IResNet(nn.Module):

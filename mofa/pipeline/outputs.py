@@ -33,7 +33,7 @@ CLIP_BYTES = {".mp4": 0.1, ".gif": 1.0, ".webp": 2.0, "": 2.0}
 STILL_BYTES, FLOW_BYTES, FLO_BYTES = 2.0, 2.5, 8.0
 """Bytes per pixel of a PNG, of a step in flow-npz (there 2.4), and of a step in a .flo file (exactly)."""
 SHEET_FRAMES = 12
-"""Frames on a contact sheet: three rows of four can be taken in at a look."""
+"""Frames on a contact sheet; chosen by eye, as many as can be taken in at a look."""
 
 
 @dataclass(frozen=True)

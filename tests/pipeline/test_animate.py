@@ -212,3 +212,14 @@ def test_further_clips_of_the_same_frames_appear_with_the_others(scene_folder, t
     animation = prepare(request(scene_folder, [TRACK], outputs=outputs))
     write_outputs(animation, also=[tmp_path / "frames"])
     assert len(list((tmp_path / "frames").glob("frame_*.png"))) == 5
+
+
+def test_a_short_side_sizes_the_clip_where_no_size_is_given(scene_folder):
+    small = request(scene_folder, [TRACK], short_side=32)
+    assert resolve(small, read_inputs(small)).size == (48, 32)
+    given = request(scene_folder, [TRACK], short_side=32, size="70x64")
+    assert resolve(given, read_inputs(given)).size == (70, 64)
+    released = request(scene_folder, [TRACK], compatibility="released")
+    settled = resolve(released, read_inputs(released))
+    assert (settled.size, settled.fps) == ((768, 512), 20)
+    assert AnimationRequest.from_text(settled.to_yaml()).size == (768, 512)
