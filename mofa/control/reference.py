@@ -78,19 +78,6 @@ def video_motion(
     return VideoMotion(measured.pixels, seen, tuple(times), height, width)
 
 
-def reference_flow(
-    frames: UInt8[Tensor, "R 3 h w"],
-    fraction: Float[Tensor, " T"],
-    height: int,
-    width: int,
-    estimate: FlowEstimator,
-    progress: Progress = silent,
-) -> FlowField:
-    """`video_motion` at all steps at once: for clips that are short enough to be held as flow."""
-    motion = video_motion(frames, fraction, height, width, estimate, progress)
-    return motion.over(range(len(fraction) - 1))
-
-
 def measured_flow(
     frames: UInt8[Tensor, "K 3 h w"], estimate: FlowEstimator, progress: Progress = silent
 ) -> FlowField:

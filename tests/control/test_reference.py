@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from mofa.control.reference import consistent, measured_flow, reference_flow, video_motion
+from mofa.control.reference import consistent, measured_flow, video_motion
 from mofa.errors import InputError
+from mofa.types import FlowField
 
 HEIGHT, WIDTH = 24, 32
 REACH = 6.0
@@ -25,6 +26,11 @@ def short_sighted(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """An estimator that is lost when things move further than it can see."""
     flow = ideal(first, second)
     return flow if flow.abs().max() <= REACH else torch.full_like(flow, 3.0)
+
+
+def reference_flow(frames: torch.Tensor, fraction: torch.Tensor, *more) -> FlowField:
+    """The motion at all steps at once."""
+    return video_motion(frames, fraction, *more).over(range(len(fraction) - 1))
 
 
 def test_each_frame_is_measured_from_the_first() -> None:
