@@ -1,6 +1,6 @@
 """Measures what the project promises about time and memory, and prints it as tables.
 
-    python -m tools.bench [--only help,warp,long,densify,cost] [--record]
+    python -m tools.bench [--only help,warp,preview,long,densify,cost] [--record]
 
 Whole processes are measured from outside. Nothing is written but, with --record, the measured section of
 docs/performance.md.
@@ -199,11 +199,21 @@ def shown(value: float | None, unit: float = 1.0) -> str:
     return "-" if value is None else f"{value / unit:.2f}"
 
 
-def animate(photo: Path, width: int, height: int, num_frames: int) -> Run:
+def measure_preview() -> list[str]:
+    """The motion of three tracks alone: the median of three."""
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.png"
+        write_photo(photo, 768, 512)
+        runs = sorted((animate(photo, 768, 512, 25, "--preview") for _ in range(3)), key=lambda r: r.seconds)
+    row = "768 x 512, 25 frames", f"{runs[1].seconds:.1f}", shown(runs[1].busy_seconds), "1.2"
+    return markdown(("", "seconds", "CPU seconds", "goal"), [row])
+
+
+def animate(photo: Path, width: int, height: int, num_frames: int, *more: str) -> Run:
     """Three tracks with the warp renderer, clip and all its extras written beside the photo."""
     tracks = [part for track in TRACKS for part in ("--track", track)]
     size = ("--size", f"{width}x{height}", "--frames", str(num_frames))
-    how = ("--renderer", "warp", "--quiet", "--json", "--overwrite")
+    how = ("--renderer", "warp", "--quiet", "--json", "--overwrite", *more)
     return run_mofa("animate", str(photo), *tracks, *size, *how, "-o", str(photo.with_suffix(".mp4")))
 
 
@@ -334,6 +344,7 @@ def measure_reuse() -> list[str]:
 SECTIONS = {
     "help": Section("The command line answers", measure_help),
     "warp": Section("A photo, three tracks, warp renderer: the whole process", measure_warp),
+    "preview": Section("`--preview` of it: flow and overlay, no clip", measure_preview),
     "long": Section("Long clips, warp renderer, no extras: the whole process", measure_long),
     "densify": Section("Dense motion from hints", measure_densify),
     "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),

@@ -8,11 +8,11 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from mofa.control.words import nearest
 from mofa.errors import InputError
+from mofa.tensors.monotone import monotone_cubic
 from mofa.tensors.smoothstep import smoothstep
 
 EaseName = Literal["linear", "in", "out", "in-out"]
@@ -85,8 +85,9 @@ def eased(ease: Ease, time: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
             return smoothstep(time)
         case pairs:
             times, fractions = zip(*(pairs if pairs[0][0] == 0 else ((0.0, 0.0), *pairs)), strict=True)
-            held = time.clamp(max=times[-1])
-            return torch.from_numpy(PchipInterpolator(times, fractions)(held.numpy())).to(time).clamp(0, 1)
+            knots, shares = torch.tensor([times, fractions], dtype=torch.float64)
+            held = time.double().clamp(max=times[-1]).flatten()
+            return monotone_cubic(knots, shares, held).view_as(time).to(time).clamp(0, 1)
 
 
 def parse_ease(text: str) -> Ease:

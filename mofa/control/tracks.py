@@ -2,10 +2,10 @@
 
 import torch
 from jaxtyping import Float
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from mofa.errors import InputError
+from mofa.tensors.monotone import monotone_cubic
 from mofa.types import SparseMotion, TrackSet
 
 
@@ -25,8 +25,7 @@ def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, " T"]) -> Float[
     if len(clicks) == 1:
         return clicks.expand(len(fraction), 2)
     knots = torch.linspace(0, 1, len(clicks), dtype=torch.float64)
-    path = PchipInterpolator(knots.numpy(), clicks.double().cpu().numpy())
-    return torch.from_numpy(path(fraction.double().cpu().numpy())).to(clicks)
+    return monotone_cubic(knots, clicks.double().cpu(), fraction.double().cpu()).to(clicks)
 
 
 def retime(tracks: TrackSet, fraction: Float[Tensor, " T"]) -> TrackSet:

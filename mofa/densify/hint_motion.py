@@ -97,7 +97,8 @@ class HintMotion:
             if not self.told[step]:
                 continue
             for patch in self.patches:
-                patch.paint(here, self.motion[step])
+                if self.motion[step, patch.hints].any():
+                    patch.paint(here, self.motion[step])
             if self.correction is not None:
                 self.correction.add(here, self.motion[step])
             here *= self.inside

@@ -131,20 +131,19 @@ def search(
     here = torch.stack([column, row])
     patches = Patches.of(picture)
     own = patches.at(here)
-
-    def cost(offset: Int[Tensor, "2 N"]) -> Float[Tensor, " N"]:
-        there = here + offset
-        unlike = (patches.at(there) - own).square().sum((1, 2))
-        return unlike.where(look_up(known[None], there)[0], torch.inf)
-
     best = offsets[:, row, column]
-    least = cost(best)
+    least = (patches.at(here + best) - own).square().sum((1, 2))
+    least = least.where(look_up(known[None], here + best)[0], torch.inf)
 
     def keep_better(candidate: Int[Tensor, "2 N"]) -> None:
-        nonlocal best, least
-        found = cost(candidate)
-        best = torch.where(found < least, candidate, best)
-        least = torch.minimum(found, least)
+        # Where most agree with their neighbours there is little to compare.
+        other = (candidate != best).any(0) & look_up(known[None], here + candidate)[0]
+        asked = other.nonzero()[:, 0]
+        there = here[:, asked] + candidate[:, asked]
+        found = (patches.at(there) - own[asked]).square().sum((1, 2))
+        better = found < least[asked]
+        best[:, asked[better]] = candidate[:, asked[better]]
+        least[asked[better]] = found[better]
 
     offsets = offsets.clone()
     for stride in strides:

@@ -20,7 +20,7 @@ from mofa.faces.motion import (
     expression_window,
     spread_from_lines,
 )
-from mofa.faces.points import NOSE_BASE, NOSE_BRIDGE, OUTER_LIPS
+from mofa.faces.points import NOSE_BASE, NOSE_BRIDGE, OUTER_LIPS, face_size
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.smoothstep import smoothstep
 
@@ -38,6 +38,8 @@ WIDENED = 1.0, 1.2
 """Times as open as in the photo that an eye begins to be stretched, and is."""
 NARROW = 0.015, 0.09
 """Mouth widths: how far lips stand apart when they meet, and when light falls in freely."""
+AROUND = 0.1
+"""Face sizes around lids and lips that are shifted with what lies behind them."""
 DIMMED = 0.55
 TEETH = 0.16
 """Height of the upper teeth that show, in mouth widths."""
@@ -78,9 +80,9 @@ def _expressed(
     skin = read(photo, torch.where(back.abs().amax(0) > 0.01, grid + back, grid)).clamp(0, 1)
     for lids in (LEFT_LIDS, RIGHT_LIDS):
         corners = [lids[0][0], lids[0][-1]]
-        moved, shift = moved_with(photo, face, expression, corners, read)
+        moved, shift = moved_with(photo, face, expression, corners, sorted({*lids[0], *lids[1]}), read)
         skin = with_eye(skin, moved, face + shift, expression, lids)
-    moved, shift = moved_with(photo, face, expression, list(NOSE_BASE), read)
+    moved, shift = moved_with(photo, face, expression, list(NOSE_BASE), [*NOSE_BRIDGE, *OUTER_LIPS], read)
     return with_mouth(skin, moved, face + shift, expression)
 
 
@@ -89,14 +91,21 @@ def moved_with(
     face: Float[Tensor, "68 2"],
     expression: Float[Tensor, "68 2"],
     points: list[int],
+    shown: list[int],
     read: Read,
 ) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "2"]]:
-    """The photo shifted as some points of the face are, and how far: what lies behind the skin goes along."""
+    """The photo shifted as some points of the face are, and how far: what lies behind the skin goes along.
+
+    It is shifted around the points that are to be `shown`; nobody looks at the rest.
+    """
     shift = (expression[points] - face[points]).mean(0)
     if shift.norm() < STILL:
         return photo, torch.zeros_like(shift)
-    grid = pixel_grid(photo.shape[1], photo.shape[2], photo)
-    return read(photo, grid - shift[:, None, None]).clamp(0, 1), shift
+    places = pixel_grid(photo.shape[1], photo.shape[2], photo)
+    seen = torch.cat([face[shown], face[shown] + shift, expression[shown]])
+    rows, columns = around(seen, AROUND * float(face_size(face)), places)
+    places[:, rows, columns] -= shift[:, None, None]
+    return read(photo, places).clamp(0, 1), shift
 
 
 def with_eye(
@@ -221,15 +230,20 @@ def near(
     value: Callable[[Float[Tensor, "P 1 2"]], Float[Tensor, " P"]],
 ) -> Float[Tensor, "1 H W"]:
     """`value` of the pixels around some places, 0 elsewhere."""
-    height, width = grid.shape[1:]
-    low = (places.amin(0) - margin).floor().long().clamp(min=0).tolist()
-    high = (places.amax(0) + margin + 1).ceil().long().clamp(min=0).tolist()
-    rows, columns = slice(low[1], min(high[1], height)), slice(low[0], min(high[0], width))
-    values = grid.new_zeros(1, height, width)
+    rows, columns = around(places, margin, grid)
+    values = grid.new_zeros(1, *grid.shape[1:])
     part = values[0, rows, columns]
     if part.numel():
         values[0, rows, columns] = value(grid[:, rows, columns].flatten(1).T[:, None]).reshape(part.shape)
     return values
+
+
+def around(places: Float[Tensor, "n 2"], margin: float, grid: Float[Tensor, "2 H W"]) -> tuple[slice, slice]:
+    """Rows and columns of a grid within a margin of some places."""
+    height, width = grid.shape[1:]
+    low = (places.amin(0) - margin).floor().long().clamp(min=0).tolist()
+    high = (places.amax(0) + margin + 1).ceil().long().clamp(min=0).tolist()
+    return slice(low[1], min(high[1], height)), slice(low[0], min(high[0], width))
 
 
 def distance_to(

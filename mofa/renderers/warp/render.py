@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mofa.faces.motion import HeadMotion, expressions, head_maps
+from mofa.faces.motion import expressions, head_maps
 from mofa.media.image import to_bytes
+from mofa.renderers.warp.inverse import READ_AROUND, origin, settled, window_grid, within
 from mofa.renderers.warp.layers import (
-    RAMP,
     Layer,
     LayerSettings,
     Piece,
@@ -34,23 +34,11 @@ from mofa.renderers.warp.layers import (
     take_apart,
 )
 from mofa.renderers.warp.portrait import with_expression
+from mofa.renderers.warp.scene import STILL, Motion, motions_of_frame, scene_of, through_its_window
 from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, sample
-from mofa.tensors.gaps import fill_gaps
-from mofa.tensors.geometry import pixel_grid, resize_flow
-from mofa.tensors.motion import camera_rests
+from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import local_maximum, window_around
-from mofa.tensors.splat import splat
-from mofa.types import DenseMotion, MotionPlan, Progress, SourceImage, silent
-
-STILL = 0.01
-"""Pixels: less motion than this against the scene is none; nobody sees it, and resampling would blur."""
-NEWTON_STEPS = 3
-GENTLE = 0.5
-"""Pixels that neighbours may be pulled apart by a flow that is undone without splatting: it cannot fold."""
-COARSE, LOOKS = 4, 8
-"""Such a flow's inverse is looked for on every fourth pixel; eight looks leave 0.4 % of it."""
-READ_AROUND = 3
-"""Pixels around a piece that a bicubic reading and its rounding may reach."""
+from mofa.types import MotionPlan, Progress, SourceImage, silent
 
 
 @dataclass(frozen=True)
@@ -64,58 +52,6 @@ class WarpSettings:
     """How the photo is taken apart."""
 
 
-@dataclass(frozen=True)
-class Motion:
-    """One rendering of the scene: displacement against the scene, then the camera, in pixels."""
-
-    displacement: Float[Tensor, "2 H W"]
-    camera: Float[Tensor, "2 3"]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the warp renderer moves, seen through a window of the picture (rows and columns of it).
-
-    Driven faces' heads move as they do; their expressions are left to `portrait`.
-    """
-
-    parts: tuple[tuple[DenseMotion, Float[Tensor, "1 H W"]], ...]
-    camera: Float[Tensor, "S 2 3"]
-    num_frames: int
-    window: tuple[slice, slice]
-
-    def at(self, frame: int) -> Motion:
-        """The motion of a frame: branches share it by their regions, where they are valid."""
-        rows, columns = self.window
-        displacement = self.camera.new_zeros(2, rows.stop - rows.start, columns.stop - columns.start)
-        if frame == 0:
-            return Motion(displacement, torch.eye(2, 3).to(self.camera))
-        for motion, region in self.parts:
-            flow = motion.over([frame - 1])
-            ruled = region[:, rows, columns] * flow.valid[0, :, rows, columns]
-            displacement += ruled * flow.pixels[0, :, rows, columns].where(ruled > 0, 0)
-        return Motion(displacement.where(length(displacement) > STILL, 0), self.camera[frame - 1])
-
-    @cached_property
-    def at_end(self) -> Motion:
-        """The last motion: in a loop that of the moment at which the clip begins again."""
-        return self.at(self.num_frames - 1)
-
-    def says_anything(self) -> Bool[Tensor, "H W"]:
-        """Where the plan knows any motion, in the window: everywhere that a moving camera looks."""
-        rows, columns = self.window
-        said = torch.zeros(rows.stop - rows.start, columns.stop - columns.start, dtype=torch.bool)
-        if not camera_rests(self.camera):
-            return ~said
-        for motion, region in self.parts:
-            for step in range(self.num_frames - 1):
-                valid = motion.over([step]).valid[0, 0, rows, columns]
-                said |= valid & (region[0, rows, columns] > 0)
-                if said.all():
-                    return said
-        return said
-
-
 def render_warp(
     source: SourceImage, plan: MotionPlan, settings: WarpSettings, progress: Progress = silent
 ) -> Iterator[UInt8[Tensor, "3 H W"]]:
@@ -124,19 +60,19 @@ def render_warp(
     There are as many as the plan has frames, one less with `settings.loop`.
     """
     num_frames = plan.num_frames - settings.loop
-    scene = scene_of(plan)
+    scene, extent = through_its_window(scene_of(plan), settings.loop)
     rows, columns = scene.window
     picture = source.pixels[:, rows, columns]
     origin = picture.new_tensor([columns.start, rows.start])
     faces = [resting_face(branch.face) - origin for branch in plan.branches if branch.face is not None]
     back, front = take_apart(
         picture,
+        extent,
         lambda: (
             motion.displacement
             for frame in range(num_frames)
-            for _, motion in motions_of_frame(scene, settings, frame)
+            for _, motion in motions_of_frame(scene, settings.loop, frame)
         ),
-        scene.says_anything(),
         settings.layers,
     )
     pieces = () if front is None else pieces_of(front)
@@ -147,23 +83,12 @@ def render_warp(
             photo = with_expression(photo, face[0], face[frame], read)
         worn_back, worn_front = wearing(back, picture, photo), front and wearing(front, picture, photo)
         mixed = torch.zeros_like(picture)
-        for share, motion in motions_of_frame(scene, settings, frame):
+        for share, motion in motions_of_frame(scene, settings.loop, frame):
             mixed += share * render_frame(photo, worn_back, worn_front, pieces, motion)
         drawn = still.clone()
         drawn[:, rows, columns] = to_bytes(mixed)
         yield drawn
         progress("render", frame + 1, num_frames)
-
-
-def scene_of(plan: MotionPlan) -> Scene:
-    """The plan as the warp renderer takes it, through the window in which anything moves."""
-    height, width = plan.branches[0].region.shape[1:]
-    parts = tuple(
-        (branch.motion if branch.face is None else HeadMotion(branch.face, height, width), branch.region)
-        for branch in plan.branches
-    )
-    whole = Scene(parts, plan.camera, plan.num_frames, (slice(0, height), slice(0, width)))
-    return replace(whole, window=window_of_motion(whole))
 
 
 def resting_face(face: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 68 2"]:
@@ -178,56 +103,11 @@ def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "
     return replace(layer, pixels=torch.where((before != after).any(0), after, layer.pixels))
 
 
-def window_of_motion(scene: Scene) -> tuple[slice, slice]:
-    """Rows and columns outside which no frame differs from the photo, with surroundings to fill holes from.
-
-    The whole picture where the camera moves, and where nothing does.
-    """
-    rows, columns = scene.window
-    if not camera_rests(scene.camera):
-        return rows, columns
-    peak = scene.camera.new_zeros(rows.stop, columns.stop)
-    for frame in range(1, scene.num_frames):
-        peak = torch.maximum(peak, scene.at(frame).displacement.abs().amax(0))
-    if not (peak > STILL).any():
-        return rows, columns
-    # A loop's dissolve moves things by up to two displacements.
-    reach = 2 * int(peak.max().ceil()) + RAMP
-    return window_around(peak > STILL, share=0.25, least=64, beyond=reach)
-
-
-def motions_of_frame(scene: Scene, settings: WarpSettings, frame: int) -> Iterator[tuple[float, Motion]]:
-    """What a frame is mixed from: one motion, or for a loop this round's and the next round's.
-
-    With period T the frame at t is (1 - w) warp(motion_t) + w warp(motion_t - motion_T), w = t / T smoothed:
-    the frame at T would be the source again. Where motion_T is none, both are the same and one is drawn.
-    """
-    here = scene.at(frame)
-    if not settings.loop or is_still(scene.at_end):
-        yield 1.0, here
-        return
-    t = frame / (scene.num_frames - 1)
-    share = t * t * (3 - 2 * t)
-    before = Motion(
-        here.displacement - scene.at_end.displacement,
-        compose_affine(here.camera[None], invert_affine(scene.at_end.camera[None]))[0],
-    )
-    if share < 1:
-        yield 1 - share, here
-    if share > 0:
-        yield share, before
-
-
-def is_still(motion: Motion) -> bool:
-    """Whether this motion leaves every pixel where it is."""
-    return not motion.displacement.any() and torch.equal(motion.camera, torch.eye(2, 3).to(motion.camera))
-
-
 def render_frame(
     picture: Float[Tensor, "3 H W"], back: Layer, front: Layer | None, pieces: Sequence[Piece], motion: Motion
 ) -> Float[Tensor, "3 H W"]:
     """The scene after a motion: the back, and on it the front's pieces, the slowest first."""
-    if is_still(motion):
+    if motion.is_still:
         return picture
     height, width = picture.shape[1:]
     everywhere = slice(0, height), slice(0, width)
@@ -320,11 +200,6 @@ class MovedPiece:
         return origin(flow, member, self.motion.camera, lands, around)
 
 
-def within(span: slice, outer: slice) -> slice:
-    """A span of rows or columns, counted from where another one begins."""
-    return slice(span.start - outer.start, span.stop - outer.start)
-
-
 def joined(first: tuple[slice, slice], lands: tuple[slice, slice], motion: Motion) -> tuple[slice, slice]:
     """A window that holds another one and where a window of the frame lies in the scene."""
     height, width = motion.displacement.shape[1:]
@@ -336,13 +211,6 @@ def joined(first: tuple[slice, slice], lands: tuple[slice, slice], motion: Motio
         slice(max(0, min(rows.start, low[1])), min(height, max(rows.stop, high[1] + 1))),
         slice(max(0, min(columns.start, low[0])), min(width, max(columns.stop, high[0] + 1))),
     )
-
-
-def window_grid(window: tuple[slice, slice], like: Tensor) -> Float[Tensor, "2 h w"]:
-    """(x, y) of the pixels of a window, in the whole picture."""
-    rows, columns = window
-    grid = pixel_grid(rows.stop - rows.start, columns.stop - columns.start, like)
-    return grid + grid.new_tensor([columns.start, rows.start])[:, None, None]
 
 
 def arrives(
@@ -382,87 +250,6 @@ def affine_through(
     return found.to(flow) if float(torch.linalg.det(found[:, :2])) > 0.2 else None
 
 
-def origin(
-    flow: Float[Tensor, "2 h w"],
-    member: Bool[Tensor, "h w"],
-    camera: Float[Tensor, "2 3"],
-    lands: tuple[slice, slice],
-    around: tuple[slice, slice] | None = None,
-) -> Float[Tensor, "2 n m"]:
-    """Where in the photo each pixel of a window of the frame lies: a layer's motion and the camera's, undone.
-
-    The flow is that of the layer in the window `around`, which is the same when not given.
-    """
-    around = lands if around is None else around
-    grid = window_grid(lands, flow)[None]
-    points = apply_affine(invert_affine(camera[None]), grid)
-    if flow.any():
-        start = flow.new_tensor([around[1].start, around[0].start])[:, None, None]
-        points = points - sample(inverse_displacement(flow, member), points - start)
-    return settled(points[0], lands)
-
-
-def settled(points: Float[Tensor, "2 h w"], lands: tuple[slice, slice]) -> Float[Tensor, "2 h w"]:
-    """The points, those that hardly differ from their pixel on it: rounding must not resample what rests."""
-    grid = window_grid(lands, points)
-    return grid.where((points - grid).abs().amax(0, keepdim=True) < 1e-3, points)
-
-
-def inverse_displacement(
-    flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"]
-) -> Float[Tensor, "1 2 H W"]:
-    """Where each pixel's content came from: content at y was at y - displacement(y).
-
-    A gentle flow has one inverse, which a few steps on a coarse grid nearly find. Splatting any other gives
-    it nearly, with the faster and the layer's own pixels in front. Newton's method on x + flow(x) = y makes
-    it exact.
-    """
-    gentle = neighbour_jump(flow).max() < GENTLE
-    laid = gentle_inverse(flow) if gentle else splatted_inverse(flow, member)
-    grid = pixel_grid(flow.shape[1], flow.shape[2], flow)[None]
-    points = grid - laid
-    slopes: Float[Tensor, "1 4 H W"] | None = None
-    for _ in range(NEWTON_STEPS):
-        miss = (points + sample(flow[None], points) - grid).clamp(-2, 2)
-        if miss.abs().max() < STILL:
-            break
-        slopes = inverse_slopes(flow) if slopes is None else slopes
-        here = sample(slopes, points)
-        step = torch.stack([(here[:, :2] * miss).sum(1), (here[:, 2:] * miss).sum(1)], 1)
-        points = points - step.clamp(-2, 2)
-    return grid - points
-
-
-def inverse_slopes(flow: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 4 H W"]:
-    """Rows of the Jacobian I + d flow, inverted per pixel."""
-    across, down = torch.gradient(flow, dim=(2, 1))
-    a, b, c, d = 1 + across[0], down[0], across[1], 1 + down[1]
-    determinant = (a * d - b * c).clamp(min=0.2)
-    return (torch.stack([d, -b, -c, a]) / determinant)[None]
-
-
-def gentle_inverse(flow: Float[Tensor, "2 H W"]) -> Float[Tensor, "1 2 H W"]:
-    """The inverse of a flow that pulls neighbours apart by less than `GENTLE`, nearly: by repeated looks.
-
-    x = y - flow(x) contracts by that much every time (Banach's fixed point).
-    """
-    height, width = flow.shape[1:]
-    coarse = resize_flow(flow[None], -(-height // COARSE), -(-width // COARSE))
-    grid = pixel_grid(coarse.shape[2], coarse.shape[3], coarse)[None]
-    displaced = coarse
-    for _ in range(LOOKS):
-        displaced = sample(coarse, grid - displaced)
-    return resize_flow(displaced, height, width)
-
-
-def splatted_inverse(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"]) -> Float[Tensor, "2 H W"]:
-    """The flow laid down where it leads, the layer's own and the faster pixels in front."""
-    speed = length(flow)
-    importance = 8 * speed / speed.max() + 8 * member
-    laid, weight = splat(flow[None], flow[None], importance.exp()[None])
-    return fill_gaps(laid[0], weight[0, 0] > 0)
-
-
 def beyond_border(points: Float[Tensor, "2 h w"], height: int, width: int) -> Float[Tensor, "1 h w"]:
     """How many pixels each point lies outside the picture, 0 within it."""
     last = points.new_tensor([width - 1, height - 1])[:, None, None]
@@ -471,8 +258,14 @@ def beyond_border(points: Float[Tensor, "2 h w"], height: int, width: int) -> Fl
 
 def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
     """Values of a picture at points (x, y) of it; what rests on its own pixel is not looked up."""
-    still = (points == pixel_grid(points.shape[1], points.shape[2], points)).all(0)
-    return values if still.all() else torch.where(still, values, read_at(values, points))
+    moves = (points != pixel_grid(points.shape[1], points.shape[2], points)).any(0)
+    if not moves.any():
+        return values
+    rows, columns = window_around(moves, share=0.0, least=0)
+    looked_up = read_at(values, points[:, rows, columns])
+    found = values.clone()
+    found[:, rows, columns] = torch.where(moves[rows, columns], looked_up, values[:, rows, columns])
+    return found
 
 
 def read_at(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 h w"]) -> Float[Tensor, "C h w"]:

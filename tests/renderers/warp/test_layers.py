@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor
 
-from mofa.renderers.warp.layers import LayerSettings, fast_side, take_apart
+from mofa.renderers.warp.layers import (
+    Extent,
+    Layer,
+    LayerSettings,
+    fast_side,
+    length,
+    neighbour_jump,
+    take_apart,
+)
 
 HEIGHT, WIDTH = 80, 120
 SETTINGS = LayerSettings()
@@ -17,9 +25,15 @@ def shifted(speed: Tensor, x: float) -> Tensor:
     return torch.stack([speed * x, torch.zeros_like(speed)])
 
 
+def apart(displacement: Tensor, movable: Tensor = ANYWHERE) -> tuple[Layer, Layer | None]:
+    """The two tones as a clip of one motion takes them apart."""
+    extent = Extent(length(displacement)[0], neighbour_jump(displacement), movable)
+    return take_apart(TWO_TONE, extent, lambda: [displacement], SETTINGS)
+
+
 def test_what_only_stretches_has_no_front() -> None:
     bump = torch.exp(-(ROWS.square() + COLUMNS.square()) / (2 * 25**2))
-    back, front = take_apart(TWO_TONE, lambda: [shifted(bump, 20)], ANYWHERE, SETTINGS)
+    back, front = apart(shifted(bump, 20))
     assert front is None
     assert torch.equal(back.pixels, TWO_TONE)
     assert torch.equal(back.follow(shifted(bump, 20)), shifted(bump, 20))
@@ -27,7 +41,7 @@ def test_what_only_stretches_has_no_front() -> None:
 
 def test_the_hub_of_a_wheel_belongs_to_the_wheel() -> None:
     turned = DISC * torch.stack([-ROWS, COLUMNS]) * 0.5
-    _, front = take_apart(TWO_TONE, lambda: [turned], ANYWHERE, SETTINGS)
+    _, front = apart(turned)
     assert front is not None
     assert torch.equal(front.member, DISC)
     assert torch.equal(front.matte[0] > 0.5, DISC)
@@ -35,14 +49,14 @@ def test_the_hub_of_a_wheel_belongs_to_the_wheel() -> None:
 
 def test_a_blurred_step_moves_whole_pixels_of_one_side_or_the_other() -> None:
     ramp = ((22 - torch.hypot(ROWS, COLUMNS)) / 4).clamp(0, 1)  # 1 within 18 px, 0 beyond 22
-    back, front = take_apart(TWO_TONE, lambda: [shifted(ramp, 30)], ANYWHERE, SETTINGS)
+    back, front = apart(shifted(ramp, 30))
     assert front is not None
     assert (front.follow(shifted(ramp, 30))[0] > 29).all()
     assert (back.follow(shifted(ramp, 30))[0] < 1).all()
 
 
 def test_only_what_opens_is_filled() -> None:
-    back, _ = take_apart(TWO_TONE, lambda: [shifted(DISC.float(), 12)], ANYWHERE, SETTINGS)
+    back, _ = apart(shifted(DISC.float(), 12))
     changed = (back.pixels != TWO_TONE).any(0)
     assert changed[40, 32:40].all(), "the left side is left open"
     assert not changed[:, 60:].any(), "the right side stays covered"
@@ -50,7 +64,7 @@ def test_only_what_opens_is_filled() -> None:
 
 
 def test_nothing_is_filled_outside_the_painted_region() -> None:
-    back, front = take_apart(TWO_TONE, lambda: [shifted(DISC.float(), 40)], DISC, SETTINGS)
+    back, front = apart(shifted(DISC.float(), 40), DISC)
     assert front is not None
     assert torch.equal(back.pixels[:, ~DISC], TWO_TONE[:, ~DISC])
     assert not front.matte[0][~DISC].any()
