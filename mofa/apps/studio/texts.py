@@ -396,6 +396,8 @@ _PAIRS = {
     # --- the diffusion renderer's settings ---
     "setting.model": ("Model", "模型"),
     "setting.densifier": ("Spread hints by", "运动扩散方式"),
+    "setting.cmp_hints": ("Hints for CMP", "CMP 提示"),
+    "setting.cmp_picture": ("Picture for CMP", "CMP 照片"),
     "setting.steps": ("Steps", "步数"),
     "setting.guidance_lowest": ("Guidance, first frame", "首帧引导"),
     "setting.guidance_highest": ("Guidance, last frame", "末帧引导"),
