@@ -119,7 +119,7 @@ def test_every_measure_says_what_it_is() -> None:
     assert len(set(names)) == len(names)
     for measure in MEASURES:
         assert measure.definition.endswith(".")
-        assert measure.by in ("tracker", "flow", "face", "")
+        assert measure.by in ("tracker", "flow", "face", "identity", "")
 
 
 def test_numbers_of_different_trackers_have_different_columns() -> None:
