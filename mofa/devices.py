@@ -4,6 +4,8 @@ The door (pipeline.engine, apps) asks here once; everything below follows its in
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -71,23 +73,35 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def product_rate(device: torch.device, dtype: torch.dtype, side: int = 1024) -> float:
-    """FLOP per second of a square matrix product on a device, measured in a fraction of a second."""
-    a = torch.randn(side, side, device=device).to(dtype)
-    torch.matmul(a, a)
-    synchronise(device)
-    begin = time.perf_counter()
-    torch.matmul(a, a)
-    synchronise(device)
-    return 2 * side**3 / (time.perf_counter() - begin)
-
-
 def synchronise(device: torch.device) -> None:
     """Waits until the device has done all that was asked of it; the CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def timed(run: Callable[[], Any], device: torch.device) -> float:
+    """Wall seconds until the device has done all that `run` asks of it."""
+    synchronise(device)
+    begin = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - begin
+
+
+def product_rate(side: int, device: torch.device, dtype: torch.dtype, repeats: int = 1) -> float:
+    """FLOP per second of square matrix products: the best of three rounds, after one that warms up."""
+    a = torch.randn(side, side, device=device).to(dtype)
+    b = torch.randn(side, side, device=device).to(dtype)
+    product = torch.empty_like(a)
+
+    def run() -> None:
+        for _ in range(repeats):
+            torch.matmul(a, b, out=product)
+
+    timed(run, device)
+    return repeats * 2 * side**3 / min(timed(run, device) for _ in range(3))
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -1,14 +1,13 @@
 """How fast the diffusion renderer runs on a device: per stage, beside its cost and the device's own rate."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from mofa.devices import peak_memory, reset_peak_memory, synchronise
+from mofa.devices import peak_memory, product_rate, reset_peak_memory, synchronise, timed
 from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import ClipSize, Stage, stages, weight_bytes
 from mofa.renderers.diffusion.render import DiffusionModel
@@ -90,30 +89,8 @@ def run_stage(stage: Stage) -> Any:
     return stage.function(*stage.arguments)
 
 
-def timed(run: Callable[[], Any], device: torch.device) -> float:
-    """Wall seconds until the device has done all that `run` asks of it."""
-    synchronise(device)
-    begin = time.perf_counter()
-    run()
-    synchronise(device)
-    return time.perf_counter() - begin
-
-
 def matrix_product_rate(
     device: torch.device, dtype: torch.dtype, sides: Sequence[int], repeats: int = 10
 ) -> float:
     """FLOP per second of square matrix products: the best of `sides`, the yardstick for everything else."""
-    return max(_product_rate(side, device, dtype, repeats) for side in sides)
-
-
-def _product_rate(side: int, device: torch.device, dtype: torch.dtype, repeats: int) -> float:
-    a = torch.randn(side, side, device=device).to(dtype)
-    b = torch.randn(side, side, device=device).to(dtype)
-    product = torch.empty_like(a)
-
-    def run() -> None:
-        for _ in range(repeats):
-            torch.matmul(a, b, out=product)
-
-    timed(run, device)
-    return repeats * 2 * side**3 / min(timed(run, device) for _ in range(3))
+    return max(product_rate(side, device, dtype, repeats) for side in sides)

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from mofa.evaluation.cost import count
 from mofa.evaluation.stages import ClipSize, made_up_condition, svd_of
-from mofa.renderers.diffusion.render import DiffusionModel, path_down
+from mofa.renderers.diffusion.render import DiffusionModel, guidance_of, path_down, reuse_of
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
-from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
+from mofa.sampling.denoiser import AdapterBranch, Denoiser
 from mofa.sampling.guide import Guide
-from mofa.sampling.reuse import Memory, Reuse
+from mofa.sampling.reuse import Memory
 from mofa.sampling.sampler import sample
 from mofa.types import AdapterName, BackboneCondition, MotionFeatures
 
@@ -69,21 +69,14 @@ def calls_of(video: StableVideoDiffusion, settings: SvdSettings, num_frames: int
     latent = noise[:1]
     condition = BackboneCondition(torch.zeros(1, 1, 1), latent, torch.zeros(1, 3))
     model = Noting(video.backbone)
-    guidance = Guidance(
-        settings.guidance_lowest,
-        settings.guidance_highest,
-        settings.halves_at_once,
-        settings.guidance_down_to,
-    )
+    denoiser = Denoiser(model, condition, (), guidance_of(settings))
     guide = None
     if settings.guide == "warp":
         guide = Guide(noise, torch.full_like(noise[:, :1], torch.inf), settings.guide_weak)
     schedule, rule = path_down(settings, 0, noise)
     passes = model.passes(num_frames, settings)
-    reuse = Reuse(settings.reuse, settings.reused)
-    sample(
-        Denoiser(model, condition, (), guidance), noise, schedule, passes, guide=guide, reuse=reuse, rule=rule
-    )
+    reuse = reuse_of(settings)
+    sample(denoiser, noise, schedule, passes, guide=guide, reuse=reuse, rule=rule)
     return Counter(model.calls)
 
 

@@ -14,8 +14,7 @@ from mofa.evaluation.clips import middle_square
 from mofa.evaluation.measures.pixels import frame_consistency
 from mofa.evaluation.results import Column
 from mofa.models.efficientnet_lite import EfficientNetLite0, normalised_distance
-from mofa.weights.convert import read_checkpoint
-from mofa.weights.loading import load_exactly
+from mofa.weights.loading import loaded
 
 MOST_FRAMES = 8
 """Frames of a clip that distances count, evenly spread: neighbours say the same."""
@@ -128,9 +127,7 @@ class ClipReader:
 @cache
 def load_effnet(weights: Path) -> EfficientNetLite0:
     """Once per process."""
-    network = EfficientNetLite0().eval()
-    load_exactly(network, read_checkpoint(weights), "efficientnet-lite0", weights)
-    return network
+    return loaded(EfficientNetLite0(), "efficientnet-lite0", weights)
 
 
 @cache
@@ -138,9 +135,7 @@ def load_clip(config: Path, weights: Path) -> torch.nn.Module:
     """Once per process."""
     from mofa.models.clip_vision import clip_from_config
 
-    network = clip_from_config(config.read_text(encoding="utf-8"))
-    load_exactly(network, read_checkpoint(weights), "clip-vit-b32", weights)
-    return network
+    return loaded(clip_from_config(config.read_text(encoding="utf-8")), "clip-vit-b32", weights)
 
 
 def as_seen(frames: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 224 224"]:

@@ -12,8 +12,7 @@ from torch import Tensor
 from mofa.faces.points import fit_similarity
 from mofa.models.arcface import TEMPLATE, IResNet, aligned_grid
 from mofa.tensors.flow import sample
-from mofa.weights.convert import read_checkpoint
-from mofa.weights.loading import load_exactly
+from mofa.weights.loading import loaded
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 NOSE_TIP, MOUTH_CORNERS = 30, (48, 54)
@@ -72,6 +71,4 @@ def five_points(points: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 5 2"]:
 @cache
 def load_arcface(weights: Path) -> IResNet:
     """Once per process. Raises WeightsError."""
-    network = IResNet().eval()
-    load_exactly(network, read_checkpoint(weights), "arcface-r50", weights)
-    return network
+    return loaded(IResNet(), "arcface-r50", weights)

@@ -13,8 +13,7 @@ from mofa.evaluation.results import Column
 from mofa.models.i3d import ACTIONS, FEWEST_FRAMES, I3D
 from mofa.models.inception import Inception
 from mofa.models.lpips import AlexNetFeatures, LpipsWeights
-from mofa.weights.convert import read_checkpoint
-from mofa.weights.loading import load_exactly
+from mofa.weights.loading import loaded
 
 AT_ONCE = 8
 """Frames that a network looks at together."""
@@ -54,23 +53,29 @@ class LpipsReader:
 
 
 @dataclass(frozen=True)
-class FidReader:
-    """FID over all frames after the first of all clips, with the pool features of pytorch-fid."""
+class SetReader:
+    """A network whose number is one of all clips together: it reads nothing off a single one."""
 
     weights: Path
-    name: str = "fid-inception"
-    terms: str = "Apache-2.0"
-    set_title: str = "FID"
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """None: FID is a number of all clips together."""
+        """None."""
         return {}
 
     def read(
         self, frames: UInt8[Tensor, "T 3 H W"], reference: UInt8[Tensor, "T 3 H W"] | None
     ) -> Mapping[str, float]:
         return {}
+
+
+@dataclass(frozen=True)
+class FidReader(SetReader):
+    """FID over all frames after the first of all clips, with the pool features of pytorch-fid."""
+
+    name: str = "fid-inception"
+    terms: str = "Apache-2.0"
+    set_title: str = "FID"
 
     def features(self, frames: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "N 2048"]:
         network = load_inception(self.weights)
@@ -79,23 +84,12 @@ class FidReader:
 
 
 @dataclass(frozen=True)
-class FvdReader:
+class FvdReader(SetReader):
     """FVD over all clips, with the scores of I3D; clips shorter than nine frames have none."""
 
-    weights: Path
     name: str = "i3d"
     terms: str = "Apache-2.0"
     set_title: str = "FVD"
-
-    @property
-    def columns(self) -> Mapping[str, Column]:
-        """None: FVD is a number of all clips together."""
-        return {}
-
-    def read(
-        self, frames: UInt8[Tensor, "T 3 H W"], reference: UInt8[Tensor, "T 3 H W"] | None
-    ) -> Mapping[str, float]:
-        return {}
 
     def features(self, frames: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "N 400"]:
         if len(frames) < FEWEST_FRAMES:
@@ -107,23 +101,16 @@ class FvdReader:
 @cache
 def load_lpips(alexnet: Path, weights: Path) -> tuple[AlexNetFeatures, LpipsWeights]:
     """Once per process. Raises WeightsError."""
-    features, distance = AlexNetFeatures().eval(), LpipsWeights().eval()
-    load_exactly(features, read_checkpoint(alexnet), "alexnet", alexnet)
-    load_exactly(distance, read_checkpoint(weights), "lpips-alex", weights)
-    return features, distance
+    return loaded(AlexNetFeatures(), "alexnet", alexnet), loaded(LpipsWeights(), "lpips-alex", weights)
 
 
 @cache
 def load_inception(weights: Path) -> Inception:
     """Once per process. Raises WeightsError."""
-    network = Inception().eval()
-    load_exactly(network, read_checkpoint(weights), "fid-inception", weights)
-    return network
+    return loaded(Inception(), "fid-inception", weights)
 
 
 @cache
 def load_i3d(weights: Path) -> I3D:
     """Once per process. Raises WeightsError."""
-    network = I3D().eval()
-    load_exactly(network, read_checkpoint(weights), "i3d", weights)
-    return network
+    return loaded(I3D(), "i3d", weights)

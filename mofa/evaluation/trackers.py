@@ -13,8 +13,7 @@ from torch import Tensor
 from mofa.models.cotracker import CoTracker3
 from mofa.types import TrackSet
 from mofa.vision.track_points import follow_surface
-from mofa.weights.convert import read_checkpoint
-from mofa.weights.loading import load_exactly
+from mofa.weights.loading import loaded
 
 ROUNDS, SEEN, SUPPORT = 6, 0.9, 6
 """Of CoTracker3's own predictor: rounds of refinement, the visibility above which a point counts as seen, and
@@ -74,9 +73,7 @@ class CoTracker:
 @cache
 def load_cotracker(weights: Path) -> CoTracker3:
     """Once per process. Raises WeightsError."""
-    network = CoTracker3().eval()
-    load_exactly(network, read_checkpoint(weights), "cotracker3", weights)
-    return network
+    return loaded(CoTracker3(), "cotracker3", weights)
 
 
 def follow_with(

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
 
 from mofa.errors import ResourceError
+from mofa.models.names import KernelName
 
-KernelName = Literal["sdpa", "flash", "sage"]
 Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries, keys and values [B, heads, tokens, width] to what attention reads, in the same shape."""
 

@@ -16,6 +16,8 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.types import MotionPlan, Progress, SourceImage
 
 LOG = logging.getLogger(__name__)
+RATE_SIDE = 1024
+"""Of the matrices whose product tells how fast a device is: a fraction of a second on any."""
 
 
 def fitted_render(settings: DiffusionSettings, make: Callable[[DiffusionSettings], Render]) -> Render:
@@ -56,7 +58,7 @@ def work_of(picture: Float[Tensor, "3 H W"], plan: MotionPlan, settings: Diffusi
 
 def choice_in_words(way: Notch, settings: DiffusionSettings, work: Work, running: Running) -> str:
     """What was chosen, and how long it may take."""
-    rate = product_rate(running.device, running.dtype)
+    rate = product_rate(RATE_SIDE, running.device, running.dtype)
     minutes = expected_seconds(settings, work, rate) / 60
     time = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{60 * minutes:.0f} seconds"
     return f"chosen by the free memory: {way}; {work.frames} frames may take {time}"

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
 from mofa.devices import pick_device, pick_dtype
+from mofa.models.names import KernelName, StorageName
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.settings import DiffusionSettings, Offload
 
@@ -25,8 +26,8 @@ class Running:
     dtype: torch.dtype = torch.float32
     offload: Offload = "none"
     model: str = ""
-    storage: Literal["full", "float8"] = "full"
-    attention: Literal["sdpa", "flash", "sage"] = "sdpa"
+    storage: StorageName = "full"
+    attention: KernelName = "sdpa"
     attention_slices: int = 1
     compile: bool = False
 

@@ -5,13 +5,14 @@ Hidden states of a video model change little from one noise level to the next, t
 them, and what is worked out anew in every step, is a video model's own affair.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from mofa.sampling.names import Reused
+from mofa.tensors.windows import Window
 
 FIRST, LAST = 3, 2
 """How many steps are whole at the beginning, where the clip's layout forms, and at its end, where details do.
@@ -31,17 +32,21 @@ class Reuse:
         """Whether step `step` of `steps` is worked out whole."""
         return step % self.interval == 0 or step < FIRST or step >= steps - LAST
 
-    def memory(self, home: torch.device) -> "Memory | None":
-        """A memory that keeps tensors on `home`; None where nothing is used again."""
-        return None if self.interval == 1 else Memory(self.what, home)
+    def memories(self, windows: Sequence[Window], device: torch.device) -> "list[Memory | None]":
+        """A memory for each of the windows; None where nothing is used again.
+
+        That of a single window keeps tensors on the device, those of several in main memory: they grow with
+        the clip.
+        """
+        home = device if len(windows) == 1 else torch.device("cpu")
+        return [None if self.interval == 1 else Memory(self.what, home) for _ in windows]
 
 
 @dataclass
 class Memory:
     """What one window's last whole step left; the sampler forgets it before the next whole step.
 
-    It waits on `home`, which is main memory where a clip has many windows. A memory has parts, one for each
-    call of the network in a step.
+    It waits on `home`. A memory has parts, one for each call of the network in a step.
     """
 
     what: Reused

@@ -112,12 +112,10 @@ def in_turn(
 ) -> StepEstimates:
     """One window after the other, on the caller's device."""
     over = lru_cache(maxsize=1)(denoiser.over)
-    home = device if len(windows) == 1 else torch.device("cpu")
-    memories = {window: reuse.memory(home) for window in windows}
+    memories = reuse.memories(windows, device)
 
     def estimates(x: Tensor, sigma: Tensor, whole: bool, /) -> Iterator[Tensor]:
-        for window in windows:
-            memory = memories[window]
+        for window, memory in zip(windows, memories, strict=True):
             if memory is not None and whole:
                 memory.forget()
             yield over(window)(take(x, window), sigma, memory)

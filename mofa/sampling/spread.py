@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mofa.errors import ResourceError
 from mofa.sampling.denoiser import Denoiser, WindowDenoiser, guided
-from mofa.sampling.reuse import Memory, Reuse
+from mofa.sampling.reuse import Reuse
 from mofa.tensors.windows import Window, take
 
 Running = Callable[[Denoiser], AbstractContextManager[None]]
@@ -51,21 +51,20 @@ class Predictor:
         self._share = share
         self._over = lru_cache(maxsize=1)(share.denoiser.over)
         device = share.denoiser.model.like(share.denoiser.condition).device
-        home = device if len(share.windows) == 1 else torch.device("cpu")
-        self._memories = {index: share.reuse.memory(home) for index, _ in share.calls}
+        self._memories = share.reuse.memories(share.windows, device)
 
     def __call__(
         self, x: Float[Tensor, "T c h w"], sigma: Float[Tensor, ""], whole: bool
     ) -> Iterator[tuple[Call, Float[Tensor, "B t c h w"]]]:
         """Every call that this noise level needs, with its prediction."""
-        for kept in self._memories.values():
+        for kept in self._memories:
             if kept is not None and whole:
                 kept.forget()
         for index, half in self._share.calls:
             window = self._share.windows[index]
             denoiser: WindowDenoiser = self._over(window)
             if half < len(denoiser.batches_at(sigma)):
-                memory: Memory | None = self._memories[index]
+                memory = self._memories[index]
                 yield (index, half), denoiser.prediction(half, take(x, window), sigma, memory)
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mofa.errors import WeightsError
-from mofa.weights.convert import shapes_of
+from mofa.weights.convert import read_checkpoint, shapes_of
 from mofa.weights.registry import COUNTERS, find_checkpoint, recognise
+
+Network = TypeVar("Network", bound=nn.Module)
 
 SHOWN_KEYS = 3
 """How many offending keys an error names."""
@@ -48,6 +51,15 @@ def load_exactly(
             for name, own in module.state_dict().items()
         }
         module.load_state_dict(weights, assign=True)
+
+
+def loaded(network: Network, checkpoint: str, file: Path) -> Network:
+    """A network of its own, ready to read with, whose weights are all those of a checkpoint's file.
+
+    Raises WeightsError, as `load_exactly` does.
+    """
+    load_exactly(network, read_checkpoint(file), checkpoint, file)
+    return network.eval()
 
 
 def _converted(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mofa.apps.bench_command import add_parser, clip_size, counted_table, measured_table
+from mofa.devices import timed
 from mofa.errors import InputError
 from mofa.evaluation.bench import (
     META,
@@ -14,7 +15,6 @@ from mofa.evaluation.bench import (
     MeasuredStage,
     bench_diffusion,
     matrix_product_rate,
-    timed,
 )
 from mofa.evaluation.cost import Cost, count
 from mofa.evaluation.stages import TOY_SIZE, ClipSize, stages, toy_networks, weight_bytes

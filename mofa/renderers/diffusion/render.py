@@ -123,13 +123,7 @@ def render_diffusion(
         adapter_branch(branch, plan, picture, window, model, settings, placement) for branch in acting
     ]
     encoders = [model.adapters[branch.adapter].encoder for branch in acting]
-    guidance = Guidance(
-        settings.guidance_lowest,
-        settings.guidance_highest,
-        settings.halves_at_once,
-        settings.guidance_down_to,
-    )
-    denoiser = Denoiser(video, condition, tuple(branches), guidance)
+    denoiser = Denoiser(video, condition, tuple(branches), guidance_of(settings))
     length = latent_frames(plan.num_frames, video.frame_stride)
     shape = latent_shape(video, window)
     if initial_noise is None:
@@ -138,13 +132,13 @@ def render_diffusion(
         noise = initial_noise(length, shape).to(picture)
     guide = warp_guide(source, plan, window, video, settings, placement) if settings.guide == "warp" else None
     schedule, rule = path_down(settings, seed, noise)
-    reuse = Reuse(settings.reuse, settings.reused)
+    reuse = reuse_of(settings)
     passes = video.passes(length, settings)
     adapters = [branch.adapter for branch in branches]
     networks = [*video.networks("predict"), *adapters, *encoders]
     with (
         placement.using(*networks),
-        video.predicting(settings, adapters),
+        predicting(settings, denoiser),
         on_devices(denoiser, passes, settings, reuse) as estimates,
     ):
         latents = sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates)
@@ -168,6 +162,21 @@ def predicting(settings: DiffusionSettings, denoiser: Denoiser) -> AbstractConte
     """How a denoiser's networks run, in whichever process they are."""
     adapters = [branch.adapter for branch in denoiser.steering if isinstance(branch, AdapterBranch)]
     return denoiser.model.predicting(settings, adapters)
+
+
+def guidance_of(settings: DiffusionSettings) -> Guidance:
+    """The guidance that settings ask for."""
+    return Guidance(
+        settings.guidance_lowest,
+        settings.guidance_highest,
+        settings.halves_at_once,
+        settings.guidance_down_to,
+    )
+
+
+def reuse_of(settings: DiffusionSettings) -> Reuse:
+    """Which steps are whole, and what the others take over."""
+    return Reuse(settings.reuse, settings.reused)
 
 
 def path_down(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator
 
-from mofa.models.names import HintPlacing, PictureReduction
+from mofa.models.names import HintPlacing, KernelName, PictureReduction, StorageName
 from mofa.sampling.names import CONSISTENCY_POINTS, Reused, SamplerName
 
 Offload = Literal["none", "model", "block"]
@@ -115,12 +115,12 @@ class DiffusionSettings:
         False,
         "Choose offload, halves_at_once and decode_chunk by the free memory, and go lower where it runs out.",
     )
-    storage: Literal["full", "float8"] = described(
+    storage: StorageName = described(
         "full",
         "float8 keeps the networks' large weights in 8 bits: half the memory, a little less exact, "
         "no faster.",
     )
-    attention: Literal["sdpa", "flash", "sage"] = described(
+    attention: KernelName = described(
         "sdpa",
         "The attention kernel: torch's own, or that of flash-attn or sageattention where it is installed.",
     )
