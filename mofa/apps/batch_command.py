@@ -65,6 +65,10 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes what is missing; 1 when a row failed. Raises MofaError with a sentence for the user."""
+    from mofa.batch import processes
+
+    # Before the imports and checks of this process, which go on beside it.
+    arguments.processes = processes.imported_once() if arguments.ray is None else None
     from mofa.batch.manifest import only_one
     from mofa.batch.page import write_page
     from mofa.batch.remote import is_url
@@ -171,7 +175,7 @@ def team_of(arguments: argparse.Namespace) -> "Team":
     from mofa.errors import ResourceError
 
     if arguments.ray is None:
-        return partial(workers.make_all, workers=arguments.workers)
+        return partial(workers.make_all, workers=arguments.workers, context=arguments.processes)
     try:
         from mofa.batch import on_ray
     except ImportError as error:

@@ -5,19 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-
 from mofa.batch.rows import BadRow, Row
 from mofa.batch.run import Tally
-from mofa.errors import MofaError
-from mofa.media.decode import read_video
+from mofa.batch.thumbnails import thumbnail
 from mofa.media.files import replacing
-from mofa.media.image import save_jpeg
-from mofa.tensors.geometry import shrunk
 
-THUMBNAIL = 200
-"""Pixels of a picture's long side."""
 STYLE = (
     ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;"
     "padding:0 1rem}.grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(200px,1fr))}"
@@ -28,7 +20,7 @@ STYLE = (
 def write_page(rows: Sequence[Row | BadRow], folder: Path, tally: Tally) -> Path:
     """Writes index.html beside the clips; it shows them where they lie."""
     made = {*tally.there, *tally.made}
-    clips = "".join(figure(row, folder, tally) for row in rows if isinstance(row, Row) and row.name in made)
+    clips = "".join(figure(row, tally) for row in rows if isinstance(row, Row) and row.name in made)
     failures = "".join(f"<li><b>{escape(n)}</b> {escape(e)}</li>" for n, e in tally.failed)
     failed = f"<h2>Failed</h2><ul>{failures}</ul>" if failures else ""
     page = (
@@ -42,25 +34,13 @@ def write_page(rows: Sequence[Row | BadRow], folder: Path, tally: Tally) -> Path
     return path
 
 
-def figure(row: Row, folder: Path, tally: Tally) -> str:
+def figure(row: Row, tally: Tally) -> str:
     """A clip that plays when it is pointed at, its first frame before that."""
     name = escape(row.output.name, quote=True)
     spent = f", {tally.seconds[row.name]:.1f} s" if row.name in tally.seconds else ""
+    poster = base64.b64encode(thumbnail(row.output)).decode()
+    poster = f"data:image/jpeg;base64,{poster}" if poster else ""
     return (
-        f'<figure><video muted loop controls preload="none" src="{name}" poster="{thumbnail(row, folder)}">'
+        f'<figure><video muted loop controls preload="none" src="{name}" poster="{poster}">'
         f"</video><figcaption>{escape(row.name)}{spent}</figcaption></figure>"
     )
-
-
-def thumbnail(row: Row, folder: Path) -> str:
-    """The first frame as a data address, kept between calls; empty where the clip cannot be read."""
-    kept = folder / ".mofa-batch" / f"{row.output.name}.jpg"
-    try:
-        if not kept.exists() or kept.stat().st_mtime_ns < row.output.stat().st_mtime_ns:
-            frame = read_video(row.output, max_frames=1).frames[0]
-            width, height = shrunk(frame.shape[2], frame.shape[1], THUMBNAIL)
-            small = F.interpolate(frame[None].float(), (height, width), mode="bilinear", antialias=True)[0]
-            save_jpeg(kept, small.round().to(torch.uint8))
-        return f"data:image/jpeg;base64,{base64.b64encode(kept.read_bytes()).decode()}"
-    except (OSError, MofaError):
-        return ""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mofa.batch.manifest import ASIDE, Entry, Past, append, fingerprint, is_done, past_of, read_manifest
 from mofa.batch.rows import BadRow, Row
+from mofa.batch.thumbnails import thumbnail_file
 from mofa.batch.workers import Event, Step, Task
 from mofa.errors import MofaError, OutputError
 
@@ -99,7 +100,8 @@ def missing(rows: Sequence[Row | BadRow], folder: Path, retry_failed: bool, tall
             tally.failed.append((row.name, why))
         else:
             attempt = 1 if before is None else before.attempts + 1
-            yield Task(row.name, row.request.to_data(), row.output, known, attempt)
+            thumbnail = thumbnail_file(row.output)
+            yield Task(row.name, row.request.to_data(), row.output, known, attempt, thumbnail)
 
 
 def reason(row: BadRow) -> str:

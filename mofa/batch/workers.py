@@ -10,29 +10,34 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from mofa.batch.manifest import ASIDE, Entry, Status, append, content_of, put_in_place
+from mofa.batch.thumbnails import keep_thumbnail
 from mofa.errors import Cancelled, MofaError
 
 CANCEL = "cancel"
 """Sent to a worker while it makes a clip, stops that clip."""
-WATCH_SECONDS = 0.5
-"""How often a worker looks whether the process that started it is still there."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A clip to be made: its name, its request as plain data, its place, and its fingerprint."""
+    """A clip to be made: its name, its request as plain data, its place, its fingerprint, and where a small
+    picture of it is kept, if anywhere."""
 
     name: str
     request: Mapping[str, Any]
     output: Path
     fingerprint: str
     attempt: int = 1
+    thumbnail: Path | None = None
 
     @property
     def aside(self) -> Path:
@@ -66,11 +71,11 @@ class Worker:
     began: float = field(default=0.0)
 
 
-def make_all(tasks: list[Task], workers: int) -> Iterator[Event]:
-    """Makes every task, as many at a time as there are workers; yields what became of each, and steps on the
-    way. A worker that dies is replaced, and its task is reported as died."""
+def make_all(tasks: list[Task], workers: int, context: BaseContext) -> Iterator[Event]:
+    """Makes every task, as many at a time as there are workers, which are processes of `context`; yields what
+    became of each, and steps on the way. A worker that dies is replaced, and its task is reported as died."""
     waiting = list(reversed(tasks))
-    team = [start_worker(number, workers) for number in range(min(workers, len(tasks)))]
+    team = [start_worker(number, workers, context) for number in range(min(workers, len(tasks)))]
     try:
         for worker in team:
             assign(worker, waiting)
@@ -87,18 +92,21 @@ def make_all(tasks: list[Task], workers: int) -> Iterator[Event]:
                 if event is None or not worker.process.is_alive():
                     if worker.task is not None:
                         yield died(worker)
-                    team[index] = worker = start_worker(worker.number, workers)
+                    team[index] = worker = start_worker(worker.number, workers, context)
                 assign(worker, waiting)
     finally:
         stop(team)
 
 
-def start_worker(number: int, workers: int, memory: int | None = None) -> Worker:
-    """A new process, which does not share anything with this one, and takes `memory` bytes at most."""
-    context = get_context("spawn")
+def start_worker(
+    number: int, workers: int, context: BaseContext | None = None, memory: int | None = None
+) -> Worker:
+    """A process of `context` (a new one without), which shares nothing with this one and takes `memory` bytes
+    at most."""
+    context = context or get_context("spawn")
     here, there = context.Pipe()
     threads = max(1, (os.cpu_count() or 1) // workers)
-    process = context.Process(target=work, args=(there, number, threads, os.getpid(), memory), daemon=True)
+    process = context.Process(target=work, args=(there, number, threads, memory), daemon=True)  # type: ignore[attr-defined]
     process.start()
     there.close()
     return Worker(number, process, here)
@@ -156,7 +164,7 @@ def stop(team: list[Worker]) -> None:
 # --- In the worker ------------------------------------------------------------------------------
 
 
-def work(pipe: Connection, number: int, threads: int, parent: int, memory: int | None = None) -> None:
+def work(pipe: Connection, number: int, threads: int, memory: int | None = None) -> None:
     """The life of a worker: task in, entry out, until the pipe closes or the parent is gone."""
     import signal
 
@@ -165,7 +173,7 @@ def work(pipe: Connection, number: int, threads: int, parent: int, memory: int |
     from mofa.pipeline.engine import Engines
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked, and ends us
-    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     engines = Engines()
     if memory is not None:
@@ -207,11 +215,11 @@ def limit_memory(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
-def leave_with(parent: int) -> None:
-    """Ends this process when the one that started it is gone."""
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+def leave_with_parent() -> None:
+    """Ends this process when the one that asked for it is gone."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) -> tuple[Entry, bool]:
@@ -225,8 +233,11 @@ def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) 
 
     begin = time.monotonic()
     try:
-        make(task, progress, engines, device_of_worker(number))
-        return done(task, time.monotonic() - begin), False
+        first = make(task, progress, engines, device_of_worker(number))
+        entry = done(task, time.monotonic() - begin)
+        if task.thumbnail is not None and first is not None:
+            keep_thumbnail(task.thumbnail, first)
+        return entry, False
     except Exception as error:  # one scene among thousands must not end the batch
         status, sentence, broken = diagnosis(error, task)
     entry = entry_of(task, status, time.monotonic() - begin, error=sentence)
@@ -259,8 +270,8 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def make(task: Task, progress: Any, engines: Any, device: str | None = None) -> None:
-    """The clip and its extras, aside; on `device` where the scene names none."""
+def make(task: Task, progress: Any, engines: Any, device: str | None = None) -> UInt8[Tensor, "3 H W"] | None:
+    """The clip and its extras, aside; on `device` where the scene names none. Its first frame."""
     from mofa.pipeline.animate import prepare
     from mofa.pipeline.outputs import write_outputs
     from mofa.pipeline.request import AnimationRequest
@@ -273,7 +284,21 @@ def make(task: Task, progress: Any, engines: Any, device: str | None = None) -> 
     if device is not None and request.diffusion.device is None:
         request = request.model_copy(update={"diffusion": replace(request.diffusion, device=device)})
     animation = prepare(request, progress=progress, make_engine=engines.engine)
-    write_outputs(animation, overwrite=True, progress=progress)
+    seen: list[UInt8[Tensor, "3 H W"]] = []
+    write_outputs(with_first_in(seen, animation), overwrite=True, progress=progress)
+    return seen[0] if seen else None
+
+
+def with_first_in(seen: list[UInt8[Tensor, "3 H W"]], animation: Any) -> Any:
+    """The same animation, whose first frame is put into `seen` as it passes."""
+
+    def render() -> Iterator[UInt8[Tensor, "3 H W"]]:
+        for frame in animation.render():
+            if not seen:
+                seen.append(frame)
+            yield frame
+
+    return replace(animation, render=render)
 
 
 def done(task: Task, seconds: float) -> Entry:

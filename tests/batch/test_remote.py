@@ -1,5 +1,6 @@
 """Scenes, photos and clips may be at URLs; a store in memory stands for S3 and its like."""
 
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ pytest.importorskip("fsspec")
 import fsspec
 
 from mofa.apps.cli import main
-from mofa.batch import workers
+from mofa.batch import processes, workers
 from mofa.batch.remote import Mirror
 from mofa.batch.rows import BadRow, Row, read_rows
 from mofa.errors import InputError
@@ -32,7 +33,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         memory.pipe(f"/bucket/scenes/{name}.yaml", SCENE.format(picture=picture).encode())
     memory.pipe("/bucket/table.csv", b"name,scene,seed\none,scenes/near.yaml,1\nlost,scenes/near.yaml,many\n")
 
-    def make_all(tasks: list[workers.Task], workers: int):
+    def make_all(tasks: list[workers.Task], workers: int, context: BaseContext | None = None):
         from mofa.pipeline.engine import Engines
 
         for task in tasks:
@@ -40,6 +41,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     make_clip = workers.made
     monkeypatch.setattr(workers, "make_all", make_all)
+    monkeypatch.setattr(processes, "imported_once", lambda: None)
     yield memory
     memory.store.clear()
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +19,14 @@ import torch
 
 from mofa.apps import batch_command
 from mofa.apps.cli import main
-from mofa.batch import manifest, run, workers
+from mofa.batch import manifest, processes, run, workers
 from mofa.batch.manifest import Entry, append, fingerprint, is_done, only_one, past_of, read_manifest
 from mofa.batch.rows import read_rows
 from mofa.batch.run import Tally, run_batch
+from mofa.batch.thumbnails import thumbnail, thumbnail_file
 from mofa.devices import device_of_worker
 from mofa.errors import OutputError
-from mofa.media.decode import read_video
+from mofa.media.decode import media_of, read_video
 from mofa.media.image import save_png
 
 SCENE = "picture: photo.png\nsize: 48x32\nframes: 3\ncontrols:\n- {kind: camera, move: zoom 1.1}\n"
@@ -45,7 +47,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Clips are made in the test's own process; the names of those that were, in order."""
     made: list[str] = []
 
-    def make_all(tasks: list[workers.Task], workers: int):
+    def make_all(tasks: list[workers.Task], workers: int, context: BaseContext | None = None):
         from mofa.pipeline.engine import Engines
 
         for task in tasks:
@@ -54,6 +56,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     make_clip = workers.made
     monkeypatch.setattr(workers, "make_all", make_all)
+    monkeypatch.setattr(processes, "imported_once", lambda: None)
     return made
 
 
@@ -65,6 +68,20 @@ def batch(home: Path, **options) -> Tally:
     team = partial(workers.make_all, workers=1)
     run_batch(rows, home / "out", team, **settings, on_event=lambda event: None, tally=tally)
     return tally
+
+
+def test_the_small_pictures_of_the_page_are_kept_as_clips_are_finished(
+    home: Path, in_this_process: list[str]
+) -> None:
+    batch(home)
+    [row, *_] = read_rows([str(home / "scenes")], home / "out")
+    kept = thumbnail_file(row.output)
+    assert media_of(kept) == "picture"
+    before = kept.stat().st_mtime_ns
+    assert thumbnail(row.output) == kept.read_bytes()
+    assert kept.stat().st_mtime_ns == before, "it is newer than its clip, and not made again"
+    row.output.write_bytes(b"no clip")
+    assert thumbnail(row.output) == b""
 
 
 def test_a_second_call_makes_nothing_and_a_changed_scene_is_made_again(
@@ -248,16 +265,16 @@ def test_killed_drivers_and_workers_leave_every_clip_once_and_whole(home: Path) 
     def done_so_far() -> int:
         return sum(entry.status == "done" for entry in read_manifest(home / "out"))
 
-    driver = subprocess.Popen(line)
+    driver = subprocess.Popen(line, start_new_session=True)
     until(lambda: done_so_far() >= 1)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    until(lambda: not children_of(driver.pid))
+    until(lambda: not workers_of(driver.pid))
     survived = done_so_far()
 
-    driver = subprocess.Popen(line)
+    driver = subprocess.Popen(line, start_new_session=True)
     until(lambda: done_so_far() > survived or driver.poll() is not None)
-    for worker in children_of(driver.pid)[:1]:
+    for worker in workers_of(driver.pid)[-1:]:
         os.kill(worker, signal.SIGKILL)
     assert driver.wait(timeout=300) == 0
     finished = Counter(e.name for e in read_manifest(home / "out") if e.status == "done")
@@ -274,16 +291,17 @@ def until(true, seconds: float = 240.0) -> None:
         time.sleep(0.05)
 
 
-def children_of(pid: int) -> list[int]:
-    """Worker processes that a driver started, also when it is gone: their command tells its number."""
+def workers_of(driver: int) -> list[int]:
+    """Processes of the session that a driver began, also when it is gone, by age: the one that workers are
+    copied from, and they."""
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f"parent_pid={pid}" in command or f"parent_pid={pid}," in command:
-            found.append(int(entry.name))
-    return found
+        if entry.name.isdigit() and int(entry.name) != driver:
+            try:
+                session = os.getsid(int(entry.name))
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if session == driver and state != "Z":
+                found.append(int(entry.name))
+    return sorted(found)

@@ -76,7 +76,7 @@ class Pool:
         worker: Worker | None = None
         while (job := self.next_job()) is not None:
             if worker is None or not worker.process.is_alive():
-                worker = start_worker(number, self._workers, self._memory)
+                worker = start_worker(number, self._workers, memory=self._memory)
             self._make(job, worker)
         if worker is not None:
             worker.process.terminate()
