@@ -136,6 +136,15 @@ class Client:
             hidden.write_bytes(answer.content)
         return target
 
+    def preview(self, video: Video | str) -> bytes | None:
+        """A few frames of a clip as JPEG while it is denoised; None where there is nothing to see."""
+        try:
+            return self._ask("GET", f"/v1/videos/{id_of(video)}/preview").content
+        except ServerError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def cancel(self, video: Video | str) -> Video:
         """Calls a clip off."""
         return video_from(self._ask("DELETE", f"/v1/videos/{id_of(video)}").json())

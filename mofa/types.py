@@ -35,6 +35,10 @@ Note = Callable[[str], object]
 """Called with a sentence that the person who asked should read: `list.append`, say."""
 
 
+Show = Callable[[UInt8[Tensor, "3 H W"]], object]
+"""Called with a small picture of what is being made."""
+
+
 def unsaid(sentence: str, /) -> None:
     """The note of a caller who has nobody to tell."""
 

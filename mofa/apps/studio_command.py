@@ -27,7 +27,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "studio",
         help="draw motion in the browser",
-        description="Opens the studio in the browser. It serves this machine alone unless --listen is given.",
+        description="Opens the studio in the browser. It serves this machine alone unless --listen is given. "
+        "Clips are shown while they are denoised where `mofa models download taesd` (4.9 MB) has been done.",
     )
     parser.add_argument("--port", type=int, help="port to serve on (the first free one from 7860)")
     parser.add_argument("--listen", action="store_true", help="serve the network too; needs --auth")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mofa.batch.manifest import ASIDE, Entry, Status, append, content_of, put_in_place
 from mofa.batch.thumbnails import keep_thumbnail
-from mofa.errors import Cancelled, MofaError
+from mofa.errors import Cancelled, MofaError, OutputError
 
 CANCEL = "cancel"
 """Sent to a worker while it makes a clip, stops that clip."""
@@ -29,8 +29,8 @@ CANCEL = "cancel"
 
 @dataclass(frozen=True)
 class Task:
-    """A clip to be made: its name, its request as plain data, its place, its fingerprint, and where a small
-    picture of it is kept, if anywhere."""
+    """A clip to be made: its name, its request as plain data, its place, its fingerprint; and where a small
+    picture of it is kept, and one of how far it is while it is denoised, if anywhere."""
 
     name: str
     request: Mapping[str, Any]
@@ -38,6 +38,7 @@ class Task:
     fingerprint: str
     attempt: int = 1
     thumbnail: Path | None = None
+    preview: Path | None = None
 
     @property
     def aside(self) -> Path:
@@ -232,6 +233,8 @@ def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) 
     from mofa.devices import device_of_worker
 
     begin = time.monotonic()
+    if task.preview is not None:
+        engines = replace(engines, show=partial(keep_preview, task.preview))
     try:
         first = make(task, progress, engines, device_of_worker(number))
         entry = done(task, time.monotonic() - begin)
@@ -246,6 +249,15 @@ def made(task: Task, number: int, report: Callable[[Step], None], engines: Any) 
     else:
         append(task.output.parent, entry)
     return entry, broken
+
+
+def keep_preview(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
+    """Puts a picture in the place of the one before, whole at any moment, where that can be."""
+    from mofa.media.files import replacing
+    from mofa.media.image import save_jpeg
+
+    with suppress(OSError, OutputError), replacing(path, overwrite=True) as hidden:
+        save_jpeg(hidden, picture)
 
 
 def diagnosis(error: Exception, task: Task) -> tuple[Status, str, bool]:

@@ -172,8 +172,15 @@ def save_png(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
 
 def save_jpeg(path: Path, picture: UInt8[Tensor, "3 H W"], quality: int = 88) -> None:
     """Writes a small copy to look at; `save_png` keeps every value."""
+    path.write_bytes(jpeg(picture, quality))
+
+
+def jpeg(picture: UInt8[Tensor, "3 H W"], quality: int = 88) -> bytes:
+    """A small copy to look at, as the bytes of its file."""
+    coded = io.BytesIO()
     pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
-    Image.fromarray(pixels).save(path, format="JPEG", quality=quality)
+    Image.fromarray(pixels).save(coded, format="JPEG", quality=quality)
+    return coded.getvalue()
 
 
 def _beyond(distance: float) -> int:

@@ -17,13 +17,24 @@ from mofa.pipeline.load import load_adapter, prepare
 from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.parts import Densifier, Render
 from mofa.renderers.diffusion.placement import Placement
+from mofa.renderers.diffusion.preview import Preview
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, InitialNoise, render_diffusion
 from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.video_model import AnyVideoModel
-from mofa.types import AdapterName, FlowField, MotionPlan, Progress, SourceImage, SparseMotion, silent
-from mofa.weights.networks import load_sparse_to_dense
-from mofa.weights.store import require
+from mofa.types import (
+    AdapterName,
+    FlowField,
+    MotionPlan,
+    Progress,
+    Show,
+    SourceImage,
+    SparseMotion,
+    silent,
+)
+from mofa.weights.networks import load_sparse_to_dense, load_tiny_decoder
+from mofa.weights.registry import find_slot
+from mofa.weights.store import locate, require
 
 
 def diffusion_model(
@@ -85,6 +96,24 @@ def make_render(
             raise OutOfMemory(what_would_fit(settings, width, height)) from error
 
     return render
+
+
+def preview_callback(
+    show: Show | None, entry: VideoModelEntry, running: Running, networks: Networks
+) -> StepCallback:
+    """Shows a clip while it is denoised; nothing where nobody looks or the decoder's weights are absent."""
+    if show is None or entry.preview is None:
+        return ignore
+    state = locate(find_slot(entry.preview))
+    if not state.present:
+        return ignore
+    decoder = networks.get(
+        "preview",
+        entry.preview,
+        Running(running.device),
+        lambda: load_tiny_decoder(state.paths).to(running.device),
+    )
+    return Preview(decoder, show)
 
 
 def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:

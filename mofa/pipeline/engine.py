@@ -15,7 +15,7 @@ from mofa.pipeline.parts import Densifier, Engine, FaceSpreader, SpeechDriver
 from mofa.pipeline.plan import face_hints, mesh_flow
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS
-from mofa.types import DenseMotion, Progress, silent
+from mofa.types import DenseMotion, Progress, Show, silent
 from mofa.weights.store import require
 
 
@@ -28,9 +28,13 @@ class EngineMaker(Protocol):
 
 @dataclass(frozen=True)
 class Engines:
-    """Makes engines for requests and keeps the networks in them for the next one."""
+    """Makes engines for requests and keeps the networks in them for the next one.
+
+    `show` is given small pictures of a clip while it is denoised, where the weights for them are present.
+    """
 
     networks: Networks = field(default_factory=Networks)
+    show: Show | None = None
 
     def engine(self, request: ResolvedRequest, /) -> Engine:
         """The engine for a resolved request; weights, where there are any, are loaded here and nowhere else.
@@ -48,7 +52,7 @@ class Engines:
             estimate_flow=FLOW_ESTIMATORS[flow_estimator(request)].make(request, self.networks),
             speak=Speakers(request.diffusion.device, self.networks),
             # Not before the motion is planned: a preview needs no video model.
-            render=lambda *work: renderer.make(request, self.networks)(*work),
+            render=lambda *work: renderer.make(request, self.networks, self.show)(*work),
         )
 
 

@@ -11,7 +11,7 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 
 if TYPE_CHECKING:
     from mofa.pipeline.networks import Networks, Running
-    from mofa.types import AdapterName
+    from mofa.types import AdapterName, Show
 
 
 @runtime_checkable
@@ -45,13 +45,13 @@ class Asked(Protocol):
 class RendererEntry:
     """A renderer: the densifier that it works with, the weights that it needs, and how it is made.
 
-    `make(asked, networks)` is a `parts.Render`.
+    `make(asked, networks, show)` is a `parts.Render`, which may show what it makes while it does.
     """
 
     title: str
     densifier: Callable[[Asked], str]
     slots: Callable[[Asked], Sequence[str]]
-    make: Callable[[Asked, "Networks"], Any]
+    make: "Callable[[Asked, Networks, Show | None], Any]"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class SpeechDriverEntry:
 class VideoModelEntry:
     """A video model: its family's settings, its weights, the adapters that can steer it, how it is loaded.
 
-    `load(running)` is a `sampling.video_model.VideoModel`; `adapters` names the slot of each adapter.
+    `load(running)` is a `sampling.video_model.VideoModel`; `adapters` names the slot of each adapter, and
+    `preview` that of the small decoder which shows its latents while they are denoised.
     """
 
     title: str
@@ -101,3 +102,4 @@ class VideoModelEntry:
     load: "Callable[[Running], Any]"
     slots: Sequence[str] = ()
     adapters: "Sequence[AdapterName]" = ()
+    preview: str | None = None

@@ -23,12 +23,12 @@ from mofa.renderers.diffusion.settings import DiffusionSettings, SvdSettings
 if TYPE_CHECKING:
     from mofa.pipeline.networks import Networks, Running
     from mofa.renderers.warp.layers import Fill
-    from mofa.types import AdapterName
+    from mofa.types import AdapterName, Show
 
 # --- Renderers ------------------------------------------------------------------------------------
 
 
-def _make_warp(asked: Asked, networks: "Networks") -> Any:
+def _make_warp(asked: Asked, networks: "Networks", show: "Show | None" = None) -> Any:
     from mofa.renderers.warp.layers import LayerSettings
     from mofa.renderers.warp.render import WarpSettings, render_warp
 
@@ -45,9 +45,9 @@ def _fill(networks: "Networks") -> "Fill":
     return inpaint if path is None else networks.get("fill", "lama", _small("cpu"), lambda: load_lama(path))
 
 
-def _make_diffusion(asked: Asked, networks: "Networks") -> Any:
+def _make_diffusion(asked: Asked, networks: "Networks", show: "Show | None" = None) -> Any:
     with _needing_packages("the diffusion renderer", "--renderer warp"):
-        from mofa.pipeline.diffusion_engine import diffusion_model, make_render
+        from mofa.pipeline.diffusion_engine import diffusion_model, make_render, preview_callback
         from mofa.pipeline.fitted import fitted_render
         from mofa.pipeline.networks import Running
         from mofa.renderers.diffusion.latents import noise_from, read_latents
@@ -58,7 +58,8 @@ def _make_diffusion(asked: Asked, networks: "Networks") -> Any:
         changed = asked.model_copy(update={"diffusion": settings})
         entry = VIDEO_MODELS[settings.model]
         model = diffusion_model(settings, entry, steering_adapters(changed), networks)
-        return make_render(model, changed, Running.of(settings).placement, initial_noise=noise)
+        callback = preview_callback(show, entry, Running.of(settings), networks)
+        return make_render(model, changed, Running.of(settings).placement, callback, noise)
 
     if asked.diffusion.fit_memory:
         return fitted_render(asked.diffusion, make)
@@ -209,7 +210,12 @@ def _load_animatelcm(running: "Running") -> Any:
 
 VIDEO_MODELS: dict[str, VideoModelEntry] = {
     "svd-xt": VideoModelEntry(
-        "Stable Video Diffusion XT 1.1", SvdSettings, _load_svd_xt, ("svd-xt",), ("trajectory", "landmark")
+        "Stable Video Diffusion XT 1.1",
+        SvdSettings,
+        _load_svd_xt,
+        ("svd-xt",),
+        ("trajectory", "landmark"),
+        "taesd",
     ),
     "animatelcm": VideoModelEntry(
         "AnimateLCM-SVD-xt 1.1, of few steps; its makers never tried it with the adapters",
@@ -217,6 +223,7 @@ VIDEO_MODELS: dict[str, VideoModelEntry] = {
         _load_animatelcm,
         ("svd-xt", "animatelcm"),
         ("trajectory", "landmark"),
+        "taesd",
     ),
 }
 

@@ -24,6 +24,7 @@ from mofa.models.from_config import (
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
+from mofa.models.tiny_decoder import TinyDecoder
 from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
@@ -82,6 +83,15 @@ def load_unimatch_network(files: Files) -> UniMatch:
     with torch.device("meta"):
         network = UniMatch(UniMatchConfig())
     fill(network, file, "unimatch", torch.float32)
+    return network.eval()
+
+
+def load_tiny_decoder(files: Files) -> TinyDecoder:
+    """TAESD's decoder in float32."""
+    (file,) = files.values()
+    with torch.device("meta"):
+        network = TinyDecoder()
+    fill(network, file, "taesd-decoder", torch.float32)
     return network.eval()
 
 

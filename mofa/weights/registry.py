@@ -59,7 +59,11 @@ SADTALKER_LICENCE = Licence(
     "use, change and pass on, keeping the notices; the face model it needs is licensed separately",
     "https://github.com/OpenTalker/SadTalker",
 )
-
+TAESD_LICENCE = Licence(
+    "MIT",
+    "use, change and pass on, keeping the notice",
+    "https://huggingface.co/madebyollin/taesd",
+)
 
 ANIMATELCM_LICENCE = Licence(
     "Stability AI NC community (SVD)",
@@ -125,6 +129,16 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "svd-single-file",
         "Stable Video Diffusion in one file (mofa reads the diffusers layout of separate folders)",
         {"model.diffusion_model.input_blocks.0.0.weight": (320, 8, 3, 3)},
+    ),
+    Checkpoint(
+        "taesd-decoder",
+        "the decoder of TAESD",
+        {
+            "1.weight": (64, 4, 3, 3),
+            "3.conv.0.weight": (64, 64, 3, 3),
+            "7.weight": (64, 64, 3, 3),
+            "19.weight": (3, 64, 3, 3),
+        },
     ),
     Checkpoint(
         "cmp",
@@ -227,6 +241,13 @@ SLOTS: tuple[Slot, ...] = (
         ANIMATELCM_LICENCE,
         files=(WeightFile("AnimateLCM-SVD-xt-1.1.safetensors", 6_100_000_000, "svd-unet"),),
         sources=(Source("wangfuyun/AnimateLCM-SVD-xt"),),
+    ),
+    Slot(
+        "taesd",
+        "TAESD, a tiny decoder: studio and server show by it what is being denoised, where it is present",
+        TAESD_LICENCE,
+        files=(WeightFile("taesd_decoder.safetensors", 4_900_000, "taesd-decoder"),),
+        sources=(Source("madebyollin/taesd"),),
     ),
     Slot(
         "trajectory",

@@ -147,7 +147,7 @@ def test_a_reference_after_a_track_is_measured_as_asked(photo: Path, monkeypatch
 
 
 def test_a_renderer_is_a_value_in_a_table(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(asked: Any, networks: Any) -> Any:
+    def make(asked: Any, networks: Any, show: Any) -> Any:
         grey = torch.full((3, 64, 64), 7, dtype=torch.uint8)
         return lambda source, plan, progress: repeat(grey, plan.num_frames)
 

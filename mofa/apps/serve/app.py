@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from mofa import __version__
 from mofa.apps.serve.keys import Key, owner_of
-from mofa.apps.serve.pool import Pool, inputs_of
+from mofa.apps.serve.pool import Pool, inputs_of, preview_of
 from mofa.apps.serve.store import Job, JobStore, public
 from mofa.apps.serve.webhooks import Courier, check_webhook
 from mofa.batch.manifest import request_fingerprint
@@ -247,6 +247,15 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
                 409, f"the video {name} is {job.state.replace('_', ' ')}: there is no clip to fetch."
             )
         return FileResponse(job.result, media_type="video/mp4", filename=f"{name}.mp4")
+
+    @app.get("/v1/videos/{name}/preview")
+    def preview(request: Request, name: str) -> Response:
+        """A few frames of the clip as JPEG while it is denoised, where the small decoder's weights are."""
+        picture = preview_of(desk.home, desk.job(request, name).id)
+        try:
+            return Response(picture.read_bytes(), 200, {"Cache-Control": "no-store"}, "image/jpeg")
+        except FileNotFoundError:
+            raise Refused(404, f"there is no preview of {name} now.") from None
 
     @app.get("/v1/videos/{name}/events")
     def events(request: Request, name: str) -> Response:

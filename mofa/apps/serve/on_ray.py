@@ -107,7 +107,7 @@ class RayPool(Pool):
 
     def _made(self, job: Job, number: int) -> Entry | None:
         """What became of a job; None where the server is closing, and it is queued again by the next one."""
-        task = Task(job.id, job.request, self.output(job).resolve(), job.fingerprint, job.attempts)
+        task = self.task(job)
         began = last_report = time.monotonic()
         stream = self._handle.options(stream=True).make.remote(task, number)
         try:

@@ -12,6 +12,7 @@ from mofa.batch.workers import CANCEL, Step, Task, Worker, died, receive, start_
 
 REPORT_SECONDS, LOOK_SECONDS = 0.25, 0.1
 """How often progress is written down, and how often a worker is looked at."""
+PREVIEW = ".preview.jpg"
 
 
 class Pool:
@@ -36,6 +37,8 @@ class Pool:
     def start(self) -> None:
         """Takes up what an earlier server left, and begins."""
         (self._results / ASIDE).mkdir(parents=True, exist_ok=True)
+        for left in (self._results / ASIDE).glob(f"*{PREVIEW}"):
+            left.unlink(missing_ok=True)
         past = past_of(read_manifest(self._results))
         for job in self._store.in_progress():
             self._recover(job, past.get((job.id, job.fingerprint)))
@@ -84,7 +87,7 @@ class Pool:
 
     def _make(self, job: Job, worker: Worker) -> None:
         """Has a worker make a job, and writes down what it says."""
-        worker.task = Task(job.id, job.request, self.output(job), job.fingerprint, job.attempts)
+        worker.task = self.task(job)
         worker.began = time.monotonic()
         worker.pipe.send(worker.task)
         last_report, cancelled = 0.0, False
@@ -108,6 +111,7 @@ class Pool:
 
     def finish(self, job: Job, entry: Entry) -> None:
         """Writes down what became of a job that was made, and lets go of what came with it."""
+        preview_of(self._home, job.id).unlink(missing_ok=True)
         if entry.status == "done":
             self._complete(job)
         elif self._store.is_cancelled(job.id):
@@ -134,6 +138,16 @@ class Pool:
     def output(self, job: Job) -> Path:
         """Where a job's clip is to be."""
         return self._results / f"{job.id}.mp4"
+
+    def task(self, job: Job) -> Task:
+        """What a worker is told about a job; it may see the folder from another machine."""
+        output, preview = self.output(job).resolve(), preview_of(self._home, job.id).resolve()
+        return Task(job.id, job.request, output, job.fingerprint, job.attempts, preview=preview)
+
+
+def preview_of(home: Path, name: str) -> Path:
+    """Where a picture of how far a job is lies while it is denoised."""
+    return home / "clips" / ASIDE / f"{name}{PREVIEW}"
 
 
 def inputs_of(home: Path, owner: str, name: str) -> Path:

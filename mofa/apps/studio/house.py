@@ -16,7 +16,7 @@ from mofa.apps.serve.store import Job as StoredJob
 from mofa.apps.serve.store import JobStore, State
 from mofa.apps.studio.jobs import FairQueue, Job, Work, run_job, sentence
 from mofa.batch.manifest import only_one
-from mofa.batch.workers import Step, Task, made
+from mofa.batch.workers import Step, made
 from mofa.errors import Cancelled, OutputError
 from mofa.pipeline.engine import Engines
 
@@ -122,8 +122,7 @@ class HouseQueue(FairQueue):
         self._store.end(row.id, ENDS[job.state], None if error is None else sentence(error))
 
     def _make(self, row: StoredJob) -> None:
-        task = Task(row.id, row.request, self._pool.output(row), row.fingerprint, row.attempts)
-        entry, _ = made(task, 0, self._report(row), self._engines)
+        entry, _ = made(self._pool.task(row), 0, self._report(row), self._engines)
         self._pool.finish(row, entry)
 
     def _report(self, row: StoredJob) -> Callable[[Step], None]:

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from mofa.apps.studio.guard import ADDRESS
 from mofa.errors import Cancelled, InputError, MofaError, shortened
-from mofa.types import Progress
+from mofa.media.image import jpeg
 
 LOG = logging.getLogger(__name__)
 
 log = logging.getLogger("mofa.studio")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Work = Callable[[Progress], Any]
+Work = Callable[["Job"], Any]
 
 MOST_WAITING = 4
 """Jobs that one visitor may have waiting; more would only be forgotten."""
@@ -43,19 +45,30 @@ class Job:
     stage_began: float = 0.0
     future: Future = field(default_factory=Future)
     address: str = field(default_factory=ADDRESS.get)
+    shown: int = 0
+    preview: bytes = b""
+    """The last picture that was shown of what it makes, as JPEG, and how many there were."""
     _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """A job is the progress callback of its work."""
+        self.report(stage, done, total)
 
     def cancel(self) -> None:
         """Asks the job to stop: at once when it waits, at its next progress report when it runs."""
         self._cancelled.set()
 
     def report(self, stage: str, done: int, total: int, /) -> None:
-        """The job's progress callback."""
+        """How far it is. Raises Cancelled where somebody asked it to stop."""
         if self._cancelled.is_set():
             raise Cancelled("cancelled; nothing half-made was left behind.")
         if stage != self.stage:
             self.stage, self.stage_began = stage, time.monotonic()
         self.done, self.total = done, total
+
+    def show(self, picture: UInt8[Tensor, "3 H W"]) -> None:
+        """What it makes, as far as it can be seen."""
+        self.preview, self.shown = jpeg(picture), self.shown + 1
 
     @property
     def is_cancelled(self) -> bool:
@@ -195,7 +208,7 @@ def run_job(job: Job) -> None:
     """Does a job's work, and says in its state and its future what became of it."""
     job.stage_began = time.monotonic()
     try:
-        result = job.work(job.report)
+        result = job.work(job)
     except Cancelled as error:
         _finish(job, "cancelled", error)
     except Exception as error:
@@ -205,16 +218,16 @@ def run_job(job: Job) -> None:
     else:
         job.state = "done"
         job.future.set_result(result)
-        job.work = _nothing
+        job.work, job.preview = _nothing, b""
 
 
 def _finish(job: Job, state: State, error: Exception) -> None:
     """Lets go of all that the job held: a traceback alone keeps every frame and tensor on its way."""
-    job.state, job.work = state, _nothing
+    job.state, job.work, job.preview = state, _nothing, b""
     job.future.set_exception(_bare(error))
 
 
-def _nothing(progress: Progress) -> None:
+def _nothing(job: Job) -> None:
     """The work of a job that is over."""
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.tensors.motion import whole_flow
-from mofa.types import Progress, SourceImage
+from mofa.types import Progress, Show, SourceImage
 
 VIEW_SIDE = 1600
 SELECT_SIDE = 640
@@ -50,14 +50,19 @@ class Workshop:
         self.engines = Engines()
         self.speak = Speakers(networks=self.engines.networks)
 
-    def clip(self, request: AnimationRequest, visitor: Visitor, progress: Progress) -> dict[str, Any]:
-        """Makes the clip and everything beside it, in a folder of its own; returns the facts about it."""
+    def clip(
+        self, request: AnimationRequest, visitor: Visitor, progress: Progress, show: Show | None = None
+    ) -> dict[str, Any]:
+        """Makes the clip and everything beside it, in a folder of its own; returns the facts about it.
+
+        `show` is given pictures of it while it is denoised.
+        """
         folder = visitor.results / f"{time.time_ns():x}"
         faces: tuple[Extra, ...] = ("landmarks",) if request.driven_faces else ()
         outputs = Outputs(clip=folder / CLIP, extras=("flow", "overlay", *faces))
         wanted = request.model_copy(update={"outputs": outputs})
         inputs = read_inputs(wanted, progress)
-        animation = prepare(wanted, inputs, progress, self.engines.engine)
+        animation = prepare(wanted, inputs, progress, replace(self.engines, show=show).engine)
         try:
             return _laid_out(animation, folder)
         except BaseException:

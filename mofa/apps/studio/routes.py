@@ -308,7 +308,10 @@ def render(
     runs or is over is not begun a second time.
     """
     request = request_from_scene(scene, visitor)
-    work = partial(studio.workshop.clip, request, visitor)
+
+    def work(job: Job) -> dict[str, Any]:
+        return studio.workshop.clip(request, visitor, job, job.show)
+
     return _state(studio.renders, studio.renders.submit(visitor.name, work, name))
 
 
@@ -330,6 +333,13 @@ def fetch_weights(scene: Scene, studio: TheStudio, visitor: TheVisitor) -> dict[
 def job_state(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """How far a job is."""
     return _state(*_find(name, studio, visitor))
+
+
+@router.get("/jobs/{name}/preview")
+def job_preview(name: str, studio: TheStudio, visitor: TheVisitor) -> Response:
+    """A few frames of the clip while it is denoised; nothing where nothing was shown yet."""
+    _, job = _find(name, studio, visitor)
+    return Response(job.preview, 200 if job.preview else 204, {"Cache-Control": "no-store"}, "image/jpeg")
 
 
 @router.delete("/jobs/{name}")
@@ -359,6 +369,7 @@ def _state(queue: FairQueue, job: Job) -> dict[str, Any]:
         "done": job.done,
         "total": job.total,
         "seconds_left": job.seconds_left(),
+        "shown": job.shown,
         "result": job.future.result() if finished and error is None else None,
         "error": sentence(error) if error is not None and job.state == "failed" else None,
     }

@@ -316,6 +316,7 @@ _PAIRS = {
     "weights.download": ("Download them", "下载"),
     # --- making ---
     "generate": ("Generate", "生成"),
+    "generate.glimpse": ("The clip as far as it can be seen yet", "目前能看到的视频效果"),
     "generate.nothing": ("Draw something that moves first", "请先画出要移动的内容"),
     "cancel": ("Cancel", "取消"),
     "job.waiting": ("About to begin…", "即将开始…"),

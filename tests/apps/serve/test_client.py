@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from mofa.apps.serve import pool as serve_pool
 from mofa.apps.serve.app import build_app
 from mofa.batch.manifest import read_manifest
+from mofa.batch.workers import keep_preview
 from mofa.client import Client, ServerError
 from mofa.errors import InputError, OutputError
 from mofa.media.decode import read_video
@@ -133,3 +134,29 @@ def until(true, seconds: float = 900.0) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_a_preview_is_there_as_long_as_the_worker_shows_one(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve_pool.Pool, "_serve", lambda self, number: self._closing.wait())
+    with (
+        TestClient(build_app(tmp_path / "home")) as server,
+        Client("http://x", transport=Through(server)) as c,
+    ):
+        name = c.create(photo, SCENE).id
+        assert c.preview(name) is None
+        place = serve_pool.preview_of(tmp_path / "home", name)
+        keep_preview(place, torch.zeros(3, 8, 8, dtype=torch.uint8))
+        keep_preview(place, torch.full((3, 8, 8), 255, dtype=torch.uint8))
+        assert c.preview(name) == place.read_bytes()
+        with pytest.raises(ServerError):
+            Client("http://nowhere.invalid").preview(name)
+    with TestClient(build_app(tmp_path / "home")):
+        assert not place.exists(), "the next server finds no picture of what nobody makes"
+
+
+def test_a_preview_that_cannot_be_kept_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    keep_preview(tmp_path / "file" / "x.jpg", torch.zeros(3, 8, 8, dtype=torch.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

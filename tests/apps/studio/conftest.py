@@ -220,15 +220,18 @@ MADE = {
 
 
 @contextmanager
-def unheard(page: Any) -> Iterator[None]:
-    """Meanwhile the page hears of its clip that it is being made, however soon that is done."""
+def unheard(page: Any, shown: int = 0) -> Iterator[None]:
+    """Meanwhile the page hears of its clip that it is being made, however soon that is done, and that so many
+    pictures of it were shown."""
+    told_of_it = MADE | {"shown": shown}
 
     def begun(route: Any) -> None:
-        route.fulfill(json=route.fetch().json() | MADE)
+        route.fulfill(json=route.fetch().json() | told_of_it)
 
     def asked(route: Any) -> None:
         if route.request.method == "GET":
-            route.fulfill(json=MADE | {"job": route.request.url.rpartition("/")[2], "seconds_left": None})
+            name = route.request.url.rpartition("/")[2]
+            route.fulfill(json=told_of_it | {"job": name, "seconds_left": None})
         else:
             route.continue_()
 

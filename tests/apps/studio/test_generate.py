@@ -256,3 +256,22 @@ def test_changing_the_language_changes_words_only(canvas: Any, hand: Any) -> Non
         assert hand.settled(canvas).locator(".photo").bounding_box()["width"] == width
         canvas.click("#cancel")
         canvas.wait_for_selector("#generate:visible")
+
+
+def test_what_is_denoised_is_shown_while_it_is_made(canvas: Any, hand: Any, photo: Path) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    smaller(canvas)
+    asked: list[str] = []
+
+    def shown(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body=photo.read_bytes(), content_type="image/jpeg")
+
+    with hand.unheard(canvas, shown=2):
+        canvas.route("**/studio/jobs/*/preview?2", shown)
+        canvas.click("#generate")
+        canvas.wait_for_function("document.querySelector('.glimpse').naturalWidth > 0")
+        assert canvas.locator(".glimpse").is_visible()
+        assert len(asked) == 1, "it is fetched once, however often the page asks how far the job is"
+        canvas.click("#cancel")
+        canvas.wait_for_selector(".glimpse", state="hidden")

@@ -123,6 +123,22 @@ def test_a_failure_is_told_in_a_sentence_and_the_queue_goes_on() -> None:
     assert queue.submit("ann", lambda _: 1).future.result(LONG) == 1
 
 
+def test_what_a_job_shows_is_there_while_it_runs(queue: FairQueue) -> None:
+    seen = []
+
+    def work(job: Job) -> None:
+        job.show(torch.zeros(3, 8, 8, dtype=torch.uint8))
+        job.show(torch.full((3, 8, 8), 255, dtype=torch.uint8))
+        seen.append((job.shown, job.preview))
+
+    job = queue.submit("ann", work)
+    job.future.result(LONG)
+    [(shown, picture)] = seen
+    assert shown == 2
+    assert picture.startswith(b"\xff\xd8")
+    assert job.preview == b""
+
+
 def test_time_left_follows_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job("ann", lambda _: None, state="running")
     now = 100.0

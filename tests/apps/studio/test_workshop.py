@@ -17,7 +17,7 @@ from mofa.types import silent
 
 
 def test_the_second_clip_builds_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(asked: Any, networks: Any) -> Any:
+    def make(asked: Any, networks: Any, show: Any) -> Any:
         here = Running(torch.device("cpu"))
         frame = networks.get("toy", "grey", here, lambda: torch.full((3, 64, 64), 9, dtype=torch.uint8))
         return lambda source, plan, progress: iter([frame] * plan.num_frames)

@@ -70,6 +70,8 @@ export const missingWeights = (scene) => ask("weights", asJson({ scene }));
 export const downloadWeights = (scene) => ask("weights/download", asJson({ scene }));
 /** Asked again and again while a clip is made, so that it is nothing to wait for. */
 export const job = (name) => answered(`jobs/${name}`);
+/** Where the picture of a running job lies; `shown` counts them, so that a new one has an address of its own. */
+export const glimpseOf = (name, shown) => `studio/jobs/${name}/preview?${shown}`;
 export const cancel = (name) => ask(`jobs/${name}`, { method: "DELETE" });
 export const openScene = (name, picture) => ask("scenes/open", asJson({ name, picture }));
 /** Characters that browsers are sure to send while a page is being left. */

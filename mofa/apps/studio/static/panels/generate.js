@@ -3,6 +3,7 @@
 import { h, show } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
 import { inWords } from "../net/jobs.js";
+import { glimpseOf } from "../net/server.js";
 import { moves } from "../state/preview.js";
 import { toScene } from "../state/scene.js";
 import { t } from "../state/texts.js";
@@ -20,7 +21,9 @@ export function makeGenerate(store, rendering, signal) {
   const words = h("span.words", { role: "status" });
   const stop = h("button.secondary", { type: "button", id: "cancel", onclick: () => rendering.cancel() }, t("cancel"));
   const track = h("div.bar-track", { role: "progressbar", "aria-label": t("generate"), "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
-  const progress = h("div.progress", {}, track, words, stop);
+  // A few frames of the clip while it is denoised, where the server has the weights for it.
+  const glimpse = h("img.glimpse", { alt: t("generate.glimpse") });
+  const progress = h("div.progress", {}, glimpse, track, words, stop);
   const message = h("p.message", { role: "alert" });
   const element = h("section.generate", {}, message, button, progress);
 
@@ -29,6 +32,9 @@ export function makeGenerate(store, rendering, signal) {
     show(button, !active);
     show(progress, active);
     message.textContent = problem;
+    const seen = active && job?.state === "running" && job.shown > 0;
+    show(glimpse, Boolean(seen));
+    if (seen) glimpse.setAttribute("src", glimpseOf(job.job, job.shown));
     const percent = Math.round(100 * share);
     bar.style.width = `${percent}%`;
     track.setAttribute("aria-valuenow", String(percent));
