@@ -3,16 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AnimationRequest", "AnimationResult", "MofaPipeline", "animate"]
+__all__ = ["AnimationRequest", "AnimationResult", "MofaAdapter", "MofaPipeline", "animate"]
 
 if TYPE_CHECKING:
     from mofa.pipeline.animate import AnimationResult, animate
+    from mofa.pipeline.mofa_adapter import MofaAdapter
     from mofa.pipeline.mofa_pipeline import MofaPipeline
     from mofa.pipeline.request import AnimationRequest
 
 _HOMES = {
     "AnimationRequest": "mofa.pipeline.request",
     "AnimationResult": "mofa.pipeline.animate",
+    "MofaAdapter": "mofa.pipeline.mofa_adapter",
     "MofaPipeline": "mofa.pipeline.mofa_pipeline",
     "animate": "mofa.pipeline.animate",
 }

@@ -164,6 +164,17 @@ def to_bytes(picture: Float[Tensor, "*T 3 H W"]) -> UInt8[Tensor, "*T 3 H W"]:
     return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
+def from_pillow(picture: Image.Image) -> Float[Tensor, "3 H W"]:
+    """A Pillow picture as `read_picture` would give it."""
+    pixels = np.array(_on_white(_in_srgb(_decoded(picture))))
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def to_pillow(picture: UInt8[Tensor, "3 H W"]) -> Image.Image:
+    """A picture of bytes as Pillow has it."""
+    return Image.fromarray(picture.permute(1, 2, 0).cpu().numpy())
+
+
 def save_png(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
     """Writes a PNG at `path` itself; `media.files.replacing` gives the path where that matters."""
     pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -1,6 +1,7 @@
 """The diffusion renderer's networks as parts of an engine: from the cache, placed, put to work."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -84,16 +85,11 @@ def make_render(
     def render(
         source: SourceImage, plan: MotionPlan, progress: Progress, /
     ) -> Iterator[UInt8[Tensor, "3 H W"]]:
-        try:
+        with memory_explained(settings, source):
             frames = render_diffusion(
                 source, plan, model, settings, placement, asked.seed, progress, callback, initial_noise
             )
             yield from islice(frames, plan.num_frames - asked.loop)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            height, width = source.pixels.shape[1:]
-            raise OutOfMemory(what_would_fit(settings, width, height)) from error
 
     return render
 
@@ -114,6 +110,18 @@ def preview_callback(
         lambda: load_tiny_decoder(state.paths).to(running.device),
     )
     return Preview(decoder, show)
+
+
+@contextmanager
+def memory_explained(settings: DiffusionSettings, source: SourceImage) -> Iterator[None]:
+    """Where memory runs out in this block, OutOfMemory says what would fit."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = source.pixels.shape[1:]
+        raise OutOfMemory(what_would_fit(settings, width, height)) from error
 
 
 def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:

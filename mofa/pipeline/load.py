@@ -1,12 +1,16 @@
 """Files to networks as the diffusion renderer has them: where weights, device and precision meet."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from mofa import __version__
 from mofa.errors import WeightsError
+from mofa.media.files import replacing
 from mofa.models.attention import set_attention
 from mofa.models.compiling import compile_blocks
 from mofa.models.flow_estimator import UniMatchFlow
@@ -16,22 +20,32 @@ from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.types import AdapterName
+from mofa.weights.hub import rooms_of, variant_files
 from mofa.weights.networks import (
     Files,
-    files_in,
     load_adapter_halves,
     load_backbone,
     load_sparse_to_dense,
     load_unimatch_network,
+    read_config,
     save_adapter_halves,
     save_backbone,
     save_sparse_to_dense,
 )
-from mofa.weights.registry import SLOTS
 from mofa.weights.store import require
 
 SlotFiles = Mapping[str, Files]
 """Slot -> the file's name in the registry -> where it is."""
+
+INDEX = "model_index.json"
+PIPELINE = "MofaPipeline"
+CMP_ROOM = "sparse_to_dense"
+BACKBONE_ROOMS = {
+    "unet": ("diffusers", "UNetSpatioTemporalConditionModel"),
+    "vae": ("diffusers", "AutoencoderKLTemporalDecoder"),
+    "image_encoder": ("transformers", "CLIPVisionModelWithProjection"),
+}
+"""Where a pipeline's folder has what, and the index that says so: diffusers' form."""
 
 
 def model_from_files(files: SlotFiles, placement: Placement, dtype: torch.dtype) -> DiffusionModel:
@@ -70,22 +84,41 @@ def load_unimatch(device: torch.device) -> UniMatchFlow:
     return UniMatchFlow(network.to(device))
 
 
-def save_model(model: DiffusionModel, folder: Path) -> None:
-    """Writes every network into `folder`, laid out like the store of `mofa models`.
+def save_model(model: DiffusionModel, folder: Path, variant: str | None = None) -> None:
+    """Writes every network into `folder`, as diffusers lays a pipeline out: a room each, and an index.
 
     Raises OutputError where a file exists or cannot be written.
     """
     assert isinstance(model.video, StableVideoDiffusion), "only Stable Video Diffusion has a saved layout"
-    save_backbone(model.video.backbone, folder / "svd-xt")
+    save_backbone(model.video.backbone, folder, variant)
     for name, halves in model.adapters.items():
-        save_adapter_halves(halves.encoder, halves.adapter, folder / name)
+        save_adapter_halves(halves.encoder, halves.adapter, folder / name, variant)
     if model.sparse_to_dense is not None:
-        save_sparse_to_dense(model.sparse_to_dense, folder / "cmp")
+        save_sparse_to_dense(model.sparse_to_dense, folder / CMP_ROOM, variant)
+    index: dict[str, Any] = {"_class_name": PIPELINE, "_mofa_version": __version__} | {
+        name: [library, kind] for name, (library, kind) in BACKBONE_ROOMS.items()
+    }
+    index |= {name: ["mofa", "MofaAdapter"] for name in model.adapters}
+    if model.sparse_to_dense is not None:
+        index[CMP_ROOM] = ["mofa", type(model.sparse_to_dense).__name__]
+    with replacing(folder / INDEX, overwrite=False) as path:
+        path.write_text(json.dumps(index, indent=2), encoding="utf-8")
 
 
-def saved_files(folder: Path) -> SlotFiles:
-    """What `save_model` wrote. Raises WeightsError for a folder without the backbone."""
-    files = {slot.name: files_in(home) for slot in SLOTS if (home := folder / slot.name).is_dir()}
-    if "svd-xt" not in files:
-        raise WeightsError(f"{folder} holds no saved pipeline: it should have a folder svd-xt.")
-    return files
+def saved_files(folder: Path, variant: str | None = None) -> SlotFiles:
+    """The networks of a folder that `save_model` wrote, or of one with Stable Video Diffusion alone.
+
+    Raises WeightsError for a folder without the backbone, or without weights of that variant.
+    """
+    if not (folder / "unet").is_dir():
+        raise WeightsError(f"{folder} holds no saved pipeline: it should have a folder unet.")
+    files = variant_files(folder, variant)
+    rooms = rooms_of(files)
+    slots = {"trajectory": "trajectory", "landmark": "landmark", "cmp": CMP_ROOM}
+    return {"svd-xt": files} | {slot: rooms[room] for slot, room in slots.items() if room in rooms}
+
+
+def is_pipeline_of_ours(folder: Path) -> bool:
+    """Whether a folder says that it is all of a pipeline, so that nothing is to be added to it."""
+    index = folder / INDEX
+    return index.is_file() and read_config(index).get("_class_name") == PIPELINE

@@ -36,8 +36,7 @@ class Guide:
         """
         if self.weak >= schedule.sigmas[0]:
             return schedule, noise * schedule.initial_scale
-        first = min(int((schedule.sigmas > self.weak).sum()), schedule.steps - 1)
-        left = Schedule(schedule.sigmas[first:])
+        left = schedule.down_from(self.weak)
         return left, self.latents + left.sigmas[0] * noise
 
     def laid_over(

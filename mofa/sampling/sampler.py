@@ -41,12 +41,13 @@ class ClipDenoiser(Protocol):
 class StepCallback(Protocol):
     """Called after every step with its index, the latents it left and the clean estimate it used.
 
-    Both are [T, c, h, w] and to be read only. Raise Cancelled to stop the run.
+    Both are [T, c, h, w] and to be read only. Returns the latents to go on with, None for those it was
+    shown. Raise Cancelled to stop the run.
     """
 
     def __call__(
         self, step: int, latents: Float[Tensor, "T c h w"], clean: Float[Tensor, "T c h w"], /
-    ) -> None: ...
+    ) -> Float[Tensor, "T c h w"] | None: ...
 
 
 @runtime_checkable
@@ -164,5 +165,6 @@ def sample(
         x = rule(x, clean, sigma, sigma_next)
         if guide is not None:
             x = guide.laid_over(x, noise, sigma_next)
-        callback(step, x, clean)
+        replaced = callback(step, x, clean)
+        x = x if replaced is None else replaced
     return x

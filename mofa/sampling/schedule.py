@@ -40,6 +40,11 @@ class Schedule:
         """
         return (self.sigmas[0] ** 2 + 1).sqrt()
 
+    def down_from(self, level: float) -> "Schedule":
+        """The rest of it from the first noise level that is not above `level`; one step at least."""
+        first = min(int((self.sigmas > level).sum()), self.steps - 1)
+        return Schedule(self.sigmas[first:])
+
 
 def karras_sigmas(
     steps: int, lowest: float = 0.002, highest: float = 700.0, rho: float = 7.0

@@ -95,34 +95,44 @@ def load_tiny_decoder(files: Files) -> TinyDecoder:
     return network.eval()
 
 
-def save_backbone(backbone: Backbone, folder: Path) -> None:
-    """Writes Stable Video Diffusion's networks into an empty folder, laid out as the store has them."""
+def save_backbone(backbone: Backbone, folder: Path, variant: str | None = None) -> None:
+    """Writes Stable Video Diffusion's networks into an empty folder, laid out as the store has them.
+
+    `variant` ("fp16") becomes part of the names of the files, as in diffusers' folders.
+    """
     parts = {
         "unet/diffusion_pytorch_model": (backbone.unet, dict(backbone.unet.config)),
         "vae/diffusion_pytorch_model": (backbone.vae, dict(backbone.vae.config)),
         "image_encoder/model": (backbone.image_encoder, backbone.image_encoder.config.to_dict()),
     }
     for stem, (network, config) in parts.items():
-        save_network([network], config, folder / stem)
+        save_network([network], config, folder / stem, variant)
 
 
-def save_adapter_halves(encoder: MotionEncoder, adapter: MotionAdapter, folder: Path) -> None:
+def save_adapter_halves(
+    encoder: MotionEncoder, adapter: MotionAdapter, folder: Path, variant: str | None = None
+) -> None:
     """Writes an adapter into an empty folder, as releases and the store have it."""
-    save_network([encoder, adapter], released_fields(adapter.config), folder / "diffusion_pytorch_model")
+    stem = folder / "diffusion_pytorch_model"
+    save_network([encoder, adapter], released_fields(adapter.config), stem, variant)
 
 
-def save_sparse_to_dense(network: ConditionalMotionPropagation, folder: Path) -> None:
+def save_sparse_to_dense(
+    network: ConditionalMotionPropagation, folder: Path, variant: str | None = None
+) -> None:
     """Writes CMP into an empty folder, with a config.json that states its sizes."""
-    save_network([network], asdict(network.config), folder / "model")
+    save_network([network], asdict(network.config), folder / "model", variant)
 
 
-def save_network(networks: Sequence[nn.Module], config: Mapping[str, Any], stem: Path) -> None:
+def save_network(
+    networks: Sequence[nn.Module], config: Mapping[str, Any], stem: Path, variant: str | None = None
+) -> None:
     """Writes `stem`.safetensors, with the tensors of several networks in one file, and config.json beside it.
 
     Raises OutputError where a file exists or cannot be written.
     """
     tensors = {key: value for network in networks for key, value in network.state_dict().items()}
-    save_checkpoint(tensors, stem.with_name(f"{stem.name}.safetensors"))
+    save_checkpoint(tensors, stem.with_name(".".join(filter(None, (stem.name, variant, "safetensors")))))
     with replacing(stem.parent / "config.json", overwrite=False) as path:
         path.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
 

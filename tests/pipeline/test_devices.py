@@ -25,7 +25,11 @@ def latents_of(settings: DiffusionSettings, frames: int) -> list[Tensor]:
     torch.manual_seed(0)
     pipe = MofaPipeline(toy_networks(CPU, torch.float32), settings)
     seen: list[Tensor] = []
-    pipe(PICTURE, [TRACK], num_frames=frames, callback_on_step_end=lambda step, x, clean: seen.append(x))
+
+    def keep(pipe: MofaPipeline, step: int, timestep: Tensor, tensors: dict[str, Tensor]) -> None:
+        seen.append(tensors["latents"])
+
+    pipe(PICTURE, [TRACK], num_frames=frames, output_type="latent", callback_on_step_end=keep)
     return seen
 
 

@@ -256,13 +256,11 @@ def test_a_face_and_a_track_go_through_the_diffusion_renderer_together(folder):
     track = {"kind": "track", "points": "20,230 60,230"}
 
     def clip(*controls):
-        return pipe(folder / "person.png", controls, num_frames=4, size=(64, 64)).result.clip
+        return pipe(folder / "person.png", controls, height=64, width=64, num_frames=4, output_type="pt")
 
     both, alone = clip(voice_file(folder), track), clip(track)
-    assert both is not None
-    assert alone is not None
-    assert both.audio is not None
-    assert both.frames.shape == (4, 3, 64, 64)
+    assert both.animation.sound is not None
+    assert both.frames.shape == (1, 4, 3, 64, 64)
     assert not torch.equal(both.frames, alone.frames)
 
 

@@ -1,15 +1,22 @@
 """The whole diffusion renderer at toy size: same classes, random weights, 64 x 64, 5 frames, 2 steps."""
 
+import inspect
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from diffusers import StableVideoDiffusionPipeline
 
 from mofa.errors import Cancelled, InputError, ResourceError, WeightsError
 from mofa.evaluation.stages import toy_networks
 from mofa.faces.sketch import draw_sketch
+from mofa.media.image import to_bytes, to_pillow
+from mofa.pipeline.mofa_adapter import MofaAdapter
 from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.renderers.diffusion.latents import read_latents
 from mofa.renderers.diffusion.placement import Placement, blocks_of
@@ -146,16 +153,182 @@ def test_any_size_comes_back_as_asked(model, width, height):
 CONTROLS = [{"kind": "track", "points": "20,20 40,20"}, {"kind": "camera", "move": "zoom 1.1"}]
 
 
-def test_the_pipeline_from_python(model, picture, tmp_path):
-    pipe = MofaPipeline(model, SETTINGS)
-    first = pipe(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames
-    assert first.shape == (FRAMES, 3, 60, 72)
-    pipe.enable_model_cpu_offload("cpu")
-    assert torch.equal(first, pipe(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames)
+SHAPE = {"num_frames": FRAMES, "height": 60, "width": 72, "output_type": "pt"}
+
+
+@pytest.fixture
+def pipe(model):
+    return MofaPipeline(model, SETTINGS)
+
+
+def test_the_pipeline_from_python_is_the_same_offloaded_and_saved(pipe, picture, tmp_path):
+    first = pipe(picture, CONTROLS, **SHAPE).frames
+    assert first.shape == (1, FRAMES, 3, 60, 72)
+    pipe.enable_model_cpu_offload(device="cpu")
+    assert torch.equal(first, pipe(picture, CONTROLS, **SHAPE).frames)
 
     pipe.save_pretrained(tmp_path)
     again = MofaPipeline.from_pretrained(tmp_path, settings=SETTINGS).to("cpu")
-    assert torch.equal(first, again(picture, CONTROLS, num_frames=FRAMES, size=(72, 60)).frames)
+    assert torch.equal(first, again(picture, CONTROLS, **SHAPE).frames)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert {name for name in index if not name.startswith("_")} == pipe.components.keys()
+    assert all((tmp_path / name / "config.json").is_file() for name in pipe.components)
+
+
+def test_what_diffusers_pipelines_take_ours_takes_by_the_same_name():
+    """Left out: what only a scheduler of diffusers' own could follow."""
+    theirs = inspect.signature(StableVideoDiffusionPipeline.__call__).parameters.keys() - {"sigmas"}
+    assert theirs <= inspect.signature(MofaPipeline.__call__).parameters.keys()
+
+
+def test_pictures_arrays_and_tensors_are_the_same_clip(pipe, picture):
+    shape = SHAPE | {"output_type": "pil"}
+    tensor = pipe(picture, CONTROLS, **SHAPE).frames
+    [pictures] = pipe(picture, CONTROLS, **shape).frames
+    assert [one.size for one in pictures] == [(72, 60)] * FRAMES
+    stacked = np.stack([np.asarray(one) for one in pictures])
+    assert np.array_equal(stacked, (tensor[0].permute(0, 2, 3, 1) * 255).round().numpy())
+    [array] = pipe(picture, CONTROLS, **shape | {"output_type": "np"}).frames
+    assert array.shape == (FRAMES, 60, 72, 3)
+    assert np.allclose(array * 255, stacked)
+    (frames,) = pipe(picture, CONTROLS, **SHAPE, return_dict=False)
+    assert torch.equal(frames, tensor)
+    as_pillow = to_pillow(to_bytes(picture))
+    assert torch.equal(
+        pipe(as_pillow, CONTROLS, **SHAPE).frames,
+        pipe(to_bytes(picture).float() / 255, CONTROLS, **SHAPE).frames,
+    )
+
+
+def test_latents_are_what_the_last_step_left_and_are_not_decoded(pipe, picture, monkeypatch):
+    monkeypatch.setattr(StableVideoDiffusion, "decode", lambda *_: pytest.fail("decoded"))
+    told = []
+
+    def keep(same, step, timestep, tensors):
+        assert same is pipe
+        told.append((step, timestep.item(), tensors["latents"]))
+        return tensors
+
+    latents = pipe(
+        picture, CONTROLS, num_frames=FRAMES, output_type="latent", callback_on_step_end=keep
+    ).frames
+    assert latents.shape == (1, FRAMES, 4, 8, 8)
+    assert torch.equal(latents, told[-1][2])
+    assert [step for step, *_ in told] == [0, 1]
+    assert told[0][1] == pytest.approx(0.25 * np.log(700))
+
+
+def test_a_callback_may_replace_the_latents(pipe, picture):
+    def blank(_, step, timestep, tensors):
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    latents = pipe(
+        picture, CONTROLS, num_frames=FRAMES, output_type="latent", callback_on_step_end=blank
+    ).frames
+    assert not latents.any()
+    with pytest.raises(InputError, match="shown latents, not noise_pred"):
+        pipe(picture, CONTROLS, callback_on_step_end_tensor_inputs=["noise_pred"])
+
+
+def test_settings_of_one_call_are_those_of_the_pipeline_built_with_them(pipe, model, picture):
+    told = pipe(picture, CONTROLS, **SHAPE, motion_bucket_id=10, max_guidance_scale=2.0, decode_chunk_size=2)
+    other = MofaPipeline(model, replace(SETTINGS, motion_bucket=10, guidance_highest=2.0, decode_chunk=2))
+    assert torch.equal(told.frames, other(picture, CONTROLS, **SHAPE).frames)
+
+
+def test_several_clips_have_their_own_noise(pipe, picture):
+    clips = pipe(picture, CONTROLS, **SHAPE, num_videos_per_prompt=2, seed=4).frames
+    assert torch.equal(clips[1:], pipe(picture, CONTROLS, **SHAPE, seed=5).frames)
+    generators = [torch.Generator().manual_seed(n) for n in (8, 9)]
+    drawn = pipe(picture, CONTROLS, **SHAPE, num_videos_per_prompt=2, generator=generators).frames
+    alone = pipe(picture, CONTROLS, **SHAPE, generator=torch.Generator().manual_seed(9), seed=1).frames
+    assert torch.equal(drawn[1:], alone)
+    with pytest.raises(InputError, match="2 generators for 3 clips"):
+        pipe(picture, CONTROLS, num_videos_per_prompt=3, generator=generators)
+
+
+def test_attention_is_sliced_on_demand_and_xformers_refused(model, picture):
+    pipe = MofaPipeline(model, SETTINGS)
+    whole = pipe(picture, CONTROLS, **SHAPE).frames
+    pipe.enable_attention_slicing()
+    assert pipe.settings.attention_slices == 2
+    assert (pipe(picture, CONTROLS, **SHAPE).frames - whole).abs().max() <= 1 / 255 + 1e-6
+    pipe.enable_attention_slicing("max")
+    assert pipe.settings.attention_slices == 2, "one of two heads"
+    pipe.enable_attention_slicing(2)
+    assert pipe.settings.attention_slices == 1
+    pipe.disable_attention_slicing()
+    assert torch.equal(pipe(picture, CONTROLS, **SHAPE).frames, whole)
+    with pytest.raises(ResourceError, match="torch's own attention"):
+        pipe.enable_xformers_memory_efficient_attention()
+
+
+@pytest.mark.parametrize("name", ["trajectory", "landmark"])
+def test_adapters_are_folders_of_their_own_and_take_their_places(pipe, model, picture, name, tmp_path):
+    MofaAdapter(name, model.adapters[name]).save_pretrained(tmp_path / "mine", variant="fp16")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "config.json",
+        "diffusion_pytorch_model.fp16.safetensors",
+    ]
+    with pytest.raises(WeightsError, match="no weights of variant none, but of fp16"):
+        MofaAdapter.from_pretrained(tmp_path / "mine")
+    mine = MofaAdapter.from_pretrained(tmp_path / "mine", variant="fp16")
+    assert mine.name == name
+
+    pipe.save_pretrained(tmp_path / "all")
+    for part in mine.halves.adapter.parameters():
+        part.data.zero_()
+    other = MofaPipeline.from_pretrained(tmp_path / "all", settings=SETTINGS, **{name: mine})
+    assert other.components[name].halves is mine.halves
+    assert other.components["unet"] is other.model.video.backbone.unet
+    with pytest.raises(WeightsError, match="not like a motion adapter"):
+        MofaAdapter.from_pretrained(tmp_path / "all" / "unet")
+
+
+def test_adapters_and_pipelines_go_to_the_hub_and_come_back(pipe, model, monkeypatch, tmp_path):
+    """The hub's own client, its two calls replaced by a folder."""
+    shelf = tmp_path / "hub"
+
+    def upload(api, *, repo_id, folder_path, commit_message):
+        shutil.copytree(folder_path, shelf / repo_id)
+
+    def create(api, repo_id, *, private, exist_ok):
+        return huggingface_hub.RepoUrl(f"https://huggingface.co/{repo_id}")
+
+    def snapshot(repo_id, *, revision, allow_patterns, **_):
+        assert revision == "v1"
+        assert "*.json" in allow_patterns
+        return str(shelf / repo_id)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload)
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    adapter = MofaAdapter("trajectory", model.adapters["trajectory"])
+    assert adapter.push_to_hub("me/adapter") == "https://huggingface.co/me/adapter"
+    again = MofaAdapter.from_pretrained("me/adapter", revision="v1")
+    same = zip(again.halves.adapter.parameters(), adapter.halves.adapter.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in same)
+
+    pipe.push_to_hub("me/pipe", variant="fp16")
+    back = MofaPipeline.from_pretrained("me/pipe", settings=SETTINGS, revision="v1", variant="fp16")
+    assert back.components.keys() == pipe.components.keys()
+
+    def offline(*_, **__):
+        raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(WeightsError, match="did not serve me/absent"):
+        MofaAdapter.from_pretrained("me/absent", local_files_only=True)
+
+
+def test_a_folder_of_the_video_model_alone_is_completed_from_the_store(pipe, monkeypatch, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableVideoDiffusionPipeline"}')
+    for room in ("trajectory", "landmark", "sparse_to_dense"):
+        shutil.move(tmp_path / room, tmp_path.with_name(f"{tmp_path.name}-{room}"))
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path / "none"))
+    with pytest.raises(WeightsError, match="mofa models download trajectory"):
+        MofaPipeline.from_pretrained(tmp_path, settings=SETTINGS)
 
 
 def test_absent_weights_are_one_clear_sentence(monkeypatch, tmp_path):
@@ -169,12 +342,12 @@ def test_absent_weights_are_one_clear_sentence(monkeypatch, tmp_path):
 
 def test_out_of_memory_says_what_would_fit(model, picture, monkeypatch):
     monkeypatch.setattr(
-        "mofa.pipeline.diffusion_engine.render_diffusion",
+        "mofa.pipeline.mofa_pipeline.denoise",
         lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no more")),
     )
     pipe = MofaPipeline(model, SETTINGS)
     with pytest.raises(ResourceError, match=r"--offload model.*--halves-at-once 1.*--size 64x64"):
-        pipe(picture, CONTROLS, num_frames=FRAMES)
+        pipe(picture, CONTROLS, num_frames=FRAMES, output_type="latent")
 
 
 def test_with_blocks_offloaded_steps_that_reuse_work_find_the_layers_they_call(model, picture):
@@ -235,7 +408,7 @@ def test_the_initial_noise_is_the_seeds_the_generators_or_the_latents_that_are_g
     pipe = MofaPipeline(model, SETTINGS)
 
     def clip(**more):
-        return pipe(picture, CONTROLS[:1], num_frames=FRAMES, **more).frames
+        return pipe(picture, CONTROLS[:1], num_frames=FRAMES, output_type="pt", **more).frames
 
     drawn = clip(generator=torch.Generator().manual_seed(3))
     noise = torch.randn(FRAMES, 4, 8, 8, generator=torch.Generator().manual_seed(3))

@@ -1,6 +1,6 @@
 """The diffusion renderer: a motion plan drives a video model through its adapters."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.renderers.warp.render import WarpSettings, render_warp
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.guide import Guide, levels_of
+from mofa.sampling.names import SamplerName
 from mofa.sampling.reuse import Reuse
 from mofa.sampling.sampler import (
     StepCallback,
@@ -56,6 +57,12 @@ from mofa.types import (
 
 FRESH = 2**32
 """How far apart the keys of the noise of two steps are: no clip has so many frames."""
+
+SIGMAS: Mapping[SamplerName, Callable[[int], Tensor]] = {
+    "euler": karras_sigmas,
+    "consistency": consistency_sigmas,
+}
+"""The noise levels of each sampler, for a number of steps."""
 
 PYRAMID = 8
 """How much smaller than the picture the finest level of the feature pyramid is."""
@@ -104,11 +111,37 @@ def render_diffusion(
     callback: StepCallback = ignore,
     initial_noise: InitialNoise | None = None,
 ) -> Iterator[UInt8[Tensor, "3 H W"]]:
-    """The frames of the clip one by one, at the source's size.
+    """The frames of the clip one by one, at the source's size: `denoise`, and latents become frames.
+
+    They do so a chunk at a time.
+    """
+    height, width = source.pixels.shape[1:]
+    video = model.video
+    latents = denoise(source, plan, model, settings, placement, seed, progress, callback, initial_noise)
+    window = video.window(height, width, settings)
+    with placement.using(*video.networks("decode")):
+        decoded = video.decode(latents, settings.decode_chunk, progress)
+        chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
+        yield from islice(chain.from_iterable(chunks), plan.num_frames)
+
+
+@torch.no_grad()
+def denoise(
+    source: SourceImage,
+    plan: MotionPlan,
+    model: DiffusionModel,
+    settings: DiffusionSettings,
+    placement: Placement,
+    seed: int,
+    progress: Progress = silent,
+    callback: StepCallback = ignore,
+    initial_noise: InitialNoise | None = None,
+) -> Float[Tensor, "T c h w"]:
+    """The clean latents of the clip, of the networks' window of the picture.
 
     The motion is encoded window by window; noise, `initial_noise` or else one keyed by seed and frame,
-    becomes latents step by step and latents become frames, a chunk at a time. `callback` hears of every
-    step. Raises InputError for a plan with a branch whose adapter the model has not.
+    becomes latents step by step. `callback` hears of every step. Raises InputError for a plan with a branch
+    whose adapter the model has not.
     """
     height, width = source.pixels.shape[1:]
     video = model.video
@@ -141,11 +174,7 @@ def render_diffusion(
         predicting(settings, denoiser),
         on_devices(denoiser, passes, settings, reuse) as estimates,
     ):
-        latents = sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates)
-    with placement.using(*video.networks("decode")):
-        decoded = video.decode(latents, settings.decode_chunk, progress)
-        chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
-        yield from islice(chain.from_iterable(chunks), plan.num_frames)
+        return sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates)
 
 
 def on_devices(
@@ -182,16 +211,23 @@ def reuse_of(settings: DiffusionSettings) -> Reuse:
 def path_down(
     settings: DiffusionSettings, seed: int, noise: Float[Tensor, "T c h w"]
 ) -> tuple[Schedule, StepRule]:
-    """The noise levels that a clip visits, and how it gets from one to the next."""
+    """The noise levels of a clip without a guide, and how it gets from one to the next."""
+    schedule = Schedule(SIGMAS[settings.sampler](settings.steps).to(noise.device))
     match settings.sampler:
         case "euler":
-            return Schedule(karras_sigmas(settings.steps).to(noise.device)), euler_step
+            return schedule, euler_step
         case "consistency":
             fresh = (
                 frame_noise(seed, range(first, first + len(noise)), tuple(noise.shape[1:]), like=noise)
                 for first in count(FRESH, FRESH)
             )
-            return Schedule(consistency_sigmas(settings.steps).to(noise.device)), consistency_step(fresh)
+            return schedule, consistency_step(fresh)
+
+
+def visited(settings: DiffusionSettings) -> Schedule:
+    """The noise levels that a clip visits; with a guide it begins further down."""
+    schedule = Schedule(SIGMAS[settings.sampler](settings.steps))
+    return schedule if settings.guide == "none" else schedule.down_from(settings.guide_weak)
 
 
 def warp_guide(
