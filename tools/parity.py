@@ -37,7 +37,7 @@ from mofa.models.svd_xt import SVD_XT, make_image_encoder, make_unet, make_vae
 from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser
-from mofa.sampling.sampler import sample
+from mofa.sampling.sampler import sample_latents
 from mofa.sampling.schedule import Schedule, karras_sigmas, timestep_from_sigma
 from mofa.tensors.hints import rasterise, rasterise_cut
 from mofa.tensors.windows import Window, windows
@@ -275,7 +275,7 @@ def sampled(
     backbone = replace(idle_backbone(), unet=unet)
     denoiser = Denoiser(StableVideoDiffusion(backbone), condition, branches)
     with interleaved_time_context(unet, *(branch.adapter for branch in branches)):
-        return sample(denoiser, reference["latents"][0], schedule, passes)
+        return sample_latents(denoiser, reference["latents"][0], schedule, passes)
 
 
 def idle_backbone() -> Backbone:

@@ -84,7 +84,7 @@ def _run_export(options: argparse.Namespace) -> int:
     with progress_bars(quiet=options.quiet) as progress:
         request = AnimationRequest.from_file(options.scene)
         written = export_scene(request, options.output, wanted, options.overwrite, progress)
-    return _told(written, options)
+    return _report(written, options)
 
 
 def _run_import(options: argparse.Namespace) -> int:
@@ -93,7 +93,7 @@ def _run_import(options: argparse.Namespace) -> int:
     written = import_motion(
         options.form, options.input, options.output, options.picture, _size(options), options.overwrite
     )
-    return _told(written, options)
+    return _report(written, options)
 
 
 def _size(options: argparse.Namespace) -> tuple[int, int] | None:
@@ -102,7 +102,7 @@ def _size(options: argparse.Namespace) -> tuple[int, int] | None:
     return None if options.size is None else parse_size(options.size)
 
 
-def _told(written: Path, options: argparse.Namespace) -> int:
+def _report(written: Path, options: argparse.Namespace) -> int:
     if not options.quiet:
         print(written)
     return 0

@@ -172,10 +172,10 @@ def _how(option: Option) -> dict[str, Any]:
 
 
 def _help(option: Option) -> str:
-    return _told(option.info.description or "", option.info.get_default(call_default_factory=True))
+    return _one_line(option.info.description or "", option.info.get_default(call_default_factory=True))
 
 
-def _told(description: str, default: Any) -> str:
+def _one_line(description: str, default: Any) -> str:
     """A field's description in one line, and its default where there is one to tell."""
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
@@ -198,7 +198,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--preset", metavar="|".join(PRESETS), help=f"settings to begin with. {trades}")
     kinds = {"integer": int, "number": float}
     for name, described in setting_fields().items():
-        flag, text = f"--{name.replace('_', '-')}", _told(described["description"], described["default"])
+        flag, text = f"--{name.replace('_', '-')}", _one_line(described["description"], described["default"])
         kind = described.get("type")
         if kind == "boolean":
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)

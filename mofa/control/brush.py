@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa.errors import InputError
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.types import CropBox, SparseMotion
 
@@ -35,7 +35,7 @@ def fit_mask(
     places = pixel_grid(crop.working_height, crop.working_width, mask) + origin[:, None, None]
     end = mask.new_tensor([scaled_width, scaled_height])[:, None, None] - 0.5
     inside = ((places >= -0.5) & (places <= end)).all(0)
-    region = torch.where(inside, sample(scaled, places[None])[0], 0).clamp(0, 1)
+    region = torch.where(inside, bilinear_sample(scaled, places[None])[0], 0).clamp(0, 1)
     if not (region >= 0.5).any():
         raise InputError(
             "the mask paints nothing of the picture that is shown: paint what may move in white."

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mofa.errors import InputError
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid, resize_flow, shrunk
 from mofa.types import FlowField, Progress, silent
@@ -110,7 +110,7 @@ def consistent(forward: Float[Tensor, "2 H W"], backward: Float[Tensor, "2 H W"]
     """
     height, width = forward.shape[1:]
     places = pixel_grid(height, width, forward) + forward
-    back = sample(backward[None], places[None])[0]
+    back = bilinear_sample(backward[None], places[None])[0]
     error = (forward + back).square().sum(0)
     allowed = 0.01 * (forward.square().sum(0) + back.square().sum(0)) + 0.5
     x, y = places
@@ -134,7 +134,7 @@ def _chained(
 ) -> tuple[Float[Tensor, "2 H W"], Bool[Tensor, "1 H W"]]:
     step, agrees = _checked(before, now, estimate)
     places = pixel_grid(flow.shape[1], flow.shape[2], flow) + flow
-    onward = sample(torch.cat([step, agrees.to(step)])[None], places[None])[0]
+    onward = bilinear_sample(torch.cat([step, agrees.to(step)])[None], places[None])[0]
     return flow + onward[:2], valid & (onward[2:] > 0.5)
 
 

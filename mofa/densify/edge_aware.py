@@ -25,13 +25,13 @@ from torch import Tensor
 
 from mofa.densify.hint_motion import HintMotion, Patch, correction
 from mofa.densify.kriging import shares
-from mofa.densify.layers import Layer, LayerSettings, find_layers, ground_hints, is_scene, place_hints
+from mofa.densify.layers import HintLayer, HintLayerSettings, find_layers, ground_hints, is_scene, place_hints
 from mofa.densify.readings import ReadingSettings, scene_shares
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, lab, make_cells
 from mofa.densify.similarity import affine_shares, third_hint
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
-from mofa.types import FlowField, Progress, SenseOfThings, SparseMotion, silent
+from mofa.types import Progress, SenseOfThings, SparseMotion, silent
 
 _MOMENTS = 8
 """Moments of a clip by which hints are told apart when there are too many of them."""
@@ -43,7 +43,7 @@ class EdgeAwareSettings:
 
     parts: PartSettings = field(default_factory=PartSettings)
     """What in the picture belongs together."""
-    layers: LayerSettings = field(default_factory=LayerSettings)
+    layers: HintLayerSettings = field(default_factory=HintLayerSettings)
     """Which hints move what."""
     readings: ReadingSettings = field(default_factory=ReadingSettings)
     """What hints of a whole scene may mean."""
@@ -107,25 +107,12 @@ def spread_hints(
             motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
         progress("densify", 2, 3)
     else:
-        layers = [Layer(np.arange(len(asked)), np.ones((1, 1), dtype=bool))]
+        layers = [HintLayer(np.arange(len(asked)), np.ones((1, 1), dtype=bool))]
         labels = inside[0].long() - 1
         motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
     exact = correction(positions, labels, settings.fade * float(np.hypot(height, width)), image)
     progress("densify", 3, 3)
     return HintMotion(torch.from_numpy(motion).to(image), known_at, inside, tuple(patches), exact)
-
-
-def densify(
-    image: Float[Tensor, "3 H W"],
-    hints: SparseMotion,
-    region: Float[Tensor, "1 H W"] | None = None,
-    progress: Progress = silent,
-    settings: EdgeAwareSettings = EdgeAwareSettings(),
-    sense: SenseOfThings | None = None,
-) -> FlowField:
-    """`spread_hints` at all steps at once: for clips that are short enough to be held as flow."""
-    motion = spread_hints(image, hints, region, progress, settings, sense)
-    return motion.over(range(len(hints.displacement)))
 
 
 def representatives(positions: Array, motion: Array, most: int) -> Indices:
@@ -176,7 +163,9 @@ def bridge_gaps(displacement: Array, known: Mask) -> Array:
     return filled
 
 
-def refine_labels(colour: Float[Tensor, "3 H W"], cells: Cells, layers: list[Layer]) -> Int[Tensor, "H W"]:
+def refine_labels(
+    colour: Float[Tensor, "3 H W"], cells: Cells, layers: list[HintLayer]
+) -> Int[Tensor, "H W"]:
     """[H, W] layer index of every pixel: near a border the 5 x 5 cells around it vote.
 
     A cell's vote weighs by nearness in place and in colour: joint bilateral upsampling (Kopf and
@@ -207,7 +196,7 @@ def refine_labels(colour: Float[Tensor, "3 H W"], cells: Cells, layers: list[Lay
 
 
 def _layer_patches(
-    layers: Sequence[Layer],
+    layers: Sequence[HintLayer],
     labels: Int[Tensor, "H W"],
     asked: Indices,
     positions: Array,

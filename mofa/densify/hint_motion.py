@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from mofa.densify.segments import Array
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.types import FlowField
 
 LEAST_REACH = 1.5
@@ -68,7 +68,7 @@ class Correction:
 
     def add(self, flow: Float[Tensor, "2 H W"], motion: Float[Tensor, "N 2"]) -> None:
         """Makes the flow, sampled bilinearly at the hints, their motion."""
-        missing = motion[: len(self.positions)] - sample(flow[None], self.positions.T[None])[0].T
+        missing = motion[: len(self.positions)] - bilinear_sample(flow[None], self.positions.T[None])[0].T
         height = torch.from_numpy(self.solve(missing.double().cpu().numpy())).to(flow)
         flow.view(2, -1).index_add_(1, self.pixels, (self.fades[:, None] * height[self.hints]).T)
 
@@ -79,11 +79,11 @@ class HintMotion:
 
     The hints that the correction makes exact come first; others only help patches along.
 
-    `told` says at which steps some hint is known: at the others nothing is.
+    `known` says at which steps some hint is known: at the others nothing is.
     """
 
     motion: Float[Tensor, "S N 2"]
-    told: Bool[Tensor, " S"]
+    known: Bool[Tensor, " S"]
     inside: Bool[Tensor, "1 H W"]
     patches: tuple[Patch, ...] = ()
     correction: Correction | None = None
@@ -91,10 +91,10 @@ class HintMotion:
     def over(self, steps: Sequence[int], /) -> FlowField:
         """The flow at these steps."""
         chosen = list(steps)
-        valid = self.inside & self.told[chosen, None, None, None]
+        valid = self.inside & self.known[chosen, None, None, None]
         flow = self.motion.new_zeros(len(chosen), 2, *self.inside.shape[1:])
         for here, step in zip(flow, chosen, strict=True):
-            if not self.told[step]:
+            if not self.known[step]:
                 continue
             for patch in self.patches:
                 if self.motion[step, patch.hints].any():
@@ -103,6 +103,10 @@ class HintMotion:
                 self.correction.add(here, self.motion[step])
             here *= self.inside
         return FlowField(flow, valid)
+
+    def at_every_step(self) -> FlowField:
+        """The flow of all S steps at once: for clips that are short enough to be held as flow."""
+        return self.over(range(len(self.motion)))
 
 
 def correction(positions: Array, labels: Int[Tensor, "H W"], furthest: float, like: Tensor) -> Correction:

@@ -13,7 +13,7 @@ from mofa.types import LookedAt
 
 
 @dataclass(frozen=True)
-class LayerSettings:
+class HintLayerSettings:
     """When hints move one thing, when many, and when everything. Shares are of the largest motion."""
 
     still_px: float = 1.0
@@ -45,7 +45,7 @@ class LayerSettings:
 
 
 @dataclass(frozen=True)
-class Layer:
+class HintLayer:
     """Cells that move together, and the hints that move them; no hints: the cells stand still.
 
     A layer with a `reach`, in pixels, is no thing: its motion fades out on the way that far from its hints.
@@ -81,7 +81,7 @@ def place_hints(
     positions: Array,
     motion: Array,
     size: tuple[int, int],
-    settings: LayerSettings,
+    settings: HintLayerSettings,
     look: LookedAt | None = None,
 ) -> PlacedHints:
     """The hints on the grid of cells, and the ways from each to every cell."""
@@ -95,13 +95,13 @@ def place_hints(
     return PlacedHints(positions, motion, places, cost, size, known)
 
 
-def _anchors(motion: Array, settings: LayerSettings) -> Mask:
+def _anchors(motion: Array, settings: HintLayerSettings) -> Mask:
     """[N]: the hints that hold their place while others move."""
     furthest = np.linalg.norm(motion, axis=2).max(axis=0)
     return furthest <= min(settings.still_px, settings.still_share * furthest.max())
 
 
-def is_scene(cells: Cells, placed: PlacedHints, settings: LayerSettings, parts: PartSettings) -> bool:
+def is_scene(cells: Cells, placed: PlacedHints, settings: HintLayerSettings, parts: PartSettings) -> bool:
     """Whether the hints tell of all parts of a picture: many move, over a wide area.
 
     Hints that move and sit on one small thing, which fills what they enclose, tell of that thing alone.
@@ -116,8 +116,8 @@ def is_scene(cells: Cells, placed: PlacedHints, settings: LayerSettings, parts: 
 
 
 def find_layers(
-    cells: Cells, placed: PlacedHints, ground: Indices, settings: LayerSettings, parts: PartSettings
-) -> list[Layer]:
+    cells: Cells, placed: PlacedHints, ground: Indices, settings: HintLayerSettings, parts: PartSettings
+) -> list[HintLayer]:
     """The ground first, then what moves on it; their cells cover the grid once.
 
     Each group of hints that move alike moves the thing it sits on. The ground follows its hints; without
@@ -128,7 +128,7 @@ def find_layers(
     return things(cells, placed, ground, alike(others, placed.motion, settings.alike), still, settings, parts)
 
 
-def ground_hints(placed: PlacedHints, settings: LayerSettings) -> Indices:
+def ground_hints(placed: PlacedHints, settings: HintLayerSettings) -> Indices:
     """The hints that span the picture and agree on one affine motion, not nearly zero; else none.
 
     The hint that the others predict worst is dropped until those left agree, as long as they are most.
@@ -174,9 +174,9 @@ def things(
     ground: Indices,
     groups: list[Indices],
     still: Indices,
-    settings: LayerSettings,
+    settings: HintLayerSettings,
     parts: PartSettings,
-) -> list[Layer]:
+) -> list[HintLayer]:
     """Each group of hints moves the thing it sits on, or, on mere ground, a soft patch around itself."""
     grown = [
         _thing(cells, placed, g, still, parts)
@@ -193,12 +193,12 @@ def things(
     owner = np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0)
     reaches = [None, *(_reach(placed, group, settings) for group in groups)]
     return [
-        Layer(group, owner == k, reach)
+        HintLayer(group, owner == k, reach)
         for k, (group, reach) in enumerate(zip([ground, *groups], reaches, strict=True))
     ]
 
 
-def _reach(placed: PlacedHints, hints: Indices, settings: LayerSettings) -> float | None:
+def _reach(placed: PlacedHints, hints: Indices, settings: HintLayerSettings) -> float | None:
     """How far from hints on mere ground their motion reaches, in pixels; None: they sit on a thing."""
     if placed.known is None or placed.known.is_thing[hints].any():
         return None

@@ -20,7 +20,7 @@ from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser
 from mofa.sampling.guide import Guide
 from mofa.sampling.reuse import Memory
-from mofa.sampling.sampler import sample
+from mofa.sampling.sampler import sample_latents
 from mofa.types import AdapterName, BackboneCondition, MotionFeatures
 
 
@@ -76,7 +76,7 @@ def calls_of(video: StableVideoDiffusion, settings: SvdSettings, num_frames: int
     schedule, rule = path_down(settings, 0, noise)
     passes = model.passes(num_frames, settings)
     reuse = reuse_of(settings)
-    sample(denoiser, noise, schedule, passes, guide=guide, reuse=reuse, rule=rule)
+    sample_latents(denoiser, noise, schedule, passes, guide=guide, reuse=reuse, rule=rule)
     return Counter(model.calls)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mofa.faces.points import fit_similarity
 from mofa.models.arcface import TEMPLATE, IResNet, aligned_grid
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.weights.loading import loaded
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
@@ -58,7 +58,7 @@ def aligned(
     places = five_points(points)
     template = torch.tensor(TEMPLATE).to(places).expand_as(places)
     linear, offset = fit_similarity(template, places)
-    return sample(frames.float() / 255, aligned_grid(linear, offset))
+    return bilinear_sample(frames.float() / 255, aligned_grid(linear, offset))
 
 
 def five_points(points: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 5 2"]:

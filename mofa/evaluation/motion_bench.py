@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from mofa.densify.edge_aware import densify
+from mofa.densify.edge_aware import spread_hints
 from mofa.media.decode import read_video
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.types import SparseMotion, TrackSet
 from mofa.vision.track_points import track_points
 
@@ -134,8 +134,8 @@ def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[
 
 def measure(picture: UInt8[Tensor, "3 H W"], trial: Trial) -> Errors:
     """Errors of the three ways to answer the question about a stretch that begins with the picture."""
-    field = densify(picture.float() / 255, trial.hints)
-    read = sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
+    field = spread_hints(picture.float() / 255, trial.hints).at_every_step()
+    read = bilinear_sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
     flows = (read, nearest(trial), inverse_distance(trial))
     apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in flows])
     return Errors(*apart[:, trial.moving].mean(dim=1).tolist(), *apart[:, ~trial.moving].mean(dim=1).tolist())

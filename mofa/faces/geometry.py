@@ -97,11 +97,11 @@ def metric_face(mesh: Float[Tensor, "mesh 3"], height: int, width: int) -> Metri
     plane = _on_near_plane(mesh[: len(reference)], height, width)
     depth = plane[:, 2].mean()
     # First as if all points were equally far, then with the perspective that the first guess tells.
-    flat_scale = _scale(fit_similarity(reference, plane * plane.new_tensor([1, 1, -1]), weight))
+    flat_scale = _scale(fit_similarity_3d(reference, plane * plane.new_tensor([1, 1, -1]), weight))
     first = _unprojected(plane, depth, flat_scale)
-    scale = flat_scale * _scale(fit_similarity(reference, first, weight))
+    scale = flat_scale * _scale(fit_similarity_3d(reference, first, weight))
     seen = _unprojected(plane, depth, scale)
-    pose = fit_similarity(reference, seen, weight)
+    pose = fit_similarity_3d(reference, seen, weight)
     return MetricFace(points=transformed(torch.linalg.inv(pose), seen), pose=pose)
 
 
@@ -121,7 +121,7 @@ def transformed(matrix: Float[Tensor, "*t 4 4"], points: Float[Tensor, "*t n 3"]
     return points @ matrix[..., :3, :3].mT + matrix[..., None, :3, 3]
 
 
-def fit_similarity(
+def fit_similarity_3d(
     before: Float[Tensor, "n 3"], after: Float[Tensor, "n 3"], weight: Float[Tensor, " n"]
 ) -> Float[Tensor, "4 4"]:
     """The rotation, scale and translation that take points nearest to others, in weighted least squares.

@@ -127,7 +127,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     return (height, width) if sideways else (width, height)
 
 
-def resample(values: Float[Tensor, "C H W"], crop: CropBox) -> Float[Tensor, "C h w"]:
+def crop_and_resize(values: Float[Tensor, "C H W"], crop: CropBox) -> Float[Tensor, "C h w"]:
     """The window `crop` of `values` at working size, filtered against aliasing (Lanczos, a = 3).
 
     Working pixel (x, y) shows the square of the original that `crop` maps it to. Beyond the border the
@@ -155,8 +155,8 @@ def resample(values: Float[Tensor, "C H W"], crop: CropBox) -> Float[Tensor, "C 
 
 
 def load_source(picture: Float[Tensor, "3 H W"], crop: CropBox) -> SourceImage:
-    """The picture to animate, cut to `crop` by `resample`."""
-    return SourceImage(pixels=resample(picture, crop), crop=crop)
+    """The picture to animate, cut to `crop` by `crop_and_resize`."""
+    return SourceImage(pixels=crop_and_resize(picture, crop), crop=crop)
 
 
 def to_bytes(picture: Float[Tensor, "*T 3 H W"]) -> UInt8[Tensor, "*T 3 H W"]:

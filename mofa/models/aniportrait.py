@@ -41,7 +41,7 @@ class SpeechNetwork(nn.Module):
         self.audio_encoder = Wav2Vec2Model(encoder)
         self.in_fn = nn.Linear(encoder.hidden_size, config.channels)
 
-    def listen(self, speech: Float[Tensor, "1 L"], num_frames: int) -> Float[Tensor, "1 T C"]:
+    def encode_speech(self, speech: Float[Tensor, "1 L"], num_frames: int) -> Float[Tensor, "1 T C"]:
         """`speech`: 16 kHz, normalised (see `normalised`), at least 400 samples. T is `num_frames`."""
         encoder = self.audio_encoder
         features = encoder.feature_extractor(speech)
@@ -59,7 +59,7 @@ class SpeechToMesh(SpeechNetwork):
 
     def forward(self, speech: Float[Tensor, "1 L"], num_frames: int) -> Float[Tensor, "1 T 468 3"]:
         """How far each point of the metric mesh is from its place in the given face, in centimetres."""
-        return self.out_fn(self.listen(speech, num_frames)).unflatten(-1, (MESH_POINTS, 3))
+        return self.out_fn(self.encode_speech(speech, num_frames)).unflatten(-1, (MESH_POINTS, 3))
 
 
 class Positions(nn.Module):
@@ -90,20 +90,21 @@ class SpeechToPose(SpeechNetwork):
     def forward(self, speech: Float[Tensor, "1 L"], num_frames: int, speaker: int) -> Float[Tensor, "1 T 6"]:
         """Rotations in degrees about x, y, z, then a translation in centimetres; at most `LONGEST` frames.
 
-        Each frame's pose is told from all earlier ones, beginning with none, and from what is heard in it.
+        Each frame's pose follows from all earlier ones, beginning with none, and from its own
+        moment's speech features.
         """
-        heard = self.listen(speech, num_frames)
+        speech_features = self.encode_speech(speech, num_frames)
         manner = self.id_embed.weight[speaker]
         layers = self.transformer_decoder.layers
         # What every layer has been given so far: the past never changes, so it is not worked out again.
-        past = [heard[:, :0] for _ in layers]
-        pose, poses = heard.new_zeros(1, 1, 6), []
+        past = [speech_features[:, :0] for _ in layers]
+        pose, poses = speech_features.new_zeros(1, 1, 6), []
         for frame in range(num_frames):
             x = self.pose_map(pose) + manner + self.PPE.pe[:, frame, None]
             nearness = recency(frame + 1, self.heads).to(x)
             for index, layer in enumerate(layers):
                 past[index] = torch.cat([past[index], x], dim=1)
-                x = decoded(layer, x, past[index], heard[:, frame, None], nearness)
+                x = decoded(layer, x, past[index], speech_features[:, frame, None], nearness)
             pose = self.pose_map_r(x)
             poses.append(pose)
         return torch.cat(poses, dim=1)
@@ -113,14 +114,14 @@ def decoded(
     layer: nn.TransformerDecoderLayer,
     x: Float[Tensor, "1 1 C"],
     past: Float[Tensor, "1 t C"],
-    heard: Float[Tensor, "1 1 C"],
+    speech_features: Float[Tensor, "1 1 C"],
     nearness: Float[Tensor, "heads 1 t"],
 ) -> Float[Tensor, "1 1 C"]:
     """One frame through one decoder layer: it sees its past, itself included, and hears itself alone."""
     attended, _ = layer.self_attn(x, past, past, attn_mask=nearness, need_weights=False)
     x = layer.norm1(x + attended)
-    listened, _ = layer.multihead_attn(x, heard, heard, need_weights=False)
-    x = layer.norm2(x + listened)
+    cross_attended, _ = layer.multihead_attn(x, speech_features, speech_features, need_weights=False)
+    x = layer.norm2(x + cross_attended)
     return layer.norm3(x + layer.linear2(F.relu(layer.linear1(x))))
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class CoTracker3(nn.Module):
         reach = torch.arange(-self.config.radius, self.config.radius + 1).to(places)
         x, y = torch.meshgrid(reach, reach, indexing="ij")
         offsets = torch.stack([x.flatten(), y.flatten()])
-        return sample(level, places.mT[..., None] + offsets[:, None])
+        return bilinear_sample(level, places.mT[..., None] + offsets[:, None])
 
     def _correlations(
         self,

@@ -211,7 +211,7 @@ def expected_displacement(scores: Float[Tensor, "S k h w"], reach: float) -> Flo
 
 @dataclass(frozen=True)
 class SparseToDense:
-    """Conditional Motion Propagation behind the same call as `edge_aware.densify`."""
+    """Conditional Motion Propagation behind the same call as `edge_aware.spread_hints`."""
 
     network: ConditionalMotionPropagation
     steps_at_once: int = 4

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.models.click_correction import corrected
 from mofa.models.things import LEVELS, MULTIPLE, Embedding, Prompts, ThingsNet
-from mofa.models.told_by_clicks import told
 from mofa.types import ThingsAt
 
 SIDE = 320
@@ -61,24 +61,26 @@ class ThingsInPicture:
         first = (signs > 0).int().argmax(1)
         own = torch.take_along_dim(points, first[:, None, None].expand(-1, -1, 2), 1)
         found = self._closely(own, torch.ones(len(points), 1))
-        logits = [self._told(*question) for question in zip(found.logits, points, signs, first, strict=True)]
+        logits = [
+            self._corrected(*question) for question in zip(found.logits, points, signs, first, strict=True)
+        ]
         return ThingsAt(torch.stack(logits), found.scores, found.is_thing)
 
-    def _told(
+    def _corrected(
         self, answer: Float[Tensor, "3 h w"], points: Float[Tensor, "P 2"], signs: Tensor, first: Tensor
     ) -> Float[Tensor, "3 h w"]:
-        """The answer to a question's first click, told by its others."""
-        heard = torch.zeros_like(signs)
-        heard[first] = 1
+        """The answer to a question's first click, corrected by its others."""
+        asked = torch.zeros_like(signs)
+        asked[first] = 1
         for n in signs.nonzero()[:, 0].tolist():
             cell, sign = self._cell(points[n], answer), int(signs[n])
             if n == first or (sign * answer[:, *cell] > 0).all():
                 continue
-            heard[n] = sign
-            now = self._closely(points[None], heard[None]).logits[0]
+            asked[n] = sign
+            now = self._closely(points[None], asked[None]).logits[0]
             if sign > 0:  # what is added has to belong to the new click alone, too
                 now = now.minimum(self._closely(points[None, n : n + 1], signs[None, n : n + 1]).logits[0])
-            answer = torch.stack([told(*level, cell, sign) for level in zip(answer, now, strict=True)])
+            answer = torch.stack([corrected(*level, cell, sign) for level in zip(answer, now, strict=True)])
         return answer
 
     def _cell(self, point: Float[Tensor, "2"], grid: Float[Tensor, "3 h w"]) -> tuple[int, int]:

@@ -75,7 +75,7 @@ class ResidualBlock(nn.Module):
         return F.relu(self.downsample(x) + y)
 
 
-class Backbone(nn.Module):
+class CNNEncoder(nn.Module):
     """Pictures to features at 1/8 and 1/4: the last convolution's one kernel serves both scales."""
 
     def __init__(self, stem: int, channels: int) -> None:
@@ -393,7 +393,7 @@ class UniMatch(nn.Module):
         super().__init__()
         channels = config.channels
         self.config = config
-        self.backbone = Backbone(config.stem, channels)
+        self.backbone = CNNEncoder(config.stem, channels)
         self.transformer = FeatureTransformer(channels, config.num_layers)
         self.feature_flow_attn = FlowPropagation(channels)
         self.refine_proj = nn.Conv2d(channels, 2 * channels, 1)

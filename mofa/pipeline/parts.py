@@ -24,7 +24,7 @@ from mofa.types import (
 
 @runtime_checkable
 class Densifier(Protocol):
-    """Sparse hints to dense motion: densify.edge_aware.densify, or the CMP network."""
+    """Sparse hints to dense motion: densify.edge_aware.spread_hints, or the CMP network."""
 
     def __call__(
         self,

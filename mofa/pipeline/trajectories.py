@@ -14,7 +14,7 @@ from mofa.errors import InputError
 from mofa.pipeline.animate import plan
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.request import MAX_FRAMES, ResolvedRequest
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.motion import points_as_seen, whole_flow
 from mofa.tensors.motion_masks import front_weight
 from mofa.tensors.splat import splat
@@ -130,9 +130,9 @@ def _followed(
     What lies in front is told as the warp renderer does: what moves more covers what moves less.
     """
     moved = torch.where(flow.valid, flow.pixels, 0)
-    own = sample(moved, start.T[None])[0].T
+    own = bilinear_sample(moved, start.T[None])[0].T
     places = start + own
     laid, reached = splat(moved, moved, front_weight(moved))
-    there = sample(torch.cat([laid, (reached > 0).to(laid)], 1), places.T[None])[0].T
+    there = bilinear_sample(torch.cat([laid, (reached > 0).to(laid)], 1), places.T[None])[0].T
     same = (there[:, :2] - own).norm(dim=-1) < COVERED
     return places, same | (there[:, 2] < 0.5)

@@ -125,7 +125,7 @@ def in_turn(
 
 
 @torch.no_grad()
-def sample(
+def sample_latents(
     denoiser: ClipDenoiser,
     noise: Float[Tensor, "T c h w"],
     schedule: Schedule,

@@ -48,7 +48,9 @@ def remove_camera(flow: Float[Tensor, "S 2 H W"], matrix: Float[Tensor, "S 2 3"]
     return add_camera(flow, invert_affine(matrix))
 
 
-def sample(values: Float[Tensor, "B C H W"], points: Float[Tensor, "B 2 *n"]) -> Float[Tensor, "B C *n"]:
+def bilinear_sample(
+    values: Float[Tensor, "B C H W"], points: Float[Tensor, "B 2 *n"]
+) -> Float[Tensor, "B C *n"]:
     """Bilinear values at points (x, y) in pixels; beyond the border the border's value holds."""
     height, width = values.shape[-2:]
     # grid_sample with align_corners=False: -1 and 1 are the outer edges of the border pixels.

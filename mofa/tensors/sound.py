@@ -22,7 +22,7 @@ def mono(sound: Waveform) -> Float[Tensor, " L"]:
     return mean
 
 
-def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[Tensor, "*C M"]:
+def resample_sound(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[Tensor, "*C M"]:
     """The same sound at `new_rate` samples per second, low-passed where that is fewer.
 
     M = ceil(L * new_rate / rate). Time 0 stays where it is. Beyond both ends the sound counts as silence.
@@ -40,4 +40,4 @@ def resample(samples: Float[Tensor, "*C L"], rate: int, new_rate: int) -> Float[
 
 def mono_at(sound: Waveform, rate: int) -> Float[Tensor, " L"]:
     """One channel at `rate` samples per second: what speech networks listen to."""
-    return resample(mono(sound), sound.rate, rate)
+    return resample_sound(mono(sound), sound.rate, rate)

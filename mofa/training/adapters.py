@@ -130,7 +130,7 @@ class AdapterObjective(Objective):
         picture = batch.frames[i, 0].float() / 255
         if self.sparse_to_dense is None:
             with torch.no_grad():
-                flow = edge_aware.densify(picture, hints)
+                flow = edge_aware.spread_hints(picture, hints).at_every_step()
             return flow.pixels * flow.valid
         return network_flow(self.sparse_to_dense, picture, hints, self.motion.conventions)
 

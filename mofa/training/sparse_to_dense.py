@@ -73,7 +73,7 @@ class SparseToDenseObjective(Objective):
             seen = torch.ones_like(truth[:, :1]) if batch.visible is None else batch.visible[i].float()
             for name, flow in {
                 "network": SparseToDense(self.network)(picture, hints).pixels,
-                "edge-aware": edge_aware.densify(picture, hints).pixels,
+                "edge-aware": edge_aware.spread_hints(picture, hints).at_every_step().pixels,
                 "no motion": torch.zeros_like(truth),
             }.items():
                 error = (flow - truth).norm(dim=1, keepdim=True)

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mofa.errors import InputError
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.training.synthetic_motion import AffinePath, Easing, Motion, Moved, Waves, gentle
 from mofa.training.synthetic_textures import (
@@ -150,7 +150,7 @@ class SyntheticScenes:
 
 
 @dataclass(frozen=True)
-class Layer:
+class SceneLayer:
     """Pixels (RGB times alpha, alpha), top left one at `origin` (x, y) of frame 0, and how they move.
 
     Several layers may be one `thing` (the limbs of a figure). `shadow` is how dark its shadow is and
@@ -176,7 +176,7 @@ class Look:
 
 
 def render_scene(
-    layers: tuple[Layer, ...], look: Look, height: int, width: int, num_frames: int
+    layers: tuple[SceneLayer, ...], look: Look, height: int, width: int, num_frames: int
 ) -> SyntheticScene:
     """The clip of these layers (back to front; the first covers everything) and the truth about it."""
     times = torch.arange(num_frames) / (num_frames - 1)
@@ -201,7 +201,7 @@ def render_scene(
     )
 
 
-def _laid(layer: Layer, moved: Moved, height: int, width: int) -> Float[Tensor, "T 4 H W"]:
+def _laid(layer: SceneLayer, moved: Moved, height: int, width: int) -> Float[Tensor, "T 4 H W"]:
     """A layer's pixels where they are in every frame, transparent around them."""
     canvas = layer.pixels.new_zeros(len(moved.bend), 4, height, width)
     origin = canvas.new_tensor(layer.origin)
@@ -213,11 +213,11 @@ def _laid(layer: Layer, moved: Moved, height: int, width: int) -> Float[Tensor, 
         here = pixel_grid(rows.stop - rows.start, columns.stop - columns.start, canvas)
         here = here + here.new_tensor([columns.start, rows.start])[:, None, None]
         source = now.backward(here) - origin[:, None, None]
-        picture[:, rows, columns] = sample(layer.pixels[None], source)[0]
+        picture[:, rows, columns] = bilinear_sample(layer.pixels[None], source)[0]
     return canvas
 
 
-def _window(layer: Layer, now: Moved, height: int, width: int) -> tuple[slice, slice]:
+def _window(layer: SceneLayer, now: Moved, height: int, width: int) -> tuple[slice, slice]:
     """Rows and columns that the layer can reach at one time; the background reaches all."""
     if layer.thing == BACKGROUND:
         return slice(0, height), slice(0, width)
@@ -234,7 +234,9 @@ def _window(layer: Layer, now: Moved, height: int, width: int) -> tuple[slice, s
     return slice(low[1], min(height, high[1] + 1)), slice(low[0], min(width, high[0] + 1))
 
 
-def _composed(layers: tuple[Layer, ...], laid: list[Float[Tensor, "T 4 H W"]]) -> Float[Tensor, "T 3 H W"]:
+def _composed(
+    layers: tuple[SceneLayer, ...], laid: list[Float[Tensor, "T 4 H W"]]
+) -> Float[Tensor, "T 3 H W"]:
     """Back to front, every layer over what is behind it, its shadow first."""
     frames = laid[0][:, :3]
     for layer, picture in zip(layers[1:], laid[1:], strict=True):
@@ -276,11 +278,11 @@ def _frontmost(coverage: Float[Tensor, "T L H W"]) -> Int[Tensor, "T H W"]:
     return front
 
 
-def _things(layers: tuple[Layer, ...]) -> Int[Tensor, " L"]:
+def _things(layers: tuple[SceneLayer, ...]) -> Int[Tensor, " L"]:
     return torch.tensor([layer.thing for layer in layers])
 
 
-def _masks(layers: tuple[Layer, ...], coverage: Float[Tensor, "L H W"]) -> Float[Tensor, "K H W"]:
+def _masks(layers: tuple[SceneLayer, ...], coverage: Float[Tensor, "L H W"]) -> Float[Tensor, "K H W"]:
     """How much of each pixel shows each object."""
     seen = torch.empty_like(coverage)
     free = torch.ones_like(coverage[0])
@@ -307,7 +309,7 @@ def _truth(
         if mask.any():
             there = motions[number][slice(1, None)].forward(grid[:, mask])
             inside = ((there >= -0.5) & (there <= limits)).all(dim=1)
-            hidden = sample(in_front, there)[:, 0] >= 0.5
+            hidden = bilinear_sample(in_front, there)[:, 0] >= 0.5
             flow[:, :, mask] = there - grid[:, mask]
             visible[:, 0, mask] = inside & ~hidden
         in_front = 1 - (1 - in_front) * (1 - coverage[1:, number : number + 1])
@@ -329,7 +331,7 @@ def draw_look(settings: SceneSettings, rng: np.random.Generator) -> Look:
     )
 
 
-def draw_layers(settings: SceneSettings, rng: np.random.Generator) -> tuple[Layer, ...]:
+def draw_layers(settings: SceneSettings, rng: np.random.Generator) -> tuple[SceneLayer, ...]:
     """A background and its objects, back to front, under one camera."""
     camera = _draw_camera(settings, rng)
     layers = [_draw_background(settings, rng, camera)]
@@ -353,14 +355,14 @@ def _draw_camera(settings: SceneSettings, rng: np.random.Generator) -> AffinePat
     )
 
 
-def _draw_background(settings: SceneSettings, rng: np.random.Generator, camera: AffinePath) -> Layer:
+def _draw_background(settings: SceneSettings, rng: np.random.Generator, camera: AffinePath) -> SceneLayer:
     # As much beyond the picture as the camera can uncover; past that the border is repeated.
     short = min(settings.height, settings.width)
     margin = round(short * (settings.camera_shift + settings.camera_growth + settings.camera_turn))
     height, width = settings.height + 2 * margin, settings.width + 2 * margin
     colour = _draw_colour(settings, rng, height, width)
     pixels = layer_pixels(colour, torch.ones(height, width))
-    return Layer(pixels, (-float(margin), -float(margin)), Motion((camera,)), BACKGROUND)
+    return SceneLayer(pixels, (-float(margin), -float(margin)), Motion((camera,)), BACKGROUND)
 
 
 def _draw_colour(
@@ -374,7 +376,7 @@ def _draw_colour(
 
 def _draw_object(
     settings: SceneSettings, rng: np.random.Generator, camera: AffinePath, thing: int
-) -> list[Layer]:
+) -> list[SceneLayer]:
     """One object: a shape or cut-out, or a body with limbs."""
     short = min(settings.height, settings.width)
     side = max(8, round(short * rng.uniform(*settings.object_size)))
@@ -403,7 +405,7 @@ def _draw_object(
     pixels = _draw_shape(settings, rng, side)
     origin = (middle[0] - (pixels.shape[2] - 1) / 2, middle[1] - (pixels.shape[1] - 1) / 2)
     waves = _draw_waves(settings, rng, side) if rng.random() < settings.bend_chance else None
-    return [Layer(pixels, origin, Motion((camera, own), waves), thing, shadow, offset)]
+    return [SceneLayer(pixels, origin, Motion((camera, own), waves), thing, shadow, offset)]
 
 
 def _draw_shape(settings: SceneSettings, rng: np.random.Generator, side: int) -> Float[Tensor, "4 h w"]:
@@ -420,7 +422,7 @@ def _draw_figure(
     side: int,
     middle: tuple[float, float],
     thing: int,
-) -> list[Layer]:
+) -> list[SceneLayer]:
     """A chain of two to four limbs, each turning about the joint with the one before it."""
     count = int(rng.integers(2, 5))
     canvas, length = 2 * side, side / count
@@ -435,12 +437,12 @@ def _draw_figure(
         turn = rng.uniform(-1, 1) * settings.object_turn
         paths = (*paths, AffinePath(pivot, turn=turn, easing=_draw_easing(settings, rng)))
         pixels = layer_pixels(colour, capsule(canvas, joint, end, radius))
-        layers.append(_trimmed(Layer(pixels, origin, Motion(paths), thing)))
+        layers.append(_trimmed(SceneLayer(pixels, origin, Motion(paths), thing)))
         angle, joint = angle + rng.uniform(-0.8, 0.8), end
     return layers
 
 
-def _trimmed(layer: Layer) -> Layer:
+def _trimmed(layer: SceneLayer) -> SceneLayer:
     """The same layer without the transparent surroundings that it does not need."""
     rows, columns = (layer.pixels[3].amax(dim=axis).nonzero().flatten() for axis in (1, 0))
     height, width = layer.pixels.shape[1:]

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.errors import InputError
-from mofa.media.image import read_mask, read_picture, resample
+from mofa.media.image import crop_and_resize, read_mask, read_picture
 from mofa.tensors.geometry import fit_crop, pixel_grid, shrunk
 from mofa.types import CropBox
 
@@ -125,7 +125,7 @@ def photo(
     across, down = whole.width * zoom, whole.height * zoom
     left = rng.uniform(0, pixels.shape[2] - across)
     top = rng.uniform(0, pixels.shape[1] - down)
-    return resample(pixels, CropBox(left, top, across, down, width, height))
+    return crop_and_resize(pixels, CropBox(left, top, across, down, width, height))
 
 
 def cut_out(path: Path, side: int) -> Float[Tensor, "4 h w"]:
@@ -155,4 +155,4 @@ def _cut_out_pixels(path: Path) -> Float[Tensor, "4 h w"]:
 
 def _resized(pixels: Float[Tensor, "C H W"], long_side: int) -> Float[Tensor, "C h w"]:
     width, height = shrunk(pixels.shape[2], pixels.shape[1], long_side)
-    return resample(pixels, fit_crop(pixels.shape[2], pixels.shape[1], width, height, "crop"))
+    return crop_and_resize(pixels, fit_crop(pixels.shape[2], pixels.shape[1], width, height, "crop"))

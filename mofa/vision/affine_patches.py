@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 
 RADIUS = 7
 """Pixels from the middle of a patch to its side."""
@@ -78,7 +78,7 @@ def _seen(
 
 
 def _read(values: Float[Tensor, "C H W"], places: Float[Tensor, "N 2 P"]) -> Float[Tensor, "N C P"]:
-    return sample(values[None], places.permute(1, 0, 2)[None])[0].transpose(0, 1)
+    return bilinear_sample(values[None], places.permute(1, 0, 2)[None])[0].transpose(0, 1)
 
 
 def _normalised(values: Float[Tensor, "N P"]) -> tuple[Float[Tensor, "N P"], Float[Tensor, "N 1"]]:

@@ -8,13 +8,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from mofa.densify.edge_aware import bridge_gaps, densify
-from mofa.tensors.flow import affine_flow, sample
+from mofa.densify.edge_aware import bridge_gaps, spread_hints
+from mofa.tensors.flow import affine_flow, bilinear_sample
 from mofa.types import FlowField, SparseMotion
 
 SIZE = (144, 176)
 TEXTURES = ("noise", "stripes", "tiles", "dots", "clouds")
 SHAPES = ("disc", "box", "blob")
+
+
+def flow_of(
+    picture: Float[Tensor, "3 H W"],
+    hints: SparseMotion,
+    region: Float[Tensor, "1 H W"] | None = None,
+) -> FlowField:
+    return spread_hints(picture, hints, region).at_every_step()
 
 
 def texture(rng: np.random.Generator, kind: str, colour: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -88,7 +96,7 @@ def along(
 
 
 def at_hints(field: FlowField, hints: SparseMotion) -> Float[Tensor, "S N 2"]:
-    return sample(field.pixels, hints.positions.T.expand(len(field.pixels), -1, -1)).mT
+    return bilinear_sample(field.pixels, hints.positions.T.expand(len(field.pixels), -1, -1)).mT
 
 
 def moves(field: FlowField, length: float) -> Bool[Tensor, "H W"]:
@@ -101,7 +109,7 @@ def test_a_thing_moves_and_the_ground_stays(seed: int) -> None:
     # Every third motion is purely horizontal or vertical: 0 on one axis is motion all the same.
     end = [(14.0, 0.0), (0.0, -14.0), (9.0, 11.0)][seed // 3]
     hints = along(places, end)
-    field = densify(picture, hints)
+    field = flow_of(picture, hints)
     moved = moves(field, np.hypot(*end))
     assert moved[mask].float().mean() >= 0.9
     assert moved[~mask].float().mean() <= 0.05
@@ -114,7 +122,7 @@ def test_things_and_ground_hold_over_many_scenes() -> None:
     failed = []
     for seed in range(100, 150):
         picture, mask, places = scene(seed)
-        moved = moves(densify(picture, along(places, (9.0, 8.0), 1)), 12.0)
+        moved = moves(flow_of(picture, along(places, (9.0, 8.0), 1)), 12.0)
         if moved[mask].float().mean() < 0.9 or moved[~mask].float().mean() > 0.05:
             failed.append(seed)
     assert len(failed) <= 1, failed
@@ -132,7 +140,7 @@ def two_discs() -> tuple[Float[Tensor, "3 H W"], Bool[Tensor, "H W"], Bool[Tenso
 
 def test_two_things_go_their_own_ways() -> None:
     picture, left, right = two_discs()
-    field = densify(picture, along([(50, 70), (125, 75)], [(12, 0), (-12, 4)]))
+    field = flow_of(picture, along([(50, 70), (125, 75)], [(12, 0), (-12, 4)]))
     assert (field.pixels[-1, 0][left] > 6).float().mean() > 0.9
     assert (field.pixels[-1, 0][right] < -6).float().mean() > 0.9
     assert moves(field, 12)[~left & ~right].float().mean() < 0.05
@@ -140,7 +148,7 @@ def test_two_things_go_their_own_ways() -> None:
 
 def test_an_anchor_holds_its_thing_still() -> None:
     picture, left, right = two_discs()
-    field = densify(picture, along([(50, 70), (125, 75)], [(12, 0), (0, 0)]))
+    field = flow_of(picture, along([(50, 70), (125, 75)], [(12, 0), (0, 0)]))
     assert moves(field, 12)[left].float().mean() > 0.9
     assert field.pixels[-1, :, 75, 125].abs().max() < 1e-4
     assert moves(field, 12)[right].float().mean() < 0.05
@@ -152,9 +160,9 @@ def test_hints_that_span_the_picture_and_agree_carry_the_ground() -> None:
     matrix = torch.tensor([[[1.06, -0.04, 5.0], [0.04, 1.06, -9.0]]])
     wanted = affine_flow(matrix, *SIZE)
     positions = torch.tensor(corners)
-    displacement = sample(wanted, positions.T[None]).mT
+    displacement = bilinear_sample(wanted, positions.T[None]).mT
     hints = SparseMotion(positions, displacement, torch.ones(1, 5, dtype=torch.bool), *SIZE)
-    field = densify(picture, hints)
+    field = flow_of(picture, hints)
     assert (field.pixels - wanted).norm(dim=1).mean() < 0.3
     assert field.valid.all()
 
@@ -163,7 +171,7 @@ def test_a_thing_moves_against_a_moving_ground() -> None:
     picture, left, _ = two_discs()
     corners = [(12.3, 10.0), (160.0, 12.5), (14.0, 130.0), (158.0, 128.7)]
     hints = along([*corners, (50, 70)], [*[(6.0, 2.0)] * 4, (-8.0, 0.0)])
-    last = densify(picture, hints).pixels[-1]
+    last = flow_of(picture, hints).pixels[-1]
     ground = torch.tensor([6.0, 2.0])[:, None]
     assert ((last[:, left] - torch.tensor([-8.0, 0.0])[:, None]).norm(dim=0) < 3).float().mean() > 0.9
     assert ((last[:, ~left] - ground).norm(dim=0) < 1).float().mean() > 0.9
@@ -174,7 +182,7 @@ def test_a_region_is_carried_whole_and_alone() -> None:
     region = torch.zeros(1, *SIZE)
     region[:, 40:90, 60:110] = 0.4
     hints = along([(80, 60), (10, 10)], [(7, 0), (0, 30)])
-    field = densify(picture, hints, region)
+    field = flow_of(picture, hints, region)
     assert torch.equal(field.valid, (region > 0).expand_as(field.valid))
     assert (field.pixels[-1][:, region[0] > 0] - torch.tensor([7.0, 0.0])[:, None]).abs().max() < 1e-2
     assert not field.pixels[:, :, region[0] == 0].any()
@@ -183,7 +191,7 @@ def test_a_region_is_carried_whole_and_alone() -> None:
 def test_nothing_is_known_without_hints() -> None:
     picture, _, _ = two_discs()
     hints = SparseMotion(torch.zeros(0, 2), torch.zeros(2, 0, 2), torch.zeros(2, 0, dtype=torch.bool), *SIZE)
-    field = densify(picture, hints)
+    field = flow_of(picture, hints)
     assert not field.valid.any()
     assert not field.pixels.any()
 
@@ -192,7 +200,7 @@ def test_steps_without_a_word_are_not_valid_and_gaps_are_bridged() -> None:
     picture, _, _ = two_discs()
     hints = along([(50, 70), (125, 75)], [(12, 0), (-12, 4)], 4)
     known = torch.tensor([[True, True], [True, False], [False, False], [True, True]])
-    field = densify(picture, SparseMotion(hints.positions, hints.displacement, known, *SIZE))
+    field = flow_of(picture, SparseMotion(hints.positions, hints.displacement, known, *SIZE))
     assert field.valid.flatten(1).all(dim=1).tolist() == [True, True, False, True]
     assert (at_hints(field, hints) - hints.displacement)[[0, 1, 3]].abs().max() < 1e-3
     assert not field.pixels[2].any()
@@ -213,16 +221,16 @@ def test_hints_close_together_are_all_met() -> None:
     hints = along(
         [(50.2, 70.1), (53.4, 70.6), (51.0, 74.0), (175.0, 143.0), (0.0, 0.0)], np.arange(10.0).reshape(5, 2)
     )
-    assert (at_hints(densify(picture, hints), hints) - hints.displacement).abs().max() < 0.05
+    assert (at_hints(flow_of(picture, hints), hints) - hints.displacement).abs().max() < 0.05
 
 
 def test_the_picture_keeps_its_dtype_and_a_tiny_one_works() -> None:
     hints = SparseMotion(
         torch.tensor([[2.0, 1.0]]), torch.ones(2, 1, 2), torch.ones(2, 1, dtype=torch.bool), 5, 7
     )
-    field = densify(torch.rand(3, 5, 7), hints)
+    field = flow_of(torch.rand(3, 5, 7), hints)
     assert field.pixels.dtype == torch.float32
-    assert (sample(field.pixels, hints.positions.T.expand(2, -1, -1)) - 1).abs().max() < 1e-3
+    assert (bilinear_sample(field.pixels, hints.positions.T.expand(2, -1, -1)) - 1).abs().max() < 1e-3
 
 
 def test_hints_of_a_scene_tell_of_its_rest() -> None:
@@ -235,9 +243,9 @@ def test_hints_of_a_scene_tell_of_its_rest() -> None:
     positions = torch.tensor([*places, *anchors])
     turning = affine_flow(torch.tensor([[[1.0, -0.08, 12.0], [0.08, 1.0, 2.0]]]), *SIZE)
     wanted = turning * left
-    displacement = sample(turning, positions.T[None]).mT * (positions[:, :1] < 100)
+    displacement = bilinear_sample(turning, positions.T[None]).mT * (positions[:, :1] < 100)
     hints = SparseMotion(positions, displacement, torch.ones(1, 10, dtype=torch.bool), *SIZE)
-    field = densify(picture, hints)
+    field = flow_of(picture, hints)
 
     y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
     nearest = torch.cdist(torch.stack([x, y], dim=-1).flatten(0, 1).float(), positions).argmin(dim=1)

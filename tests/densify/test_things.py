@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mofa.densify.edge_aware import densify
+from mofa.densify.edge_aware import spread_hints
 from mofa.densify.things import is_thing
-from mofa.types import SparseMotion, ThingsAt
+from mofa.types import FlowField, SenseOfThings, SparseMotion, ThingsAt
 
 HEIGHT, WIDTH = 72, 96
 
@@ -38,6 +38,15 @@ class Oracle:
         return self.ask(points, torch.ones(points.shape[:2]))
 
 
+def flow_of(
+    picture: Float[Tensor, "3 H W"],
+    hints: SparseMotion,
+    region: Float[Tensor, "1 H W"] | None = None,
+    sense: SenseOfThings | None = None,
+) -> FlowField:
+    return spread_hints(picture, hints, region, sense=sense).at_every_step()
+
+
 def box(left: int, top: int, right: int, bottom: int) -> Bool[Tensor, "H W"]:
     inside = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     inside[top:bottom, left:right] = True
@@ -60,7 +69,7 @@ def drags(*moves: tuple[float, float, float, float]) -> SparseMotion:
 
 def test_one_drag_moves_the_whole_thing_and_nothing_else() -> None:
     thing = box(20, 16, 68, 56)
-    flow = densify(spotted(thing), drags((30, 30, 9, -4)), sense=Oracle([thing])).pixels[0]
+    flow = flow_of(spotted(thing), drags((30, 30, 9, -4)), sense=Oracle([thing])).pixels[0]
     moved = (flow - torch.tensor([9.0, -4.0])[:, None, None]).norm(dim=0) < 0.5
     assert moved[thing].float().mean() > 0.97
     assert moved[~thing].float().mean() < 0.03
@@ -68,7 +77,7 @@ def test_one_drag_moves_the_whole_thing_and_nothing_else() -> None:
 
 def test_what_is_apart_from_the_hint_stays_even_if_it_looks_the_same() -> None:
     near, far = box(8, 20, 40, 50), box(60, 20, 90, 50)
-    flow = densify(spotted(near | far), drags((20, 30, 6, 0)), sense=Oracle([near | far])).pixels[0]
+    flow = flow_of(spotted(near | far), drags((20, 30, 6, 0)), sense=Oracle([near | far])).pixels[0]
     assert flow[:, far].abs().max() == 0
     assert (flow[0, near] - 6).abs().mean() < 0.3
 
@@ -76,7 +85,7 @@ def test_what_is_apart_from_the_hint_stays_even_if_it_looks_the_same() -> None:
 def test_anchors_are_told_as_points_beside_the_thing() -> None:
     thing = box(20, 16, 68, 56)
     oracle = Oracle([thing])
-    densify(spotted(thing), drags((30, 30, 9, 0), (80, 40, 0, 0)), sense=oracle)
+    flow_of(spotted(thing), drags((30, 30, 9, 0), (80, 40, 0, 0)), sense=oracle)
     points, signs = oracle.asked[0]
     assert signs[0].tolist() == [1, -1]
     assert points[0, 1].tolist() == [80, 40]
@@ -85,7 +94,7 @@ def test_anchors_are_told_as_points_beside_the_thing() -> None:
 
 def test_two_drags_on_one_thing_bend_it_as_one() -> None:
     thing = box(10, 16, 86, 56)
-    flow = densify(spotted(thing), drags((16, 36, 0, 6), (80, 36, 0, -6)), sense=Oracle([thing])).pixels[0]
+    flow = flow_of(spotted(thing), drags((16, 36, 0, 6), (80, 36, 0, -6)), sense=Oracle([thing])).pixels[0]
     assert flow[1, 36, 48].abs() < 1
     assert flow[:, ~thing].norm(dim=0).mean() < 0.3
 
@@ -96,12 +105,12 @@ def test_where_a_region_is_painted_nobody_is_asked() -> None:
     def never(picture: Float[Tensor, "3 H W"]) -> Oracle:
         pytest.fail("the region says what moves")
 
-    densify(spotted(region[0] > 0), drags((20, 20, 5, 5)), region, sense=never)
+    flow_of(spotted(region[0] > 0), drags((20, 20, 5, 5)), region, sense=never)
 
 
 def test_a_drag_on_nothing_moves_a_soft_patch_and_not_the_scene() -> None:
     thing = box(60, 40, 90, 66)
-    flow = densify(spotted(thing), drags((20, 20, 5, 3)), sense=Oracle([thing])).pixels[0]
+    flow = flow_of(spotted(thing), drags((20, 20, 5, 3)), sense=Oracle([thing])).pixels[0]
     torch.testing.assert_close(flow[:, 20, 20], torch.tensor([5.0, 3.0]))
     speed = flow.norm(dim=0)
     assert speed[thing].max() == 0

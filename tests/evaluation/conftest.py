@@ -12,7 +12,7 @@ from mofa.evaluation.synthetic import SyntheticSuite
 from mofa.evaluation.trackers import LucasKanade
 from mofa.evaluation.trial import Instruments
 from mofa.media.encode import write_clip
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.types import Clip, TrackSet
 from mofa.vision.dis import dis_flow
@@ -31,7 +31,7 @@ def textured(height: int, width: int, seed: int) -> torch.Tensor:
 
 def shifted(picture: torch.Tensor, x: float, y: float) -> torch.Tensor:
     grid = pixel_grid(*picture.shape[1:], picture) - torch.tensor([x, y])[:, None, None]
-    return sample(picture[None], grid[None])[0]
+    return bilinear_sample(picture[None], grid[None])[0]
 
 
 def draw_square(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mofa.faces.geometry import (
     canonical_face,
-    fit_similarity,
+    fit_similarity_3d,
     metric_face,
     project,
     protobuf_fields,
@@ -85,7 +85,7 @@ def test_a_similarity_is_found_whatever_has_no_weight() -> None:
     after = transformed(matrix, before)
     after[10:] += 5
     weight = torch.cat([torch.rand(10, generator=generator), torch.zeros(10)]).double()
-    torch.testing.assert_close(fit_similarity(before, after, weight), matrix)
+    torch.testing.assert_close(fit_similarity_3d(before, after, weight), matrix)
 
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.binary(max_size=300)), max_size=6))

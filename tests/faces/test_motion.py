@@ -12,7 +12,7 @@ from mofa.faces.motion import (
     spread_from_lines,
 )
 from mofa.faces.points import move_points
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.splat import splat
 from mofa.types import DenseMotion
 
@@ -65,7 +65,7 @@ def test_points_go_where_they_are_told(face_points):
         face_points + displacement("mouthSmileLeft", face_points) + displacement("browInnerUp", face_points)
     )
     flow = flow_of(FaceMotion(clip_of(face_points, spoken), SIZE, SIZE))
-    told = sample(flow, face_points.T[None])[0].T
+    told = bilinear_sample(flow, face_points.T[None])[0].T
     assert (told - (spoken - face_points)).norm(dim=1).max() < 1.0
 
 

@@ -14,11 +14,11 @@ from PIL import ExifTags, Image, ImageCms
 
 from mofa.errors import InputError
 from mofa.media.image import (
+    crop_and_resize,
     load_source,
     picture_size,
     read_mask,
     read_picture,
-    resample,
     save_png,
     to_bytes,
 )
@@ -180,13 +180,13 @@ def test_an_equal_window_is_a_copy() -> None:
     picture = torch.rand(3, 12, 17)
     assert torch.equal(load_source(picture, whole(12, 17)).pixels, picture)
     part = CropBox(left=3.0, top=2.0, width=8.0, height=5.0, working_width=8, working_height=5)
-    assert torch.equal(resample(picture, part), picture[:, 2:7, 3:11])
+    assert torch.equal(crop_and_resize(picture, part), picture[:, 2:7, 3:11])
 
 
 def test_beyond_the_border_the_border_goes_on() -> None:
     picture = torch.rand(3, 4, 6)
     box = CropBox(left=-2.0, top=0.0, width=8.0, height=7.0, working_width=8, working_height=7)
-    padded = resample(picture, box)
+    padded = crop_and_resize(picture, box)
     assert torch.equal(padded[:, :4, 2:], picture)
     assert torch.equal(padded[:, :4, :2], picture[:, :, :1].expand(-1, -1, 2))
     assert torch.equal(padded[:, 4:, 2:], picture[:, -1:].expand(-1, 3, -1))
@@ -197,10 +197,10 @@ def test_resampling_keeps_places_and_kills_aliasing() -> None:
     ramp = (x / 300).expand(1, 200, 300)
     box = CropBox(left=30.25, top=20.0, width=240.0, height=160.0, working_width=60, working_height=40)
     expected = (30.25 + 4 * (torch.arange(60) + 0.5)) / 300
-    assert (resample(ramp, box)[0] - expected).abs().max() < 1e-3
+    assert (crop_and_resize(ramp, box)[0] - expected).abs().max() < 1e-3
     stripes = (torch.arange(300) % 2).float().expand(3, 200, 300)
-    assert (resample(stripes, CropBox(0.0, 0.0, 300.0, 200.0, 75, 50)) - 0.5).abs().max() < 0.05
-    assert resample(torch.eye(64)[None], CropBox(0.0, 0.0, 64.0, 64.0, 97, 101)).aminmax() == (0, 1)
+    assert (crop_and_resize(stripes, CropBox(0.0, 0.0, 300.0, 200.0, 75, 50)) - 0.5).abs().max() < 0.05
+    assert crop_and_resize(torch.eye(64)[None], CropBox(0.0, 0.0, 64.0, 64.0, 97, 101)).aminmax() == (0, 1)
 
 
 def test_bytes_are_rounded_and_clamped() -> None:

@@ -32,7 +32,7 @@ def tiny_pose_network() -> SpeechToPose:
 @torch.no_grad()
 def plain_poses(network: SpeechToPose, speech: Tensor, num_frames: int, speaker: int) -> Tensor:
     """The same with PyTorch's decoder over all frames so far, again at every frame."""
-    heard = network.listen(speech, num_frames)
+    heard = network.encode_speech(speech, num_frames)
     manner = network.id_embed.weight[speaker]
     told = network.pose_map(torch.zeros(1, 1, 6)) + manner
     age = torch.arange(num_frames)[:, None] - torch.arange(num_frames)

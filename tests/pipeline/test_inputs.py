@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mofa.densify.edge_aware import densify
+from mofa.densify.edge_aware import spread_hints
 from mofa.errors import InputError
 from mofa.media.encode import write_clip
 from mofa.pipeline.animate import animate, plan
@@ -54,7 +54,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     def build(_: Engines, request: object) -> Engine:
         built.append(request)
         black = torch.zeros(2, 3, HEIGHT, WIDTH, dtype=torch.uint8)
-        return Engine(densify, mesh_flow, dis_flow, Speakers(), lambda *_: iter(black))
+        return Engine(spread_hints, mesh_flow, dis_flow, Speakers(), lambda *_: iter(black))
 
     monkeypatch.setattr(Engines, "engine", build)
     return built

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mofa.sampling.guide import Guide, levels_of
 from mofa.sampling.reuse import Memory
-from mofa.sampling.sampler import sample
+from mofa.sampling.sampler import sample_latents
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.tensors.windows import Window, windows
 
@@ -40,7 +40,7 @@ class Sure:
 
 def run(guide: Guide | None, layout: Any = None) -> tuple[Tensor, list[float]]:
     denoiser = Sure([])
-    found = sample(denoiser, NOISE, SCHEDULE, layout or windows(FRAMES, FRAMES, 2), guide=guide)
+    found = sample_latents(denoiser, NOISE, SCHEDULE, layout or windows(FRAMES, FRAMES, 2), guide=guide)
     return found, denoiser.asked
 
 
@@ -74,7 +74,7 @@ def test_the_first_frame_stays_and_the_rest_begins_at_the_weak_level() -> None:
 
 def test_what_moves_follows_the_guide_down_to_the_strong_level_and_is_free_below() -> None:
     given, seen = guide(LEFT), []
-    sample(
+    sample_latents(
         Sure([]),
         NOISE,
         SCHEDULE,

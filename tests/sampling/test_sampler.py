@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mofa.errors import Cancelled, InputError
 from mofa.sampling.reuse import Memory, Reuse
-from mofa.sampling.sampler import Estimate, consistency_step, euler_step, sample
+from mofa.sampling.sampler import Estimate, consistency_step, euler_step, sample_latents
 from mofa.sampling.schedule import Schedule, consistency_sigmas, karras_sigmas
 from mofa.tensors.noise import frame_noise
 from mofa.tensors.windows import Window, windows
@@ -59,7 +59,7 @@ def sampled(
     steps: int, layout: tuple[Window, ...] | None = None, denoiser: Gaussian | None = None
 ) -> Float[Tensor, "T 4 h w"]:
     layout = layout or windows(len(NOISE), len(NOISE), 1)
-    return sample(denoiser or Gaussian(), NOISE, Schedule(karras_sigmas(steps)), layout)
+    return sample_latents(denoiser or Gaussian(), NOISE, Schedule(karras_sigmas(steps)), layout)
 
 
 def test_more_steps_come_closer_to_the_exact_path_at_first_order() -> None:
@@ -74,7 +74,7 @@ def test_a_single_step_lands_on_the_clean_estimate() -> None:
     schedule = Schedule(torch.tensor([3.0, 0.0]))
     start = NOISE * schedule.initial_scale
     clean = Gaussian().over(tuple(range(9)))(start, schedule.sigmas[0])
-    torch.testing.assert_close(sample(Gaussian(), NOISE, schedule, windows(9, 9, 1)), clean)
+    torch.testing.assert_close(sample_latents(Gaussian(), NOISE, schedule, windows(9, 9, 1)), clean)
 
 
 def test_a_step_to_the_same_level_stays_and_a_clean_point_does_not_move() -> None:
@@ -141,7 +141,7 @@ def test_of_several_windows_no_more_than_two_are_prepared_at_a_time() -> None:
 def test_progress_and_callback_hear_of_every_pass_and_step() -> None:
     heard: list[tuple[str, int, int]] = []
     steps: list[tuple[int, Tensor]] = []
-    latents = sample(
+    latents = sample_latents(
         Gaussian(),
         NOISE,
         Schedule(karras_sigmas(3)),
@@ -162,14 +162,14 @@ def test_a_callback_that_cancels_stops_the_run_at_once() -> None:
             raise Cancelled("stopped by the user")
 
     with pytest.raises(Cancelled):
-        sample(denoiser, NOISE, Schedule(karras_sigmas(5)), windows(9, 9, 1), callback=cancel)
+        sample_latents(denoiser, NOISE, Schedule(karras_sigmas(5)), windows(9, 9, 1), callback=cancel)
     assert denoiser.calls == 2
 
 
 def test_the_longer_clip_starts_with_the_noise_of_the_shorter() -> None:
     """With frames that do not look at each other, the clip's length changes no frame."""
     layout = windows(5, 4, 2)
-    short = sample(Gaussian(), NOISE[:5], Schedule(karras_sigmas(4)), layout)
+    short = sample_latents(Gaussian(), NOISE[:5], Schedule(karras_sigmas(4)), layout)
     torch.testing.assert_close(sampled(4, windows(9, 4, 2))[:5], short)
 
 
@@ -190,7 +190,7 @@ def test_a_consistency_step_forgets_the_noise_it_came_from() -> None:
     fresh = [torch.full_like(NOISE, 0.3), torch.full_like(NOISE, -0.2)]
     schedule = Schedule(torch.tensor([700.0, 20.0, 3.0, 0.0]))
     rule = consistency_step(iter(fresh))
-    latents = sample(Watched(), NOISE, schedule, windows(9, 9, 1), rule=rule)
+    latents = sample_latents(Watched(), NOISE, schedule, windows(9, 9, 1), rule=rule)
     ideal = Gaussian().over(tuple(range(9)))
     for step, level in enumerate(schedule.sigmas[1:3]):
         expected = ideal(seen[step], schedule.sigmas[step]) + level * fresh[step]
@@ -240,7 +240,7 @@ def test_every_window_has_a_memory_of_its_own_that_whole_steps_find_empty() -> N
 
     layout = windows(9, 5, 4)
     schedule = Schedule(karras_sigmas(8))
-    sample(Keeping(), NOISE, schedule, layout, reuse=Reuse(3))
+    sample_latents(Keeping(), NOISE, schedule, layout, reuse=Reuse(3))
     per_step = [calls[first : first + len(layout)] for first in range(0, len(calls), len(layout))]
     for step, entries in enumerate(per_step):
         expected = [None if Reuse(3).whole(step, 8) else window[0] for window in layout]

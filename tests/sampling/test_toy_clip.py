@@ -18,7 +18,7 @@ from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
 from mofa.sampling.names import Reused
 from mofa.sampling.reuse import Memory, Reuse
-from mofa.sampling.sampler import euler_step, sample
+from mofa.sampling.sampler import euler_step, sample_latents
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.tensors.noise import frame_noise
 from mofa.tensors.windows import Window, blend, windows
@@ -98,7 +98,7 @@ class Toy:
         return Denoiser(StableVideoDiffusion(self.backbone), self.condition, branches)
 
     def clip(self, *branches: AdapterBranch, layout: Sequence[Window] = SHORT) -> Tensor:
-        return sample(self.denoiser(*branches), NOISE, SCHEDULE, layout)
+        return sample_latents(self.denoiser(*branches), NOISE, SCHEDULE, layout)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -173,7 +173,7 @@ def test_a_clip_no_longer_than_the_window_is_the_plain_pass_bit_for_bit(toy: Toy
 def test_guidance_halves_one_after_the_other_make_the_same_clip(toy: Toy) -> None:
     acting = motions(toy)["hybrid"]
     in_turn = replace(toy.denoiser(*acting), guidance=Guidance(halves_at_once=1))
-    found = sample(in_turn, NOISE, SCHEDULE, SHORT)
+    found = sample_latents(in_turn, NOISE, SCHEDULE, SHORT)
     torch.testing.assert_close(found, toy.clip(*acting), rtol=1e-3, atol=1e-3)
 
 
@@ -186,7 +186,7 @@ def reusing(
     toy: Toy, reuse: Reuse, layout: Sequence[Window] = SHORT, guidance: Guidance | None = None
 ) -> Tensor:
     denoiser = replace(toy.denoiser(*motions(toy)["hybrid"]), guidance=guidance or Guidance())
-    return sample(denoiser, NOISE, STEPS, layout, reuse=reuse)
+    return sample_latents(denoiser, NOISE, STEPS, layout, reuse=reuse)
 
 
 @torch.no_grad()
@@ -235,7 +235,7 @@ def test_reuse_changes_a_clip_the_less_the_more_often_it_is_refreshed(
     toy: Toy, what: Reused, layout: Sequence[Window]
 ) -> None:
     exact = reusing(toy, Reuse(1, what), layout)
-    assert torch.equal(exact, sample(toy.denoiser(*motions(toy)["hybrid"]), NOISE, STEPS, layout))
+    assert torch.equal(exact, sample_latents(toy.denoiser(*motions(toy)["hybrid"]), NOISE, STEPS, layout))
     often, seldom = (reusing(toy, Reuse(every, what), layout) for every in (2, 9))
     assert seldom.isfinite().all()
     assert 0 < (often - exact).norm() < (seldom - exact).norm()

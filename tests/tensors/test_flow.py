@@ -7,10 +7,10 @@ from mofa.tensors.flow import (
     add_camera,
     affine_flow,
     apply_affine,
+    bilinear_sample,
     compose_affine,
     invert_affine,
     remove_camera,
-    sample,
 )
 from mofa.tensors.geometry import pixel_grid
 
@@ -42,12 +42,12 @@ def test_a_camera_over_a_still_picture_is_its_affine_flow():
 
 def test_sampling_at_pixel_centres_reads_the_pixels_and_the_border_holds():
     values = torch.randn(1, 3, 5, 6)
-    assert sample(values, pixel_grid(5, 6, values)[None]) == pytest.approx(values, abs=1e-5)
-    outside = sample(values, torch.tensor([[[-20.0, 99.0], [-20.0, 99.0]]]))
+    assert bilinear_sample(values, pixel_grid(5, 6, values)[None]) == pytest.approx(values, abs=1e-5)
+    outside = bilinear_sample(values, torch.tensor([[[-20.0, 99.0], [-20.0, 99.0]]]))
     assert outside[0, :, 0] == pytest.approx(values[0, :, 0, 0])
     assert outside[0, :, 1] == pytest.approx(values[0, :, -1, -1])
 
 
 def test_sampling_between_two_pixels_is_their_mean():
     values = torch.tensor([[[[1.0, 3.0]]]])
-    assert sample(values, torch.tensor([[[0.5], [0.0]]])).item() == pytest.approx(2.0)
+    assert bilinear_sample(values, torch.tensor([[[0.5], [0.0]]])).item() == pytest.approx(2.0)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mofa.tensors.sound import mono, mono_at, resample
+from mofa.tensors.sound import mono, mono_at, resample_sound
 from mofa.types import Waveform
 
 
@@ -15,7 +15,7 @@ def test_mono_is_the_mean_of_the_channels() -> None:
 @pytest.mark.parametrize(("rate", "new_rate"), [(44100, 16000), (8000, 16000), (16000, 12345)])
 def test_a_tone_keeps_pitch_level_and_time(rate: int, new_rate: int) -> None:
     tone = torch.sin(2 * math.pi * 300 * torch.arange(rate) / rate)
-    again = resample(tone, rate, new_rate)
+    again = resample_sound(tone, rate, new_rate)
     assert len(again) == new_rate
     expected = torch.sin(2 * math.pi * 300 * torch.arange(new_rate) / new_rate)
     inner = slice(new_rate // 10, -new_rate // 10)

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -69,8 +68,9 @@ def test_where_one_process_dies_the_other_saves_and_ends(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_loses_no_more_than_since_its_last_checkpoint(tmp_path: Path) -> None:
     run, chance = tmp_path / "run", random.Random(0)
+    # The process ends itself before the n-th time that it touches a file of its run.
     script = (
-        "import sys; sys.path.insert(0, 'tests/training'); import torch, toy; torch.set_num_threads(1)\n"
+        "import os, sys; sys.path.insert(0, 'tests/training'); import torch, toy; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from mofa.training import registry\n"
         "from mofa.training.config import make_recipe\n"
@@ -79,24 +79,26 @@ def test_a_run_killed_at_any_moment_loses_no_more_than_since_its_last_checkpoint
         "registry.SOURCES['points'] = 'toy:PointData'\n"
         "recipe = make_recipe({'objective': {'kind': 'line'}, 'data': {'kind': 'points'}, 'loop':\n"
         "    {'steps': 10**6, 'batch': 2, 'average': 0.9, 'checkpoint_every': 1, 'keep': 3}}, 'test')\n"
-        "print('ready', flush=True)\n"
+        "left = int(sys.argv[1])\n"
+        "def touched(event, arguments):\n"
+        "    global left\n"
+        "    if event in ('open', 'os.mkdir', 'os.rename', 'os.remove', 'os.rmdir') and (\n"
+        f"            str(arguments[0]).startswith({str(run)!r})):\n"
+        "        left -= 1\n"
+        "        if left == 0:\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "sys.addaudithook(touched)\n"
         f"train(recipe, Path({str(run)!r}), 'latest', True)\n"
     )
     reached = 0
     for _ in range(20):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script],
+        killed = subprocess.run(
+            [sys.executable, "-c", script, str(chance.randint(1, 200))],
             cwd=ROOT,
             env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
+            check=False,
         )
-        assert process.stdout is not None
-        process.stdout.readline()
-        # Checkpoints are written at every step, so most of these moments lie within a write.
-        time.sleep(0.3 + chance.random())
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert killed.returncode == -signal.SIGKILL
         found = checkpoints(run)
         for path in found.values():
             assert read_state(path)["step"] == int(path.name.removeprefix("checkpoint-"))

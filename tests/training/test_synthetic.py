@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mofa.errors import InputError
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.training.synthetic import SceneSettings, SyntheticScenes
 from mofa.training.synthetic_motion import AffinePath, Easing, Motion, Waves, gentle
@@ -31,7 +31,7 @@ PLAIN = SceneSettings(
 def looked_back(scene) -> torch.Tensor:
     """Every later frame, read where the flow says that frame 0's pixels went."""
     grid = pixel_grid(*scene.frames.shape[-2:], scene.flow)
-    return sample(scene.frames[1:], grid + scene.flow)
+    return bilinear_sample(scene.frames[1:], grid + scene.flow)
 
 
 @pytest.mark.parametrize("index", range(8))

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mofa.control.reference import FlowEstimator, consistent
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.types import FlowField
 
@@ -79,7 +79,7 @@ def flicker(frames: UInt8[Tensor, "T 3 H W"], steps: FlowField) -> float | None:
         if not seen.any():
             continue
         places = pixel_grid(flow.shape[1], flow.shape[2], flow) + flow
-        brought = sample(frames[step + 1][None].float(), places[None])[0]
+        brought = bilinear_sample(frames[step + 1][None].float(), places[None])[0]
         error = (brought - frames[step].float()).square().mean(dim=0)[seen].mean()
         errors.append(math.sqrt(float(error)))
     return sum(errors) / len(errors) if errors else None

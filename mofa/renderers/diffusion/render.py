@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mofa.devices import pick_device
 from mofa.errors import InputError
 from mofa.faces.sketch import draw_sketch
-from mofa.media.image import resample, to_bytes
+from mofa.media.image import crop_and_resize, to_bytes
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation
@@ -33,7 +33,7 @@ from mofa.sampling.sampler import (
     consistency_step,
     euler_step,
     ignore,
-    sample,
+    sample_latents,
 )
 from mofa.sampling.schedule import Schedule, consistency_sigmas, karras_sigmas
 from mofa.sampling.spread import spread_over
@@ -174,7 +174,9 @@ def denoise(
         predicting(settings, denoiser),
         on_devices(denoiser, passes, settings, reuse) as estimates,
     ):
-        return sample(denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates)
+        return sample_latents(
+            denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates
+        )
 
 
 def on_devices(
@@ -349,4 +351,4 @@ def asked_size(
         inside = CropBox(-window.left, -window.top, float(width), float(height), width, height)
     else:
         inside = fit_crop(window.working_width, window.working_height, width, height, "crop")
-    return torch.stack([to_bytes(resample(picture, inside)) for picture in pictures])
+    return torch.stack([to_bytes(crop_and_resize(picture, inside)) for picture in pictures])

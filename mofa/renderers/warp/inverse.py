@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mofa.renderers.warp.layers import length, neighbour_jump
 from mofa.renderers.warp.scene import STILL
-from mofa.tensors.flow import apply_affine, invert_affine, sample
+from mofa.tensors.flow import apply_affine, bilinear_sample, invert_affine
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid, resize_flow
 from mofa.tensors.motion import camera_rests
@@ -47,7 +47,7 @@ def origin(
     points = apply_affine(invert_affine(camera[None]), points[None])
     if flow.any():
         start = flow.new_tensor([around[1].start, around[0].start])[:, None, None]
-        points = points - sample(inverse_displacement(flow, member)[None], points - start)
+        points = points - bilinear_sample(inverse_displacement(flow, member)[None], points - start)
     return settled(points[0], lands)
 
 
@@ -119,13 +119,13 @@ def newton(
     slopes: Float[Tensor, "1 4 H W"] | None = None
     for turn in range(STEPS + 1):
         here = points[:, wrong]
-        miss = (here + sample(flow[None], here[None])[0] - grid[:, wrong]).clamp(-2, 2)
+        miss = (here + bilinear_sample(flow[None], here[None])[0] - grid[:, wrong]).clamp(-2, 2)
         off = (miss.abs().amax(0) > STILL).nonzero()[:, 0]
         if len(off) == 0 or turn == STEPS:
             break
         slopes = inverse_slopes(flow) if slopes is None else slopes
         wrong, here, miss = wrong[off], here[:, off], miss[:, off]
-        slope = sample(slopes, here[None])[0]
+        slope = bilinear_sample(slopes, here[None])[0]
         step = torch.stack([(slope[:2] * miss).sum(0), (slope[2:] * miss).sum(0)])
         points[:, wrong] = here - step.clamp(-2, 2)
     return (grid - points).view_as(flow), float(miss.abs().max())
@@ -158,7 +158,7 @@ def looked_up(flow: Float[Tensor, "2 H W"]) -> Float[Tensor, "2 H W"]:
     grid = pixel_grid(coarse.shape[2], coarse.shape[3], coarse)[None]
     displaced = coarse
     for _ in range(LOOKS):
-        displaced = sample(coarse, grid - displaced)
+        displaced = bilinear_sample(coarse, grid - displaced)
     return resize_flow(displaced, height, width)[0]
 
 

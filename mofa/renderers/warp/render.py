@@ -35,7 +35,7 @@ from mofa.renderers.warp.layers import (
 )
 from mofa.renderers.warp.portrait import with_expression
 from mofa.renderers.warp.scene import STILL, Motion, motions_of_frame, scene_of, through_its_window
-from mofa.tensors.flow import apply_affine, compose_affine, invert_affine, sample
+from mofa.tensors.flow import apply_affine, bilinear_sample, compose_affine, invert_affine
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import local_maximum, window_around
 from mofa.types import MotionPlan, Progress, SourceImage, silent
@@ -161,7 +161,7 @@ class MovedPiece:
         inside = points - points.new_tensor([columns.start, rows.start])[:, None, None]
         own = torch.lerp(picture[:, rows, columns], front.pixels[:, rows, columns], self.opened)
         # Beyond the border only that goes on which the border cuts, as the border's own matte says.
-        cut = sample(self.piece.around[None], inside[None])[0]
+        cut = bilinear_sample(self.piece.around[None], inside[None])[0]
         # And only where the camera looks there: what a thing leaves behind at the border is not the thing.
         size = canvas.shape[1], canvas.shape[2]
         rest = apply_affine(invert_affine(self.motion.camera[None]), window_grid(lands, points)[None])[0]
@@ -222,7 +222,7 @@ def arrives(
     """
     flow = layer.follow(motion.displacement)
     parted = local_maximum(neighbour_jump(flow), 1) > 2
-    there = sample(torch.cat([flow, parted[None].to(flow)])[None], points[None])
+    there = bilinear_sample(torch.cat([flow, parted[None].to(flow)])[None], points[None])
     seen = apply_affine(motion.camera[None], points[None] + there[:, :2])
     miss = seen[0] - window_grid(lands, flow)
     return (length(miss) < 1) & (there[0, 2:] < 0.5)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mofa.renderers.warp.inverse import inverse_displacement, newton, only_bends
-from mofa.tensors.flow import sample
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 
 GRID = pixel_grid(60, 90, torch.zeros(1))
@@ -14,7 +14,7 @@ EVERYWHERE = torch.ones(60, 90, dtype=torch.bool)
 
 def miss(flow: Tensor, inverse: Tensor) -> Tensor:
     """By how many pixels what came from x does not arrive where it was found."""
-    return (sample(flow[None], (GRID - inverse)[None])[0] - inverse).abs().amax(0)
+    return (bilinear_sample(flow[None], (GRID - inverse)[None])[0] - inverse).abs().amax(0)
 
 
 def test_a_bend_is_undone_though_it_presses_pixels_to_a_third() -> None:
