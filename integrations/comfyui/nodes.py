@@ -164,7 +164,7 @@ class MofaSceneToStudio(io.ComfyNode):
 
         file = f"{Path(name).name or 'scene'}-{time.time_ns():x}.zip"
         path = functions.save_for_studio(scene, Path(folder_paths.get_output_directory()) / file)
-        return io.NodeOutput(str(path), ui={"text": [f"mofa studio, then open {path}"]})
+        return io.NodeOutput(str(path), ui={"text": [f"mofa studio {path}"]})
 
 
 class MofaWarp(io.ComfyNode):

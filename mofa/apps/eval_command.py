@@ -118,6 +118,7 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
     from mofa.errors import InputError
     from mofa.evaluation.makers import ClipsInFolder, OurRenderer
     from mofa.pipeline.request import parse_scene, read_scene_text
+    from mofa.weights.store import standing_in
 
     if arguments.clips is not None:
         if arguments.renderer or arguments.settings or arguments.adapter:
@@ -138,4 +139,6 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
         raise InputError(f"the {settings['renderer']} renderer has no adapters: leave --adapter out.")
     if arguments.adapter:
         settings = {**settings, "renderer": "diffusion"}
+        with standing_in(arguments.adapter):  # told before any scene is opened
+            pass
     return OurRenderer(settings, arguments.seed, tuple(arguments.adapter))

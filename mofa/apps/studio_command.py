@@ -30,6 +30,13 @@ def add_parser(commands: Any) -> None:
         description="Opens the studio in the browser. It serves this machine alone unless --listen is given. "
         "Clips are shown while they are denoised where `mofa models download taesd` (4.9 MB) has been done.",
     )
+    parser.add_argument(
+        "scene",
+        type=Path,
+        nargs="?",
+        metavar="SCENE",
+        help="open this scene (.yaml, .json, or a packed .zip)",
+    )
     parser.add_argument("--port", type=int, help="port to serve on (the first free one from 7860)")
     parser.add_argument("--listen", action="store_true", help="serve the network too; needs --auth")
     parser.add_argument(
@@ -75,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         from mofa.apps.serve.keys import read_keys
         from mofa.apps.studio.app import Login, build_app, default_home
         from mofa.apps.studio.guard import LOCAL_NAMES, names_of_this_machine
+        from mofa.apps.studio.scenes import scene_to_offer
         from mofa.batch.manifest import only_one
     except ModuleNotFoundError as error:
         raise _missing("the studio", error, "studio") from None
@@ -85,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         if not (user and colon and password):
             raise InputError("--auth needs a name and a password with a colon between them: user:password.")
         login = Login(user, password)
+    offered = None if options.scene is None else scene_to_offer(options.scene)
     host = EVERYWHERE if options.listen else LOCAL
     connection = _bound(host, options.port)
     address = f"http://{LOCAL}:{connection.getsockname()[1]}"
@@ -95,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
         app = build_app(home, login, options.api, hosts, by_address=options.listen, keys=keys)
     except ModuleNotFoundError as error:
         raise _missing("--api", error, "api") from None
+    if offered is not None:
+        address += f"/?scene={app.state.studio.offer(offered)}"
     print(f"mofa studio: {address}  (Ctrl-C to stop)", file=sys.stderr, flush=True)
     if options.open:
         threading.Timer(0.5, webbrowser.open, [address]).start()

@@ -63,10 +63,16 @@ def test_our_renderer_and_other_clips_are_judged_and_compared(
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir()), "it was told before anything was made"
 
 
 def test_a_report_about_nothing_is_an_error(

@@ -1,6 +1,8 @@
 """What the page asks of the server. Every answer is about the visitor whose cookie came with the question."""
 
 import asyncio
+import io
+import secrets
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +44,8 @@ from mofa.pipeline.request import AnimationRequest
 from mofa.weights.download import download
 
 COOKIE = "mofa_visitor"
+OFFERED = "offered-"
+"""What the names of scenes begin with that the studio was started with."""
 LISTENS_EVERY = 0.1
 """Seconds between two looks whether the browser still waits for its answer."""
 
@@ -58,6 +62,7 @@ class Studio:
         self.visitors = Visitors(home / "visitors", self.quota)
         self.callers = Visitors(home / "api" / "callers", self.quota)
         self.shares = Shares(home / "shares")
+        self._offered: dict[str, Path | bytes] = {}
         self.workshop = making.Workshop()
         self.videos = home / "videos" if keys else passing_folder(home)
         self.store = open_store(self.videos)
@@ -72,6 +77,19 @@ class Studio:
         self.downloads = FairQueue("downloads")
         self.looks = FairQueue("looks")
         """At files that came in, and at photos for what is clicked: one at a time: each takes memory."""
+
+    def offer(self, packed: Path | bytes) -> str:
+        """A secret name under which every visitor's page opens a copy of a packed scene."""
+        name = f"{OFFERED}{secrets.token_urlsafe(16)}"
+        self._offered[name] = packed
+        return name
+
+    def offered(self, name: str) -> Path | io.BytesIO:
+        """The packed scene of that name. Raises InputError: there is none."""
+        packed = self._offered.get(name)
+        if packed is None:
+            raise unknown_scene(name)
+        return io.BytesIO(packed) if isinstance(packed, bytes) else packed
 
     def sweep(self) -> None:
         """Lets go of everything that visitors who are gone for a day have left."""
@@ -229,9 +247,12 @@ def keep_scene(
 
 @router.get("/scenes/{name}")
 def named_scene(name: str, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
-    """An example, a document that was kept, the scene of one of the visitor's clips or of one given away."""
+    """An example, a document that was kept, what the studio was started with, the scene of one of the
+    visitor's clips or of one given away."""
     if name.startswith(KEPT):
         return {"document": read_document(name, visitor)}
+    if name.startswith(OFFERED):
+        return _opened(unpack_scene(studio.offered(name), visitor, None), visitor)
     if name.startswith(SHARED):
         request = studio.shares.scene(name.removeprefix(SHARED), visitor)
     elif name in example_names():

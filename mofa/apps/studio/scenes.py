@@ -141,8 +141,9 @@ def pack_scene(request: AnimationRequest) -> bytes:
 
         def pack(path: Path) -> Path:
             if path not in names:
-                names[path] = path.name
-                package.write(path, path.name)
+                taken = path.name in (*names.values(), SCENE_NAME)
+                names[path] = f"{len(names)}-{path.name}" if taken else path.name
+                package.write(path, names[path])
             return Path(names[path])
 
         bare = request.with_paths(pack)
@@ -150,13 +151,31 @@ def pack_scene(request: AnimationRequest) -> bytes:
     return content.getvalue()
 
 
-def unpack_scene(file: Path, visitor: Visitor, picture: str | None) -> dict[str, Any]:
+def scene_to_offer(path: Path) -> Path | bytes:
+    """A scene of this machine as a zip: one that is packed as it is, a file with what it names packed.
+
+    Raises InputError: it is no scene, or one of its files is missing.
+    """
+    if zipfile.is_zipfile(path):
+        return path
+    request = without_outputs(AnimationRequest.from_file(path))
+    request.with_paths(_there)
+    return pack_scene(request)
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"the scene needs {path}, which is not there: check the path in the scene.")
+    return path
+
+
+def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None) -> dict[str, Any]:
     """The canvas's state from a scene file (.yaml, .json) or a packed scene (.zip).
 
     Files from a zip land in the visitor's folder. A scene alone names files that did not come with it: its
     photo is then `picture`, the one on the canvas, and controls whose files are missing are refused.
     """
-    if not zipfile.is_zipfile(file):
+    if isinstance(file, Path) and not zipfile.is_zipfile(file):
         return _with_files(_read_text(file.read_bytes()), {}, visitor, picture)
     with zipfile.ZipFile(file) as package:
         entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}

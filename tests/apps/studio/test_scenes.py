@@ -1,13 +1,17 @@
 """Scenes on the canvas, in zips and in previews."""
 
 import io
+import json
 import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
 
+from mofa.apps.studio.app import build_app
 from mofa.apps.studio.scenes import (
     LONGEST_SIDE,
     MOST_FRAMES,
@@ -18,6 +22,7 @@ from mofa.apps.studio.scenes import (
     preview_request,
     request_from_scene,
     scene_from_request,
+    scene_to_offer,
     unpack_scene,
 )
 from mofa.apps.studio.visitors import Visitor, Visitors, new_token
@@ -160,3 +165,42 @@ def test_an_example_comes_with_its_files(visitor: Visitor) -> None:
     for name in example_names():
         request = adopt_files(AnimationRequest.from_file(example(name)), visitor)
         assert request_from_scene(scene_from_request(request), visitor).picture.is_file()
+
+
+def test_files_of_one_name_from_two_folders_are_two_files_in_the_zip(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    for folder, grey in (("a", 0), ("b", 255)):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (40, 30), grey).save(tmp_path / folder / "mask.png")
+    shutil.copy(visitor.folder / "photo-1.jpg", tmp_path / "photo.jpg")
+    tracks = [TRACK | {"region": {"mask": f"{folder}/mask.png"}} for folder in "ab"]
+    file = tmp_path / "scene.json"
+    file.write_text(json.dumps({"picture": "photo.jpg", "controls": tracks}))
+
+    packed = scene_to_offer(file)
+    assert isinstance(packed, bytes)
+    opened = unpack_scene(io.BytesIO(packed), visitor, None)
+    masks = [Image.open(visitor.file(control["region"]["mask"])) for control in opened["controls"]]
+    assert [mask.getextrema() for mask in masks] == [(0, 0), (255, 255)]
+
+
+def test_a_scene_to_offer_has_all_its_files(tmp_path: Path) -> None:
+    (tmp_path / "scene.json").write_text(json.dumps({"picture": "none.jpg", "controls": [TRACK]}))
+    with pytest.raises(InputError, match=r"none\.jpg"):
+        scene_to_offer(tmp_path / "scene.json")
+
+
+def test_a_studio_opens_the_scene_it_was_started_with_for_whoever_has_its_address(
+    tmp_path: Path, photo: Path
+) -> None:
+    shutil.copy(photo, tmp_path / "photo.jpg")
+    (tmp_path / "scene.json").write_text(json.dumps({"picture": "photo.jpg", "controls": [TRACK]}))
+    app = build_app(tmp_path / "home")
+    name = app.state.studio.offer(scene_to_offer(tmp_path / "scene.json"))
+    with TestClient(app) as client:
+        client.get("/studio/start")
+        opened = client.get(f"/studio/scenes/{name}").json()
+        assert opened["scene"]["controls"][0]["points"] == TRACK["points"]
+        assert client.get(f"/studio/photos/{opened['picture']['name']}").status_code == 200
+        assert "no scene" in client.get("/studio/scenes/offered-0").text
