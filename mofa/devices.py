@@ -35,6 +35,11 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+def can_overlap(device: torch.device) -> bool:
+    """Whether the device computes while weights are copied to it."""
+    return device.type == "cuda"
+
+
 def device_of_worker(number: int) -> str | None:
     """The device of the worker of that number, where the machine has several: one worker each, in turn."""
     count = torch.cuda.device_count()

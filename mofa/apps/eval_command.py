@@ -19,6 +19,7 @@ def add_parser(commands: Any) -> None:
             "report.html (docs/evaluation.md explains suites and measures).\n\n"
             "  mofa eval synthetic --limit 3 -o report\n"
             "  mofa eval synthetic --clips other-program/ -o report-other\n"
+            "  mofa eval synthetic --guide warp -o with-adapters\n"
             "  mofa eval compare report report-other"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,6 +43,12 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="DIR",
         help="weights that `mofa train` wrote, in place of the released ones; may be repeated",
+    )
+    parser.add_argument(
+        "--guide", choices=("none", "warp"), help="judge the video model, guided by the warp renderer's clip"
+    )
+    parser.add_argument(
+        "--no-adapters", action="store_true", help="judge the video model steered by its guide alone"
     )
     parser.add_argument("--tracker", metavar="NAME", default="lk", help="lk (default), or cotracker3")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N scenes")
@@ -121,9 +128,10 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
     from mofa.weights.store import standing_in
 
     if arguments.clips is not None:
-        if arguments.renderer or arguments.settings or arguments.adapter:
+        if arguments.renderer or arguments.settings or arguments.adapter or steering_of(arguments):
             raise InputError(
-                "--clips judges clips that are there: leave --renderer, --settings and --adapter out."
+                "--clips judges clips that are there: leave --renderer, --settings and --adapter out, and "
+                "what steers a model."
             )
         if not arguments.clips.is_dir():
             raise InputError(f"{arguments.clips} is no folder: give the folder that holds the clips.")
@@ -135,10 +143,22 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
             raise InputError(f"{arguments.settings} is no mapping of scene keys to values.")
     if arguments.renderer:
         settings = {**settings, "renderer": arguments.renderer}
-    if arguments.adapter and settings.get("renderer", "diffusion") != "diffusion":
-        raise InputError(f"the {settings['renderer']} renderer has no adapters: leave --adapter out.")
-    if arguments.adapter:
+    steering = steering_of(arguments)
+    if (arguments.adapter or steering) and settings.get("renderer", "diffusion") != "diffusion":
+        named = "--adapter" if arguments.adapter else "--guide and --no-adapters"
+        raise InputError(f"the {settings['renderer']} renderer has no adapters: leave {named} out.")
+    if arguments.adapter or steering:
         settings = {**settings, "renderer": "diffusion"}
         with standing_in(arguments.adapter):  # told before any scene is opened
             pass
+    if steering:
+        given = settings.get("diffusion", {})
+        given = {"preset": given} if isinstance(given, str) else given
+        settings = {**settings, "diffusion": {**given, **steering}}
     return OurRenderer(settings, arguments.seed, tuple(arguments.adapter))
+
+
+def steering_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The diffusion settings that say what steers the model, where they were given as options."""
+    guide = {} if arguments.guide is None else {"guide": arguments.guide}
+    return guide | ({"adapters": False} if arguments.no_adapters else {})

@@ -7,7 +7,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from mofa.devices import pick_device, pick_dtype
+from mofa.devices import can_overlap, pick_device, pick_dtype
+from mofa.errors import ResourceError
 from mofa.models.names import KernelName, StorageName
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.settings import DiffusionSettings, Offload
@@ -33,8 +34,16 @@ class Running:
 
     @classmethod
     def of(cls, settings: DiffusionSettings) -> "Running":
-        """How a video model and its adapters run; a device or a precision left open is chosen here."""
+        """How a video model and its adapters run; a device or a precision left open is chosen here.
+
+        Raises ResourceError where weights are to stream to a device that cannot compute meanwhile.
+        """
         device = pick_device(settings.device)
+        if settings.offload == "stream" and not can_overlap(device):
+            raise ResourceError(
+                f"--offload stream copies weights while a CUDA device computes, and this is {device}: "
+                "use --offload block."
+            )
         return cls(
             device=device,
             dtype=pick_dtype(settings.precision, device),

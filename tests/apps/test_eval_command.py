@@ -1,13 +1,18 @@
 """`mofa eval` on the command line: a report, a comparison, and sentences for what cannot be."""
 
+import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from mofa.apps.cli import main
+from mofa.evaluation.stages import toy_networks
 from mofa.evaluation.synthetic import SyntheticSuite
 from mofa.media.encode import write_clip
 from mofa.types import Clip
+from mofa.weights.networks import save_adapter_halves, save_backbone
 
 
 @pytest.fixture
@@ -43,6 +48,33 @@ def test_our_renderer_and_other_clips_are_judged_and_compared(
     assert "| B - A |" in capsys.readouterr().out
 
 
+def test_a_guided_model_is_judged_with_its_adapters_and_without(
+    suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    toy, options = toy_networks(torch.device("cpu"), torch.float32), []
+    halves = toy.adapters["trajectory"]
+    for name, save in {
+        "backbone": partial(save_backbone, toy.video.backbone),
+        "adapter": partial(save_adapter_halves, halves.encoder, halves.adapter),
+    }.items():
+        (tmp_path / name).mkdir()
+        save(tmp_path / name)
+        options += ["--adapter", str(tmp_path / name)]
+    settings = tmp_path / "toy.yaml"
+    settings.write_text("diffusion: {steps: 3, device: cpu, densifier: edge-aware, guide_strong: 14}\n")
+    usual = ["eval", str(suite), "--limit", "1", "--settings", str(settings), "--guide", "warp", *options]
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    assert main([*usual, "--quiet", "-o", str(both)]) == 0
+    assert main([*usual, "--quiet", "-o", str(alone), "--no-adapters"]) == 0
+    reports = [json.loads((folder / "results.json").read_text()) for folder in (both, alone)]
+    assert [report["made_by"]["diffusion"].get("adapters", True) for report in reports] == [True, False]
+    assert [report["made_by"]["diffusion"]["guide"] for report in reports] == ["warp", "warp"]
+    assert reports[0]["scenes"] != reports[1]["scenes"], "random adapters change the clip"
+    assert main(["eval", "compare", str(both), str(alone)]) == 0
+    assert " better |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -58,6 +90,11 @@ def test_our_renderer_and_other_clips_are_judged_and_compared(
             ["eval", "synthetic", "--renderer", "warp", "--adapter", "runs"],
             "the warp renderer has no adapters",
         ),
+        (
+            ["eval", "synthetic", "--renderer", "warp", "--guide", "warp"],
+            "leave --guide and --no-adapters out",
+        ),
+        (["eval", "synthetic", "--clips", ".", "--no-adapters"], "leave --renderer"),
         (["eval", "synthetic", "--adapter", "nowhere"], "nowhere holds no weights"),
         (["eval", "synthetic", "--tracker", "klt"], 'did you mean "lk"'),
     ],

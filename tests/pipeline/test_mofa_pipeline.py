@@ -18,6 +18,7 @@ from mofa.faces.sketch import draw_sketch
 from mofa.media.image import to_bytes, to_pillow
 from mofa.pipeline.mofa_adapter import MofaAdapter
 from mofa.pipeline.mofa_pipeline import MofaPipeline
+from mofa.pipeline.networks import Running
 from mofa.renderers.diffusion.latents import read_latents
 from mofa.renderers.diffusion.placement import Placement, blocks_of
 from mofa.renderers.diffusion.render import (
@@ -74,11 +75,39 @@ HYBRID = [branch("landmark", left), branch("trajectory", 1 - left)]
     [[branch("trajectory")], [branch("landmark")], HYBRID],
     ids=["trajectory", "landmark", "hybrid"],
 )
-@pytest.mark.parametrize("offload", ["none", "model", "block"])
+@pytest.mark.parametrize("offload", ["none", "model", "block", "stream"])
 def test_every_control_renders_and_offloading_changes_nothing(model, picture, branches, offload):
     frames = render(model, picture, branches, placement=Placement(CPU, offload))
     assert frames.shape == (FRAMES, 3, 64, 64)
     assert torch.equal(frames, render(model, picture, branches))
+
+
+def test_networks_are_as_they_were_when_their_layers_have_streamed(model):
+    unet = model.video.backbone.unet
+    before = {name: id(weight) for name, weight in unet.named_parameters()}
+    with Placement(CPU, "stream").using(unet):
+        layer = unet.down_blocks[0].resnets[0].spatial_res_block.conv1
+        assert layer._diffusers_hook.hooks
+    assert {name: id(weight) for name, weight in unet.named_parameters()} == before
+    assert not layer._diffusers_hook.hooks
+
+
+def test_layers_cannot_stream_to_a_device_that_computes_in_main_memory():
+    with pytest.raises(ResourceError, match="and this is cpu: use --offload block"):
+        Running.of(SvdSettings(device="cpu", offload="stream"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_layers_that_stream_to_a_gpu_make_the_same_clip(model, picture):
+    here = torch.device("cuda")
+    parts = {name: Placement(here, name) for name in ("stream", "none")}
+    frames = []
+    for placement in parts.values():
+        placement.settle(*model.networks())
+        frames.append(render(model, picture, HYBRID, placement=placement))
+    Placement(CPU).settle(*model.networks())
+    assert torch.equal(*frames)
 
 
 def test_adapters_act_and_at_strength_zero_they_do_not(model, picture):
@@ -361,9 +390,10 @@ def test_with_blocks_offloaded_steps_that_reuse_work_find_the_layers_they_call(m
     reusing = replace(SETTINGS, steps=9, reuse=3)
     frames = [
         render(model, picture, [branch("trajectory")], reusing, placement=Placement(CPU, offload))
-        for offload in ("none", "block")
+        for offload in ("none", "block", "stream")
     ]
-    assert torch.equal(*frames)
+    assert torch.equal(frames[0], frames[1])
+    assert torch.equal(frames[0], frames[2])
 
 
 def test_the_warp_guides_the_model_alone_and_beside_the_adapters(model, picture):

@@ -485,7 +485,7 @@ FIELD_HELP_ZH = {
     "precision": "网络的数值格式；auto 在显卡上为 float16，其他为 float32。",
     "devices": "把窗口与引导的两半分给这些设备（用逗号分开），每个一个进程；其余工作由第一个完成。",
     "device": "计算设备：cpu、cuda、cuda:1、mps；留空则选最好的。",
-    "offload": "不用时放在内存里的部分：不放、整个模型或单个模块（最慢）。",
+    "offload": "不用时放在内存里的部分：不放、整个模型、单个模块（最慢）或逐层（stream，仅 CUDA）。",
     "halves_at_once": "2 表示同时计算引导的两半，1 表示依次计算、省内存。",
     "fit_memory": "按空闲内存自动选择 offload、halves_at_once 和 decode_chunk；内存不足时自动再降一级。",
     "storage": "float8 以 8 位保存网络的大部分权重：内存减半，精度略低，速度不变。",

@@ -96,7 +96,7 @@ def needed_bytes(notch: Notch, work: Work, dtype: torch.dtype) -> int:
             return round(predicting + IMAGE_ENCODER * size + VAE * 4 + max(step, decode))
         case "model":
             return round(max(predicting + step, VAE * 4 + decode))
-        case "block":
+        case "block" | "stream":
             return round(LARGEST_BLOCK * size + max(step, decode))
 
 

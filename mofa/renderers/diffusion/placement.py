@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mofa.devices import can_overlap
+from mofa.models.streaming import streamed
 from mofa.renderers.diffusion.settings import Offload
 
 
@@ -19,7 +21,8 @@ class Placement:
     """The device to compute on, and what waits in main memory meanwhile.
 
     "none": every network stays on the device. "model": a network is there while its stage runs.
-    "block": a network's blocks are there one at a time, which needs the least memory.
+    "block": a network's blocks are there one at a time, which needs little memory.
+    "stream": so are a block's single layers, each copied while the one before it computes.
     """
 
     device: torch.device
@@ -40,6 +43,12 @@ class Placement:
                 with ExitStack() as stack:
                     for block in (block for network in networks for block in blocks_of(network)):
                         stack.enter_context(_commuting(block, self.device))
+                    yield
+
+            case "stream":
+                with ExitStack() as stack:
+                    for block in (block for network in networks for block in blocks_of(network)):
+                        stack.enter_context(streamed(block, self.device, can_overlap(self.device)))
                     yield
 
     def settle(self, *networks: nn.Module) -> None:

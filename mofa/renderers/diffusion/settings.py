@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from mofa.models.names import HintPlacing, KernelName, PictureReduction, StorageName
 from mofa.sampling.names import CONSISTENCY_POINTS, Reused, SamplerName
 
-Offload = Literal["none", "model", "block"]
+Offload = Literal["none", "model", "block", "stream"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
 Value = TypeVar("Value")
 
@@ -105,7 +105,8 @@ class DiffusionSettings:
     )
     offload: Offload = described(
         "none",
-        "What waits in main memory while it is not used: nothing, whole models, or single blocks (slowest).",
+        "What waits in main memory until it is used: none of it, models, blocks (slowest), or layers that "
+        "stream to a CUDA device while it computes.",
     )
     halves_at_once: Literal[1, 2] = described(
         2,
