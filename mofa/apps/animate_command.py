@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mofa.apps.parser import Parser
+from mofa.apps.quick_start import quick_start
 
 if TYPE_CHECKING:
     from mofa.pipeline.request import AnimationRequest
@@ -46,7 +47,8 @@ def add_parsers(commands: Any) -> None:
 
 
 def _fill(parser: Parser) -> None:
-    from mofa.apps.scene_options import add_scene_options
+    with quick_start():
+        from mofa.apps.scene_options import add_scene_options
 
     parser.add_argument("input", metavar="PHOTO|SCENE", help="a photo, or a scene file (.yaml, .json)")
     add_scene_options(parser)
@@ -75,21 +77,27 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_animate(options: argparse.Namespace) -> int:
-    from mofa.apps.scene_options import request_from
-
     if not options.own_weights:
-        return _animate(request_from(options), options)
+        return _animate(_asked_for(options), options)
     from mofa.weights.store import standing_in
 
     with standing_in(options.own_weights):
-        return _animate(request_from(options), options)
+        return _animate(_asked_for(options), options)
+
+
+def _asked_for(options: argparse.Namespace) -> "AnimationRequest":
+    with quick_start():  # a scene's values bring half of what is needed along
+        from mofa.apps.scene_options import request_from
+
+        return request_from(options)
 
 
 def _animate(request: "AnimationRequest", options: argparse.Namespace) -> int:
-    from mofa.apps.progress import progress_bars
-    from mofa.pipeline.animate import plan, prepare, resolve
-    from mofa.pipeline.inputs import read_inputs
-    from mofa.pipeline.outputs import check_clip, check_outputs, write_outputs
+    with quick_start():
+        from mofa.apps.progress import progress_bars
+        from mofa.pipeline.animate import plan, prepare, resolve
+        from mofa.pipeline.inputs import read_inputs
+        from mofa.pipeline.outputs import check_clip, check_outputs, write_outputs
 
     check_clip(request, options.overwrite)
     with progress_bars(quiet=options.quiet) as progress:

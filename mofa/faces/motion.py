@@ -32,6 +32,7 @@ from mofa.faces.points import (
 from mofa.tensors.flow import affine_flow, apply_affine, invert_affine
 from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid
+from mofa.tensors.neighbourhood import local_mean
 from mofa.tensors.smoothstep import smoothstep
 from mofa.types import FlowField
 
@@ -168,8 +169,7 @@ def down_axis(face: Float[Tensor, "68 2"]) -> Float[Tensor, "2"]:
 def relaxed(values: Float[Tensor, "C H W"], fixed: Bool[Tensor, "H W"]) -> Float[Tensor, "C H W"]:
     """Values drawn towards the mean of their neighbours where they are not fixed."""
     for _ in range(RELAXATIONS):
-        mean = F.avg_pool2d(values[None], 3, 1, 1, count_include_pad=False)[0]
-        values = torch.where(fixed, values, mean)
+        values = torch.where(fixed, values, local_mean(values, 1))
     return values
 
 

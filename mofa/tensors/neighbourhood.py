@@ -1,13 +1,20 @@
-"""What is around a pixel: maxima, means and masks over squares."""
+"""What is around a pixel: maxima, means and masks over squares.
 
+A square's value is put together from those of strips, and a strip's from strips of half its length: a few
+passes whatever the radius, where a pooling layer looks at every pixel of every strip.
+"""
+
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 
 def widened(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
     """The mask, grown by `radius` pixels to every side."""
-    return local_maximum(mask.float(), radius) > 0
+    return _over_squares(mask, radius, torch.logical_or, 0.0)
 
 
 def rim_of(mask: Bool[Tensor, "H W"], radius: int) -> Bool[Tensor, "H W"]:
@@ -33,12 +40,48 @@ def window_around(
 
 def local_maximum(values: Float[Tensor, "H W"], radius: int) -> Float[Tensor, "H W"]:
     """The largest value within a square of 2 radius + 1 pixels."""
-    rows = F.max_pool2d(values[None], (1, 2 * radius + 1), 1, (0, radius))
-    return F.max_pool2d(rows, (2 * radius + 1, 1), 1, (radius, 0))[0]
+    return _over_squares(values, radius, torch.maximum, -torch.inf)
 
 
 def local_mean(values: Float[Tensor, "*c H W"], radius: int) -> Float[Tensor, "*c H W"]:
     """The mean over a square of 2 radius + 1 pixels, of those inside the picture."""
-    stack = values.reshape(1, -1, *values.shape[-2:])
-    rows = F.avg_pool2d(stack, (1, 2 * radius + 1), 1, (0, radius), count_include_pad=False)
-    return F.avg_pool2d(rows, (2 * radius + 1, 1), 1, (radius, 0), count_include_pad=False).view_as(values)
+    padded = F.pad(values, (radius,) * 4)
+    total = _strip_sums(_strip_sums(padded, radius, -1), radius, -2)
+    height, width = values.shape[-2:]
+    return total / _inside(height, radius, values)[:, None] / _inside(width, radius, values)
+
+
+def _over_squares(
+    values: Shaped[Tensor, "H W"], radius: int, join: Callable[[Tensor, Tensor], Tensor], beyond: float
+) -> Shaped[Tensor, "H W"]:
+    """What `join`, which minds no value twice, makes of squares; `beyond` lies outside the picture."""
+    joined = F.pad(values, (radius,) * 4, value=beyond)
+    for axis in (1, 0):
+        length = 1
+        while length < 2 * radius + 1:
+            step = min(length, 2 * radius + 1 - length)
+            left = joined.shape[axis] - step
+            joined = join(joined.narrow(axis, 0, left), joined.narrow(axis, step, left))
+            length += step
+    return joined
+
+
+def _strip_sums(padded: Tensor, radius: int, axis: int) -> Tensor:
+    """Sums over strips of 2 radius + 1 values, each put together from strips as long as the bits of that."""
+    count = padded.shape[axis] - 2 * radius
+    total, start, length, sums = torch.zeros_like(padded.narrow(axis, 0, count)), 0, 1, padded
+    while True:
+        if (2 * radius + 1) & length:
+            total += sums.narrow(axis, start, count)
+            start += length
+        if 2 * length > 2 * radius + 1:
+            return total
+        left = sums.shape[axis] - length
+        sums = sums.narrow(axis, 0, left) + sums.narrow(axis, length, left)
+        length *= 2
+
+
+def _inside(side: int, radius: int, like: Tensor) -> Float[Tensor, " side"]:
+    """How many pixels of the strip around each place along a side lie inside the picture."""
+    place = torch.arange(side, dtype=like.dtype, device=like.device)
+    return (place + radius).clamp(max=side - 1) - (place - radius).clamp(min=0) + 1

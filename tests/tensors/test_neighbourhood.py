@@ -1,6 +1,8 @@
 """Squares around a pixel, cut at the border."""
 
+import pytest
 import torch
+import torch.nn.functional as F
 
 from mofa.tensors.neighbourhood import local_maximum, local_mean, rim_of, widened
 
@@ -23,3 +25,16 @@ def test_maxima_and_means_do_not_look_beyond_the_border() -> None:
 def test_a_rim_lies_on_both_sides_of_an_outline() -> None:
     mask = torch.arange(10).expand(4, 10) >= 5
     assert torch.equal(rim_of(mask, 2)[0].nonzero()[:, 0], torch.tensor([3, 4, 5, 6]))
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 5, 8])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3), (40, 31)])
+def test_squares_put_together_from_strips_are_those_of_pooling(radius: int, height: int, width: int) -> None:
+    values = torch.randn(height, width, generator=torch.Generator().manual_seed(radius))
+    square = 2 * radius + 1
+    assert torch.equal(local_maximum(values, radius), F.max_pool2d(values[None], square, 1, radius)[0])
+    assert torch.equal(
+        widened(values > 1, radius), F.max_pool2d((values > 1).float()[None], square, 1, radius)[0] > 0
+    )
+    mean = F.avg_pool2d(values[None, None], square, 1, radius, count_include_pad=False)[0, 0]
+    torch.testing.assert_close(local_mean(values, radius), mean, rtol=1e-4, atol=1e-5)
