@@ -1,5 +1,6 @@
 """A few frames from anywhere in a video, quickly: what training reads."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -61,7 +63,7 @@ def read_clip(
         raise InputError(f"{name} cannot be read at {moments[0]:.2f} s ({error}).") from error
     if len(frames) < len(moments):
         raise InputError(f"{name} ends before {moments[-1]:.2f} s, though its header promises more.")
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.stack(frames))
 
 
 @contextmanager
@@ -88,13 +90,14 @@ def _decoded(
     begin = stream.start_time or 0
     if moments[0] > 0:
         container.seek(begin + int(moments[0] / base), stream=stream, backward=True)
+    scaler = VideoReformatter()
     frames: list[np.ndarray] = []
     latest: av.VideoFrame | None = None
-    for frame in container.decode(stream):
+    for frame in _needed(container, stream, [begin + (moment + EARLY / rate) / base for moment in moments]):
         time = float((frame.pts or 0) - begin) * float(base)
         # Everything that shows before this frame begins is what the frame before it shows.
         while len(frames) < len(moments) and moments[len(frames)] + EARLY / rate < time:
-            frames.append(_cut(latest or frame, crop))
+            frames.append(_cut(latest or frame, crop, scaler))
         if len(frames) == len(moments):
             return frames
         latest = frame
@@ -102,14 +105,56 @@ def _decoded(
     if latest is not None:
         end = float((latest.pts or 0) - begin) * float(base) + 1 / rate
         while len(frames) < len(moments) and moments[len(frames)] < end:
-            frames.append(_cut(latest, crop))
+            frames.append(_cut(latest, crop, scaler))
     return frames
 
 
-def _cut(frame: av.VideoFrame, crop: CropBox) -> np.ndarray:
-    """The crop of a frame: the whole scaled, then cut, which is what libswscale does fastest."""
+def _needed(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, ticks: Sequence[float]
+) -> Iterator[av.VideoFrame]:
+    """Decoded frames from here on, those among them that are shown at these ticks of the stream's clock.
+
+    Frames that no other is made from and nobody asks for are not decoded: half of all, as encoders usually
+    code them.
+    """
+    packets = list(_packets_until(container, stream, ticks[-1]))
+    starts = sorted(packet.pts for packet in packets if packet.pts is not None)
+    # Containers that know no order of showing, such as AVI, put the order of decoding in its place.
+    timed = len(starts) == len(packets) and any(packet.pts != packet.dts for packet in packets)
+    shown = {starts[max(0, bisect_right(starts, tick) - 1)] for tick in ticks} if starts else set()
+    for packet in packets:
+        stream.codec_context.skip_frame = "NONREF" if timed and packet.pts not in shown else "DEFAULT"
+        yield from packet.decode()
+    yield from stream.codec_context.decode(None)
+
+
+def _packets_until(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, tick: float
+) -> Iterator[av.Packet]:
+    """The stream's packets up to the first of which nothing can be shown at the tick any more."""
+    for packet in container.demux(stream):
+        if packet.dts is None and not packet.size:  # the end, which flushes the decoder
+            return
+        yield packet
+        # No frame is shown before it is decoded, and this one is decoded too late.
+        if packet.dts is not None and packet.dts > tick:
+            return
+
+
+def _cut(frame: av.VideoFrame, crop: CropBox, scaler: VideoReformatter) -> UInt8[np.ndarray, "3 h w"]:
+    """The crop of a frame: the whole scaled, then cut, which is what libswscale does fastest.
+
+    Planar RGB takes it less than half the time of packed, and the colours are as fine along rows as down.
+    """
     width, height = round(frame.width * crop.scale_x), round(frame.height * crop.scale_y)
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    left = min(round(crop.left * crop.scale_x), width - crop.working_width)
-    top = min(round(crop.top * crop.scale_y), height - crop.working_height)
-    return pixels[max(0, top) :, max(0, left) :][: crop.working_height, : crop.working_width]
+    planar = scaler.reformat(frame, width, height, "gbrp", interpolation="AREA")
+    left = max(0, min(round(crop.left * crop.scale_x), width - crop.working_width))
+    top = max(0, min(round(crop.top * crop.scale_y), height - crop.working_height))
+    rows, columns = slice(top, top + crop.working_height), slice(left, left + crop.working_width)
+    green, blue, red = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)[rows, columns][
+            :, : width - left
+        ]
+        for plane in planar.planes
+    )
+    return np.stack([red, green, blue])

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mofa.errors import WeightsError
+from mofa.models.norms import NORMALISED_FIELD
 
 RELEASED_CLASS = "FlowControlNet"
 RELEASED_WIDTHS, RELEASED_HEADS = (320, 640, 1280, 1280), (5, 10, 10, 20)
@@ -41,6 +42,7 @@ class AdapterConfig:
     conditioning_embedding_out_channels: tuple[int, ...] = (16, 32, 96, 256)
     sketch_embedding_out_channels: tuple[int, ...] = (16, 32, 64, 128)
     matting_channels: int = 64
+    normalised: bool = True
 
     @property
     def num_blocks(self) -> int:
@@ -91,7 +93,7 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
         raise WeightsError(
             f"{source} has no num_attention_heads, which no other file can tell: take the released one."
         )
-    unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED})
+    unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED, NORMALISED_FIELD})
     if unknown:
         raise WeightsError(f"{source} has fields this adapter does not know: {', '.join(unknown[:3])}.")
     num_blocks = len(widths) if _has_form("block_out_channels", widths) else 0
@@ -121,6 +123,8 @@ def _is_size(value: object) -> bool:
 
 def _has_form(name: str, value: object) -> bool:
     """Whether a field's value is of the kind that its name asks for."""
+    if name == NORMALISED_FIELD:
+        return isinstance(value, bool)
     if name in NUMBERS:
         return _is_size(value)
     if not isinstance(value, list | tuple) or not value:
@@ -132,4 +136,7 @@ def _has_form(name: str, value: object) -> bool:
 
 def released_fields(config: AdapterConfig) -> dict[str, Any]:
     """The config as a config.json holds it; `read_adapter_config` takes it back."""
-    return {"_class_name": RELEASED_CLASS, OWN_MARK: True} | asdict(config)
+    fields = asdict(config)
+    if config.normalised:  # no other program knows the field
+        del fields[NORMALISED_FIELD]
+    return {"_class_name": RELEASED_CLASS, OWN_MARK: True} | fields

@@ -15,6 +15,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.models.norms import NORMALISED_FIELD, without_norms
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.types import AdapterName
 
@@ -23,14 +24,27 @@ Config = Mapping[str, Any]
 
 def unet_from_config(config: Config) -> UNetSpatioTemporalConditionModel:
     """The denoiser of Stable Video Diffusion."""
-    with torch.device("meta"):
-        return UNetSpatioTemporalConditionModel.from_config(dict(config)).eval()
+    return _of_diffusers(UNetSpatioTemporalConditionModel, config)
 
 
 def vae_from_config(config: Config) -> AutoencoderKLTemporalDecoder:
     """Pictures to latents and back."""
+    return _of_diffusers(AutoencoderKLTemporalDecoder, config)
+
+
+def _of_diffusers(kind: Any, config: Config) -> Any:
+    own = dict(config)
+    normalised = own.pop(NORMALISED_FIELD, True)
     with torch.device("meta"):
-        return AutoencoderKLTemporalDecoder.from_config(dict(config)).eval()
+        network = kind.from_config(own).eval()
+    return network if normalised else unnormalised(network)
+
+
+def unnormalised(network: Any) -> Any:
+    """A network of diffusers without its group norms, which its config then says."""
+    without_norms(network)
+    network.register_to_config(**{NORMALISED_FIELD: False})
+    return network
 
 
 def image_encoder_from_config(config: Config) -> CLIPVisionModelWithProjection:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa.models.adapter_config import AdapterConfig
+from mofa.models.norms import without_norms
 from mofa.models.spatio_temporal import condition_frames
 from mofa.types import MotionFeatures
 
@@ -92,6 +93,8 @@ class MotionAdapter(nn.Module):
         )
         self.controlnet_down_blocks = nn.ModuleList(nn.Conv2d(c, c, 1) for c in skip_channels(config))
         self.controlnet_mid_block = nn.Conv2d(widths[-1], widths[-1], 1)
+        if not config.normalised:
+            without_norms(self)
 
     def forward(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mofa.densify import edge_aware
@@ -23,8 +23,10 @@ from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder
+from mofa.models.norms import NORMALISED_FIELD
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation
 from mofa.training.clips import Clips
+from mofa.training.config import GenerationSettings
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.denoising import (
     NoisyClips,
@@ -34,6 +36,7 @@ from mofa.training.denoising import (
     draw_step,
     noise_clips,
 )
+from mofa.training.generating import make_clips
 from mofa.training.hint_sampling import RELEASED_SAMPLING, HintSampling
 from mofa.training.motion_signal import PairFlow, flow_hints, landmark_hints, measured_flow, network_flow
 from mofa.training.protocol import Draws, Loss, Objective
@@ -172,6 +175,14 @@ class AdapterObjective(Objective):
         drawn = [one.sketch for one in each if one.sketch is not None]
         return MotionFeatures(levels, torch.stack(drawn) if drawn else None)
 
+    def generate(
+        self, batch: Clips, draws: Draws, settings: GenerationSettings
+    ) -> UInt8[Tensor, "B T 3 H W"]:
+        """A clip of every first frame, moved as the batch's motion is shown to the adapter."""
+        pictures, num_frames = batch.pixels[:, 0], batch.frames.shape[1]
+        features = self.encode(pictures, self.flows(batch, draws), self.sketches(batch))
+        return make_clips(self.backbone, pictures, num_frames, draws, settings, self.adapter, features)
+
     def write(self, folder: Path) -> None:
         """The adapter as its own checkpoint, and the sparse-to-dense network beside it if it was trained."""
         save_adapter_halves(self.encoder, self.adapter, folder)
@@ -266,4 +277,5 @@ def adapter_config_beside(backbone: Backbone, conventions: Conventions, like: Ad
         cross_attention_dim=(width,) * blocks if isinstance(width, int) else tuple(width),
         addition_time_embed_dim=unet.addition_time_embed_dim,
         projection_class_embeddings_input_dim=unet.projection_class_embeddings_input_dim,
+        normalised=unet.get(NORMALISED_FIELD, True),
     )

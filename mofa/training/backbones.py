@@ -8,13 +8,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.models.backbone import Backbone
 from mofa.training.clips import Clips
+from mofa.training.config import GenerationSettings
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.denoising import as_seen, denoising_loss, draw_step, noise_clips
+from mofa.training.generating import make_clips
 from mofa.training.protocol import Draws, Loss, Objective
 from mofa.weights.networks import save_backbone
 
@@ -44,16 +46,15 @@ class BackboneObjective(Objective):
         velocity = self.backbone.predict(noisy.sample, noisy.timestep, noisy.image_embedding, noisy.time_ids)
         return Loss(denoising_loss(velocity, noisy))
 
-    def windows(self, pixels: Float[Tensor, "B T 3 H W"], draws: Draws) -> Float[Tensor, "B T 3 h w"]:
-        """A small window of every clip: a VAE learns as much from it in a quarter of the time."""
-        side = self.crop
-        places = [
-            (g.integers(0, pixels.shape[3] - side + 1), g.integers(0, pixels.shape[4] - side + 1))
-            for g in draws.numpy("window")
-        ]
-        return torch.stack(
-            [clip[..., y : y + side, x : x + side] for clip, (y, x) in zip(pixels, places, strict=True)]
-        )
+    def windows(self, pixels: Float[Tensor, "B T 3 H W"], draws: Draws) -> Float[Tensor, "B 2 3 h w"]:
+        """A small window of two frames of each clip: as much to learn from, in an eighth of the time."""
+        sides = (2, self.crop, self.crop)
+        free = [size - side + 1 for size, side in zip(pixels[0, :, 0].shape, sides, strict=True)]
+        cut = []
+        for clip, g in zip(pixels, draws.numpy("window"), strict=True):
+            t, y, x = (int(g.integers(0, number)) for number in free)
+            cut.append(clip[t : t + 2, :, y : y + self.crop, x : x + self.crop])
+        return torch.stack(cut)
 
     def drawing_loss(self, pixels: Float[Tensor, "B T 3 h w"]) -> Float[Tensor, " B"]:
         """Absolute error of frames that went through the VAE; latents are held near deviation 1.
@@ -65,11 +66,19 @@ class BackboneObjective(Objective):
         posterior = self.vae.encode(seen.flatten(0, 1)).latent_dist
         drawn = self.vae.decode(posterior.mean, num_frames=num_frames).sample
         scaled = self.vae.config.scaling_factor * posterior.mean
-        spread = (scaled.square().mean() - 1).square() + scaled.mean().square()
+        # Of every channel: constants that differ between channels would tell nothing, and satisfy a mean.
+        variance, middle = torch.var_mean(scaled, dim=(0, 2, 3))
+        spread = (variance - 1).square().mean() + middle.square().mean()
         # The posterior's own deviation has no use here: it is driven towards nothing.
         width = F.relu(posterior.logvar + 8).mean()
         error = (drawn - seen.flatten(0, 1)).abs().reshape(batch, -1).mean(dim=1)
         return error + 0.02 * spread + 0.002 * width
+
+    def generate(
+        self, batch: Clips, draws: Draws, settings: GenerationSettings
+    ) -> UInt8[Tensor, "B T 3 H W"]:
+        """A clip of every first frame, moved as the backbone likes."""
+        return make_clips(self.backbone, batch.pixels[:, 0], batch.frames.shape[1], draws, settings)
 
     def write(self, folder: Path) -> None:
         """The three networks, laid out as the store has them."""

@@ -31,6 +31,18 @@ class OptimiserSettings:
 
 
 @dataclass(frozen=True)
+class GenerationSettings:
+    """Clips that a validation makes of held-out examples, as a grid beside their truth, and with numbers."""
+
+    examples: int = 0
+    """How many; 0 is none."""
+    steps: int = 25
+    """Denoising steps of each."""
+    guidance: tuple[float, float] = (1.0, 3.0)
+    """Guidance scale of the first frame and of the last."""
+
+
+@dataclass(frozen=True)
 class LoopSettings:
     """How long, how much at once, and what is written on the way."""
 
@@ -54,6 +66,8 @@ class LoopSettings:
     """Checkpoints that stay, beside the best."""
     validate_every: int = 0
     validation_examples: int = 8
+    generation: GenerationSettings = GenerationSettings()
+    """Clips made at validations, and before the first step."""
     log_every: int = 10
 
 

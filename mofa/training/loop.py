@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,12 +31,10 @@ from mofa.training.checkpoint import (
     write_checkpoint,
 )
 from mofa.training.config import OptimiserSettings, Recipe, plain
+from mofa.training.held_out import at_mean, clips_made, losses, save_figure
 from mofa.training.loading import Shares, batches
 from mofa.training.protocol import Objective, Source, moved
 from mofa.types import Progress, silent
-
-VALIDATION_PASS = 2**40
-"""Validation examples are drawn as if they came after all others: always the same, never trained on."""
 
 
 @dataclass
@@ -82,6 +80,8 @@ def train(
         source, trainer.shares, trainer.state.step * passes, recipe.loop.steps * passes, recipe.loop.workers
     )
     with stop_on_signal(trainer):
+        if held_out is not None and trainer.state.step == 0 and recipe.loop.generation.examples:
+            validate(trainer, held_out)
         while trainer.state.step < recipe.loop.steps and not trainer.asked_to_stop:
             report = take_step(trainer, data)
             log(trainer, report)
@@ -254,29 +254,33 @@ def stop_at_nonsense(trainer: Trainer, loss: float, names: list[str]) -> None:
     )
 
 
-@torch.no_grad()
 def validate(trainer: Trainer, source: Source) -> None:
     """Loss and measures on held-out examples, with the same noise every time; the best step is remembered."""
-    loop, objective = trainer.recipe.loop, trainer.objective
-    count = max(1, loop.validation_examples // (loop.batch * trainer.shares.processes))
-    shares = trainer.shares
-    begin = VALIDATION_PASS
-    losses: list[Tensor] = []
-    measures: dict[str, list[float]] = {}
-    objective.eval()
-    for i, batch in enumerate(batches(source, shares, 0, count, 0)):
-        batch = moved(batch, lambda tensor: tensor.to(trainer.accelerator.device))
-        draws = shares.draws(loop.seed, begin + i)
-        losses.append(objective(batch, draws).per_example.mean())
-        for name, value in objective.measure(batch, draws).items():
-            measures.setdefault(name, []).append(value)
-    objective.train()
-    loss = float(trainer.accelerator.reduce(torch.stack(losses).mean(), "mean"))
+    loop, shares, device = trainer.recipe.loop, trainer.shares, trainer.accelerator.device
+    count = max(1, loop.validation_examples // (loop.batch * shares.processes))
+    with at_mean(trainer.objective, trainer.state.average):
+        own, measures = losses(trainer.objective, source, shares, loop.seed, count, device)
+        measures |= look(trainer, source)
+    loss = float(trainer.accelerator.reduce(own, "mean"))
     state = trainer.state
-    if state.best is None or loss < state.best:
+    if state.step and (state.best is None or loss < state.best):
         state.best, state.best_step = loss, state.step
-    means = {f"validation/{name}": sum(values) / len(values) for name, values in measures.items()}
-    write_line(trainer, {"validation/loss": loss} | means)
+    write_line(trainer, {"validation/loss": loss} | {f"validation/{k}": v for k, v in measures.items()})
+
+
+def look(trainer: Trainer, source: Source) -> dict[str, float]:
+    """Clips that the first process makes, as a picture in the run's folder; returns their numbers."""
+    loop, shares = trainer.recipe.loop, replace(trainer.shares, processes=1)
+    if loop.generation.examples == 0 or not trainer.accelerator.is_main_process:
+        return {}
+    made = clips_made(
+        trainer.objective, source, shares, loop.seed, loop.generation, trainer.accelerator.device
+    )
+    if made is None:
+        return {}
+    picture, numbers = made
+    save_figure(trainer.run, trainer.state.step, picture)
+    return numbers
 
 
 def is_due(trainer: Trainer, every: int) -> bool:

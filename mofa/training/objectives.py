@@ -12,6 +12,7 @@ from torch import nn
 from mofa.errors import InputError
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
+from mofa.models.from_config import unnormalised
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
@@ -26,6 +27,7 @@ from mofa.training.adapters import (
     start_from_backbone,
 )
 from mofa.training.backbones import BackboneObjective
+from mofa.training.beginnings import begin_unet, begin_vae
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
 from mofa.training.motion_signal import PairFlow
@@ -114,6 +116,10 @@ class BackboneRecipe:
         sizes = replace(TOY, vae_layers=self.vae_layers)
         with seeded():
             backbone = Backbone(make_unet(sizes), make_vae(sizes), make_image_encoder(sizes))
+            unnormalised(backbone.vae)
+            unnormalised(backbone.unet)
+            begin_vae(backbone.vae)
+            begin_unet(backbone.unet)
         for network in (backbone.unet, backbone.vae, backbone.image_encoder):
             nn.Module.to(network, device)
         return BackboneObjective(backbone, self.conventions, self.crop, self.drawing_examples)

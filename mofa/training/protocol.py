@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mofa.training.config import GenerationSettings
 from mofa.training.noise_levels import stratified
 
 Example = TypeVar("Example")
@@ -104,6 +105,10 @@ class Objective(nn.Module, ABC):
     def measure(self, batch: Any, draws: Draws) -> Mapping[str, float]:
         """Numbers of a held-out batch beside the loss; none by default."""
         return {}
+
+    def generate(self, batch: Any, draws: Draws, settings: GenerationSettings) -> Tensor | None:
+        """Clips [B, T, 3, H, W] in bytes that the networks make of a held-out batch; none by default."""
+        return None
 
     def checkpointing(self, on: bool) -> None:
         """Works activations out again in the backward pass, which takes less memory; nothing by default."""

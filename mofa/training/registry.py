@@ -17,6 +17,7 @@ OBJECTIVES = {
 }
 SOURCES = {
     "synthetic": "mofa.training.sources:SyntheticClips",
+    "scenes-and-faces": "mofa.training.sources:ScenesAndFaces",
     "faces": "mofa.training.synthetic_faces:SyntheticFaces",
     "videos": "mofa.training.videos:Videos",
     "shards": "mofa.training.shards:Shards",

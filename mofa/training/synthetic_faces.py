@@ -137,14 +137,17 @@ def draw_face(
 
 def filled(outline: Float[Tensor, "n 2"], height: int, width: int) -> Float[Tensor, "H W"]:
     """How much of every pixel a closed outline covers, from four points in it: even-odd rule."""
-    total = outline.new_zeros(height, width)
+    whole = outline.new_zeros(height, width)
+    low, high = (outline.amin(dim=0) - 1).floor().int(), (outline.amax(dim=0) + 2).ceil().int()
+    columns, rows = (slice(max(0, int(low[axis])), max(0, int(high[axis]))) for axis in (0, 1))
+    total = whole[rows, columns]  # nothing is covered outside
     begin, end = outline, outline.roll(-1, dims=0)
     x0, y0, x1, y1 = (v[:, None, None] for v in (begin[:, 0], begin[:, 1], end[:, 0], end[:, 1]))
     for dx in (-0.25, 0.25):
         for dy in (-0.25, 0.25):
-            x, y = pixel_grid(height, width, outline)
+            x, y = pixel_grid(height, width, outline)[:, rows, columns]
             x, y = x + dx, y + dy
             spans = (y0 > y) != (y1 > y)
             crossing = x0 + (y - y0) * (x1 - x0) / torch.where(y1 == y0, torch.ones_like(y1), y1 - y0)
             total += ((spans & (x < crossing)).sum(dim=0) % 2).to(total) / 4
-    return total
+    return whole
