@@ -1,6 +1,6 @@
 """Measures what the project promises about time and memory, and prints it as tables.
 
-    python -m tools.bench [--only help,warp,preview,long,densify,cost] [--record]
+    python -m tools.bench [--only help,warp,preview,long,densify,loader,cost] [--record]
 
 Whole processes are measured from outside. Nothing is written but, with --record, the measured section of
 docs/performance.md.
@@ -340,6 +340,13 @@ def measure_reuse() -> list[str]:
     return markdown(("", "relative error of the latents", "seconds against exact"), rows)
 
 
+def measure_loader() -> list[str]:
+    """Training clips through the loader."""
+    from tools.loader_bench import HEAD, rows
+
+    return markdown(HEAD, rows(textured))
+
+
 # Whole processes first: a process that this one starts inherits its peak memory.
 SECTIONS = {
     "help": Section("The command line answers", measure_help),
@@ -347,6 +354,7 @@ SECTIONS = {
     "preview": Section("`--preview` of it: flow and overlay, no clip", measure_preview),
     "long": Section("Long clips, warp renderer, no extras: the whole process", measure_long),
     "densify": Section("Dense motion from hints", measure_densify),
+    "loader": Section("Training clips from MP4: 14 frames of 256 x 256, stride 4", measure_loader),
     "cost": Section("The diffusion renderer, 512 x 512, 25 frames, float16: counted", measure_cost),
     "presets": Section(
         "Denoising a clip of 512 x 512, 25 frames: evaluations and TFLOP, counted", measure_presets
