@@ -1,4 +1,4 @@
-"""How fast the training loader reads clips of 14 frames of 256 x 256, stride 4, from MP4: for `tools.bench`."""
+"""How fast the training loader reads clips of 14 frames, 256 x 256, stride 4, from MP4: for `tools.bench`."""
 
 import cProfile
 import pstats

@@ -10,7 +10,7 @@ from mofa.models.motion_adapter import MotionAdapter
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.denoiser import AdapterBranch, Denoiser, Guidance
-from mofa.sampling.sampler import sample
+from mofa.sampling.sampler import sample_latents
 from mofa.sampling.schedule import Schedule, karras_sigmas
 from mofa.training.config import GenerationSettings
 from mofa.training.protocol import Draws
@@ -58,6 +58,6 @@ def _clip(
     condition = video.condition(picture, SvdSettings(), blur)
     denoiser = Denoiser(video, condition, branches, Guidance(*settings.guidance))
     schedule = Schedule(karras_sigmas(settings.steps).to(noise.device))
-    latents = sample(denoiser, noise, schedule, [tuple(range(len(noise)))])
+    latents = sample_latents(denoiser, noise, schedule, [tuple(range(len(noise)))])
     decoded = torch.cat(list(video.decode(latents)))
     return torch.stack([to_bytes(frame) for frame in (decoded / 2 + 0.5).clamp(0, 1).cpu()])
