@@ -12,6 +12,7 @@ from torch import nn
 from mofa.errors import InputError
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
+from mofa.models.beginnings import begin_unet, begin_vae
 from mofa.models.from_config import unnormalised
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
@@ -27,7 +28,6 @@ from mofa.training.adapters import (
     start_from_backbone,
 )
 from mofa.training.backbones import BackboneObjective
-from mofa.training.beginnings import begin_unet, begin_vae
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
 from mofa.training.motion_signal import PairFlow
