@@ -29,7 +29,9 @@ LOG = logging.getLogger(__name__)
 LARGEST_REQUEST = 512 << 20
 """Bytes of all files of one request."""
 MOST_QUEUED = 10_000
+"""Jobs of all keys: a bound on the store, chosen far above what one machine makes in a day."""
 RETRY_SECONDS = 30
+"""What a program is told to wait when the queue is full: a clip or a few are made in it (chosen)."""
 EVENT_SECONDS = 0.3
 """How often a stream looks for new."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from mofa.errors import InputError
 
 USUAL_QUOTA = 100
+"""Jobs that a key may have waiting where its line says nothing."""
 GB = 10**9
 LINE = re.compile(
     r"(?P<owner>[A-Za-z0-9][\w.-]{0,63})\s+(?P<secret>\S{16,})(\s+(?P<quota>\d{1,9})(\s+(?P<room>\d{1,9}(\.\d+)?))?)?"

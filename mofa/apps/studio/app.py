@@ -26,6 +26,7 @@ from mofa.apps.studio.routes import Studio, router
 from mofa.errors import MofaError, ResourceError
 
 SWEEP_SECONDS = 600
+"""Between two looks for what visitors left: short beside the day that it is kept."""
 VIDEOS = "/v1/videos"
 """Where programs ask, by key and not by the login."""
 

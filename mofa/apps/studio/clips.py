@@ -15,6 +15,7 @@ from mofa.pipeline.export import FORMATS, Wanted, export_scene
 from mofa.pipeline.request import AnimationRequest
 
 LONGEST_TITLE = 60
+"""Characters of a clip's name: one line of the page."""
 
 router = APIRouter(prefix="/studio/clips")
 

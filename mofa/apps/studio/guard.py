@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LARGEST_BODY = 1 << 20
 """Bytes of a question; files come by `UPLOADS` and have limits of their own."""
 LARGEST_UPLOAD = 300 << 20
+"""Bytes: the largest of `uploads.KINDS`."""
 IDLE_SECONDS = 30.0
 """Without a byte, after which a sender is taken to be gone."""
 MOST_FAILURES, FAILURE_SECONDS = 10, 300.0

@@ -37,8 +37,11 @@ from mofa.tensors.motion import whole_flow
 from mofa.types import Progress, Show, SourceImage
 
 VIEW_SIDE = 1600
+"""Longer side of the photo on the page: sharp on the canvas of a laptop (chosen by eye)."""
 SELECT_SIDE = 640
+"""Longer side on which colours select a thing: chosen by eye."""
 THUMBNAIL_SIDE = 240
+"""Longer side in the list of clips; chosen by eye."""
 CLIP, SCENE, FRAMES, FACTS = "clip.mp4", "clip.scene.yaml", "frames", "result.json"
 STILL, THUMBNAIL = "still.jpg", "thumbnail.jpg"
 

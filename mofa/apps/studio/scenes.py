@@ -26,9 +26,12 @@ from mofa.pipeline.request import (
 )
 
 LONGEST_SIDE = 1920
+"""Pixels of a visitor's clip: full HD."""
 MOST_FRAMES = 1500
+"""A minute at 25 frames a second."""
 PREVIEW_SIDE = 384
 PREVIEW_FRAMES = 16
+"""Of a preview: few enough to be made in about a second, on the grid that CMP looks at."""
 FACE_PREVIEW_FPS = 10.0
 """Of a preview in which nothing but faces moves: it shows the beginning, at a rate that lips need."""
 SCENE_NAME = "scene.yaml"

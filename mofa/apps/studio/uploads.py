@@ -13,6 +13,7 @@ from mofa.media.decode import video_frames, video_seconds
 from mofa.media.image import SMALLEST_SIDE, check_picture
 
 MOST_PIXELS = 50_000_000
+"""Of a photo: 50 megapixels, as phones make them; decoded to float32 it takes 600 MB."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Kind:
 
 
 _MB = 1 << 20
+# Sizes are chosen so that what a phone or a camera makes fits: a photo, a minute of video or of sound; a scene
+# may hold one of each. A minute is the longest clip here (`scenes.MOST_FRAMES`).
 KINDS = {
     "photo": Kind(
         "photo", (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"), 40 * _MB

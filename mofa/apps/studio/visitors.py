@@ -17,6 +17,7 @@ from mofa.apps.studio.quota import Quota
 from mofa.errors import InputError
 
 KEEP_SECONDS = 24 * 60 * 60
+"""How long what a visitor left stays after they were last seen: the page says a day."""
 MARKER = ".mofa-visitor"
 """The file that says that a folder is a visitor's, and may be removed when they are gone."""
 log = logging.getLogger("mofa.studio")
