@@ -28,10 +28,16 @@ def pick_device(name: str | None = None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError(
             f'device "{name}" was asked for, but this torch ({torch.__version__}) sees no CUDA device: '
-            'use device "cpu", or install a CUDA build of torch.'
+            'use device "cpu", or install a CUDA build of torch.',
+            key="device.none",
+            name=name,
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ResourceError(f'device "{name}" was asked for, but this machine has none: use device "cpu".')
+        raise ResourceError(
+            f'device "{name}" was asked for, but this machine has none: use device "cpu".',
+            key="device.none",
+            name=name,
+        )
     return device
 
 
@@ -54,7 +60,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "float16" and device.type == "cpu":
         raise InputError(
             "float16 crawls on a CPU, which computes it in steps: use --precision bfloat16, which takes as "
-            "little memory and runs many times faster, or float32."
+            "little memory and runs many times faster, or float32.",
+            key="device.float16",
         )
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16

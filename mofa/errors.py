@@ -15,10 +15,32 @@ def shortened(message: str) -> str:
     return f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
 
 
+Value = str | int | float
+
+
 class MofaError(Exception):
-    """Base of every error that mofa raises on purpose."""
+    """Base of every error that mofa raises on purpose.
+
+    `key` names what is wrong, for those who say it in words of their own (in another language, say); `values`
+    are what their words need. Without a key the sentence is all there is.
+    """
 
     exit_code = 1
+
+    def __init__(self, *sentence: str, key: str = "", **values: Value) -> None:
+        super().__init__(*sentence)
+        self.key = key
+        self.values: dict[str, Value] = values
+
+
+def reason(error: BaseException) -> tuple[str, dict[str, Value]]:
+    """Key and values of an error, or of the nearest one behind it that has a key; "" where none has."""
+    seen: BaseException | None = error
+    while isinstance(seen, MofaError):
+        if seen.key:
+            return seen.key, seen.values
+        seen = seen.__cause__ or seen.__context__
+    return "", {}
 
 
 class InputError(MofaError):

@@ -25,7 +25,10 @@ def fit_mask(
     if abs(width * original_height / (height * original_width) - 1) > ASPECT_TOLERANCE:
         raise InputError(
             f"the mask is {width} x {height}, which is another aspect than the picture's {original_width} x "
-            f"{original_height}: paint it on a copy of the picture."
+            f"{original_height}: paint it on a copy of the picture.",
+            key="mask.aspect",
+            width=width,
+            height=height,
         )
     # First to the scale of the working picture, averaging over the pixels that become one, then to its place.
     scaled_width = max(1, round(original_width * crop.scale_x))
@@ -38,7 +41,8 @@ def fit_mask(
     region = torch.where(inside, bilinear_sample(scaled, places[None])[0], 0).clamp(0, 1)
     if not (region >= 0.5).any():
         raise InputError(
-            "the mask paints nothing of the picture that is shown: paint what may move in white."
+            "the mask paints nothing of the picture that is shown: paint what may move in white.",
+            key="mask.nothing",
         )
     return region
 

@@ -68,7 +68,9 @@ def video_motion(
     Raises InputError for a video of fewer than two frames.
     """
     if len(frames) < 2:
-        raise InputError(f"the reference video has {len(frames)} frame(s): motion needs at least two.")
+        raise InputError(
+            f"the reference video has {len(frames)} frame(s): motion needs at least two.", key="video.frames"
+        )
     measured = measured_flow(_chosen(frames, len(fraction)), estimate, progress)
     for flow, known in zip(measured.pixels, measured.valid, strict=True):
         flow.copy_(fill_gaps(flow, known[0]))

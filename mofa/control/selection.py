@@ -45,7 +45,11 @@ def parse_selection(value: Any) -> Selection:
         case _:
             found = Selection((parse_point(value),))
     if len(found.on) + len(found.beside) > MOST_POINTS:
-        raise InputError(f"a selection has at most {MOST_POINTS} points: paint a mask instead.")
+        raise InputError(
+            f"a selection has at most {MOST_POINTS} points: paint a mask instead.",
+            key="selection.points",
+            most=MOST_POINTS,
+        )
     return found
 
 

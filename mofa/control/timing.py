@@ -46,11 +46,16 @@ class Timing:
         else:
             _check_pairs(self.ease)
         if self.start < 0:
-            raise InputError(f"start frame {self.start} is negative: the first frame is 0.")
+            raise InputError(
+                f"start frame {self.start} is negative: the first frame is 0.", key="timing.negative"
+            )
         if self.end is not None and self.end <= self.start:
             raise InputError(
                 f"end frame {self.end} is not after start frame {self.start}: choose an end frame of "
-                f"{self.start + 1} or more."
+                f"{self.start + 1} or more.",
+                key="timing.end",
+                start=self.start,
+                end=self.end,
             )
 
 
@@ -65,7 +70,10 @@ def progress(timing: Timing, num_frames: int) -> Float[Tensor, " {num_frames}"]:
     if num_frames > 1 and timing.start >= num_frames - 1:
         raise InputError(
             f"start frame {timing.start} leaves nothing to move: the clip's last frame is {num_frames - 1}, "
-            "so start earlier or ask for more frames."
+            "so start earlier or ask for more frames.",
+            key="timing.start",
+            start=timing.start,
+            last=num_frames - 1,
         )
     end = max(num_frames - 1, timing.start + 1) if timing.end is None else timing.end
     time = ((torch.arange(num_frames) - timing.start) / (end - timing.start)).clamp(0, 1)

@@ -73,7 +73,9 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
     One that says too little fails while it is unpacked: zipfile reads no further than what is said.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
-        raise InputError(f"it unpacks to more than {MOST_BYTES // 1_000_000} MB: save fewer tracks.")
+        raise InputError(
+            f"it unpacks to more than {MOST_BYTES // 1_000_000} MB: save fewer tracks.", key="tracks.many"
+        )
 
 
 def load_tensors(data: bytes) -> np.ndarray | dict[str, np.ndarray]:
@@ -251,7 +253,8 @@ def _split(
         raise InputError(_wrong_shape(shape))
     if places.size > 3 * MOST_PLACES:
         raise InputError(
-            f"it has {in_words(shape)} numbers, more than anybody can follow: save fewer tracks."
+            f"it has {in_words(shape)} numbers, more than anybody can follow: save fewer tracks.",
+            key="tracks.many",
         )
     if places.shape[-1] == 2:
         return places, None
@@ -328,7 +331,8 @@ def check_places(places: Float64[np.ndarray, "K 2"]) -> None:
     if len(places) and places.min() >= 0 and places.max() <= 1 and (places != places.round()).any():
         raise InputError(
             "its places lie between 0 and 1, so they seem to be fractions of the picture: multiply them by "
-            "its width and height."
+            "its width and height.",
+            key="tracks.fractions",
         )
 
 

@@ -84,7 +84,10 @@ class FileTrack:
         if abs(wide * height / (high * width) - 1) > ASPECT_TOLERANCE:
             raise InputError(
                 f"it is drawn on {wide:g} x {high:g}, which is another aspect than the picture's {width} x "
-                f"{height}: draw over the picture, or put it in as an <image>."
+                f"{height}: draw over the picture, or put it in as an <image>.",
+                key="tracks.aspect",
+                width=f"{wide:g}",
+                height=f"{high:g}",
             )
 
     def in_pixels(self, width: int, height: int) -> Float[Tensor, "K 2"]:
@@ -125,9 +128,13 @@ def read_tracks(
     try:
         tracks = _read(path, axis, _seen_file(visibility), lambda guess: note(f"track file {path}: {guess}"))
         if not tracks:
-            raise InputError("it holds no tracks: give at least one track with one visible point.")
+            raise InputError(
+                "it holds no tracks: give at least one track with one visible point.", key="tracks.none"
+            )
     except InputError as error:
-        raise InputError(f"track file {path}: {error}") from error
+        raise InputError(
+            f"track file {path}: {error}", key=error.key or "tracks.unreadable", **error.values
+        ) from error
     return tuple(replace(track, size=size or track.size) for track in tracks)
 
 
@@ -152,7 +159,9 @@ def _read(path: Path, axis: TimeAxis | None, seen: np.ndarray | None, note: Note
 def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"it is larger than {LARGEST_FILE // 1_000_000} MB: save fewer tracks.")
+            raise InputError(
+                f"it is larger than {LARGEST_FILE // 1_000_000} MB: save fewer tracks.", key="tracks.many"
+            )
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -214,7 +223,9 @@ def _from_json(data: bytes) -> tuple[FileTrack, ...]:
         content = [content]
     lengths = [len(item) if isinstance(item, list) else 1 for item in content]
     if len(lengths) > MOST_TRACKS or sum(lengths) > MOST_POINTS:
-        raise InputError(f"it holds more than {MOST_TRACKS} tracks or {MOST_POINTS} points: save fewer.")
+        raise InputError(
+            f"it holds more than {MOST_TRACKS} tracks or {MOST_POINTS} points: save fewer.", key="tracks.many"
+        )
     tracks = tuple(_numbered(index, item) for index, item in enumerate(content, start=1))
     return tuple(replace(track, sampled=track.sampled or _per_frame(content), size=size) for track in tracks)
 
@@ -340,7 +351,7 @@ def sampled_tracks(tracks: TrackSet) -> tuple[FileTrack, ...]:
     points, visible = tracks.points.double().cpu().numpy(), tracks.visible.cpu().numpy()
     check_places(points[visible])
     if not visible.any():
-        raise InputError("no track is visible in any frame: give at least one that is.")
+        raise InputError("no track is visible in any frame: give at least one that is.", key="tracks.none")
     return _sampled(points, visible)
 
 

@@ -188,7 +188,8 @@ def open_face_finder() -> Iterator[FaceFinder]:
             except ImportError as error:
                 raise ResourceError(
                     'Finding faces needs the faces extra: pip install "mofa-video[faces]", or give the '
-                    "68 points by hand with --landmarks points.json."
+                    "68 points by hand with --landmarks points.json.",
+                    key="faces.extra",
                 ) from error
             mesher = vision.FaceLandmarker.create_from_options(
                 vision.FaceLandmarkerOptions(
@@ -227,13 +228,16 @@ def find_face(
         raise InputError(
             f"no face was found in {what} ({width} x {height} pixels), looking at the whole and at windows "
             f"of {' and '.join(f'{share:.0%}' for share in WINDOW_SHARES)} of it: give a larger or more "
-            "frontal face, or its 68 points by hand with --landmarks points.json."
+            "frontal face, or its 68 points by hand with --landmarks points.json.",
+            key="face.none",
         )
     face = choose_face(faces, which, what)
     if face.size < SMALLEST_FACE:
         raise InputError(
             f"the face in {what} is only {face.size:.0f} pixels large, which is too small to be driven: give "
-            f"a picture in which it has {SMALLEST_FACE:.0f} or more."
+            f"a picture in which it has {SMALLEST_FACE:.0f} or more.",
+            key="face.small",
+            least=f"{SMALLEST_FACE:.0f}",
         )
     return face, len(faces)
 
@@ -244,7 +248,9 @@ def choose_face(faces: Sequence[Face], which: int | tuple[float, float], what: s
         if not 1 <= which <= len(faces):
             raise InputError(
                 f"face {which} was asked for, but {what} shows {len(faces)}: choose from 1 (the largest) to "
-                f"{len(faces)}, or click on the face."
+                f"{len(faces)}, or click on the face.",
+                key="face.which",
+                count=len(faces),
             )
         return faces[which - 1]
     point = torch.tensor(which)
@@ -282,13 +288,15 @@ def follow_face(
     if last is None:
         raise InputError(
             f"no face was found in {what} ({len(tracked)} frames of {width} x {height} pixels), looking at "
-            "each as a whole and in windows: give a video that shows a larger or more frontal face."
+            "each as a whole and in windows: give a video that shows a larger or more frontal face.",
+            key="face.none",
         )
     found = torch.tensor([face is not None for face in tracked])
     if found.float().mean() < SEEN_ENOUGH:
         raise InputError(
             f"a face is seen in only {int(found.sum())} of the {len(tracked)} frames of {what}: cut it "
-            "to where its face is seen."
+            "to where its face is seen.",
+            key="face.seldom",
         )
     filled = [face or last for face in tracked]
     track = FaceTrack(
@@ -302,7 +310,9 @@ def follow_face(
     if size < SMALLEST_FACE:
         raise InputError(
             f"the face in {what} is only {size:.0f} pixels large, which is too small to drive another: give "
-            f"a video in which it has {SMALLEST_FACE:.0f} or more."
+            f"a video in which it has {SMALLEST_FACE:.0f} or more.",
+            key="face.small",
+            least=f"{SMALLEST_FACE:.0f}",
         )
     return track
 

@@ -76,13 +76,17 @@ def _explained(path: Path, read: Callable[[bytes], Read]) -> Read:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(f"landmark file {path} cannot be read ({error}): check the path.") from error
+        raise InputError(
+            f"landmark file {path} cannot be read ({error}): check the path.", key="landmarks.unreadable"
+        ) from error
     try:
         if not data:
             raise InputError("it is empty (0 bytes): write it again.")
         return read(data)
     except InputError as error:
-        raise InputError(f"landmark file {path}: {error}") from error
+        raise InputError(
+            f"landmark file {path}: {error}", key=error.key or "landmarks.unreadable", **error.values
+        ) from error
 
 
 def _content(path: Path, data: bytes) -> dict[str, Any]:

@@ -48,7 +48,11 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsa
         extent.tell(path, note, damaged, samples.shape[1] / rate)
     seconds = samples.shape[1] / rate
     if seconds < SHORTEST_SOUND:
-        raise InputError(f"{path} lasts {seconds:.2g} s; give at least {SHORTEST_SOUND} s of sound.")
+        raise InputError(
+            f"{path} lasts {seconds:.2g} s; give at least {SHORTEST_SOUND} s of sound.",
+            key="sound.short",
+            least=SHORTEST_SOUND,
+        )
     return Waveform(samples=torch.from_numpy(samples), rate=rate)
 
 
@@ -60,7 +64,7 @@ def _decoded(
     assert stream is not None
     rate, channels = min(stream.rate or 0, HIGHEST_RATE), min(stream.channels or 0, 2)
     if rate <= 0 or channels <= 0:
-        raise InputError(f"The sound of {path} is damaged; save or download it again.")
+        raise InputError(f"The sound of {path} is damaged; save or download it again.", key="file.damaged")
     pieces: list[NDArray[np.float32]] = []
     decoded, damaged = 0, False
     try:
@@ -69,14 +73,18 @@ def _decoded(
             decoded += piece.shape[1]
             if decoded > max_seconds * rate:
                 raise InputError(
-                    f"{path} lasts more than {max_seconds:g} s; cut it, or allow more with --max-seconds."
+                    f"{path} lasts more than {max_seconds:g} s; cut it, or allow more with --max-seconds.",
+                    key="file.long",
+                    seconds=f"{max_seconds:g}",
                 )
     except DAMAGE as error:
         damaged = True
         if not pieces:
-            raise InputError(f"The sound of {path} is damaged; save or download it again.") from error
+            raise InputError(
+                f"The sound of {path} is damaged; save or download it again.", key="file.damaged"
+            ) from error
     if decoded == 0:
-        raise InputError(f"The sound of {path} is empty; give a file with sound in it.")
+        raise InputError(f"The sound of {path} is empty; give a file with sound in it.", key="file.empty")
     samples = np.nan_to_num(np.concatenate(pieces, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
     return samples.clip(-1, 1), rate, damaged
 

@@ -85,7 +85,7 @@ def opened(
         try:
             container = av.open(file, "r", options=dict(options))
         except DAMAGE as error:
-            raise InputError(f"{path} {refusal}") from error
+            raise InputError(f"{path} {refusal}", key="file.damaged") from error
         with container:
             seconds = (container.duration or 0) / av.time_base
             guessed = not _GUESSED.isdisjoint(container.format.name.split(","))

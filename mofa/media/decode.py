@@ -70,7 +70,7 @@ def video_frames(
         try:
             picture = open_quietly(file)
         except Image.DecompressionBombError:
-            raise InputError(_too_many_pixels(path)) from None
+            raise InputError(_too_many_pixels(path), key="file.pixels") from None
         except Exception:  # Pillow does not know it: a video, or nothing at all
             picture = None
         if picture is not None:
@@ -103,11 +103,11 @@ def read_video(
             starts.append(frame.start)
             end = frame.end
             if len(pixels) * frame.pixels.nbytes > MOST_BYTES:
-                raise InputError(_too_long(path))
+                raise InputError(_too_long(path), key="video.long")
     fps, shown = evenly(starts, end)
     shown = shown[:max_frames]
     if len(shown) * pixels[0].nbytes > MOST_BYTES:
-        raise InputError(_too_long(path))
+        raise InputError(_too_long(path), key="video.long")
     frames = torch.from_numpy(np.stack([pixels[index] for index in shown]))
     return Clip(frames=frames.permute(0, 3, 1, 2).contiguous(), fps=fps)
 
@@ -152,7 +152,9 @@ def video_seconds(path: Path) -> float:
     with _video(path) as (container, extent):
         stream = moving_pictures(container)
         if stream is None:
-            raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
+            raise InputError(
+                f"{path} holds no video; give a file with moving pictures in it.", key="video.none"
+            )
         coded, _ = extent.read_through(stream)
         end = max(extent.reached, (container.duration or 0) / av.time_base)
         return end or coded / float(stream.average_rate or stream.guessed_rate or 25)
@@ -193,7 +195,9 @@ def _of_picture(
     picture: Image.Image, path: Path, long_side: int | None, progress: Progress, note: Note
 ) -> Iterator[Frame]:
     if not _moves(picture):
-        raise InputError(f"{path} is a still picture; give a video, a GIF or an animated WebP.")
+        raise InputError(
+            f"{path} is a still picture; give a video, a GIF or an animated WebP.", key="video.still"
+        )
     _check_size(picture.width, picture.height, path)
     total = _number_of_frames(picture)
     start, index = 0.0, 0
@@ -209,7 +213,9 @@ def _of_picture(
         raise
     except Exception as error:  # foreign bytes: Pillow stumbles over them in many ways
         if start == 0:
-            raise InputError(f"The video {path} is damaged; save or download it again.") from error
+            raise InputError(
+                f"The video {path} is damaged; save or download it again.", key="file.damaged"
+            ) from error
         note(f"{path} is cut short at {start:.1f} s: what comes before is used.")
 
 
@@ -253,7 +259,9 @@ def _of_container(path: Path, long_side: int | None, progress: Progress, note: N
     with _video(path) as (container, extent):
         stream = moving_pictures(container)
         if stream is None:
-            raise InputError(f"{path} holds no video; give a file with moving pictures in it.")
+            raise InputError(
+                f"{path} holds no video; give a file with moving pictures in it.", key="video.none"
+            )
         coder = stream.codec_context
         _check_size(coder.width, coder.height, path)
         coder.options = {"max_pixels": str(LARGEST_FRAME)}  # what a stream says later is refused by libav
@@ -278,10 +286,12 @@ def _of_container(path: Path, long_side: int | None, progress: Progress, note: N
                     progress("reading", count, max(stream.frames, count))
         except DAMAGE as error:
             if held is None:
-                raise InputError(f"The video {path} is damaged; save or download it again.") from error
+                raise InputError(
+                    f"The video {path} is damaged; save or download it again.", key="file.damaged"
+                ) from error
             damaged = True
         if held is None:
-            raise InputError(f"The video {path} holds no frames; give another file.")
+            raise InputError(f"The video {path} holds no frames; give another file.", key="video.none")
         extent.tell(path, note, damaged, held.end)
         yield held
 
@@ -316,7 +326,7 @@ def _upright(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _check_size(width: int, height: int, path: Path) -> None:
     if width * height > LARGEST_FRAME:
-        raise InputError(_too_many_pixels(path))
+        raise InputError(_too_many_pixels(path), key="file.pixels")
 
 
 def _too_many_pixels(path: Path) -> str:

@@ -108,7 +108,11 @@ def check_picture(path: Path, most_pixels: int = LARGEST_PICTURE) -> tuple[int, 
     if width * height > most_pixels:
         raise InputError(
             f"the picture {path} has {width} x {height} pixels: make it smaller, at most "
-            f"{most_pixels / 1e6:g} million."
+            f"{most_pixels / 1e6:g} million.",
+            key="photo.large",
+            width=width,
+            height=height,
+            most=f"{most_pixels / 1e6:g}",
         )
     with _opened(path) as picture, _damage_named(path):
         picture.load()
@@ -206,14 +210,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         try:
             picture = open_quietly(file)
         except Image.DecompressionBombError:
-            raise InputError(_too_large(path)) from None
+            raise InputError(_too_large(path), key="file.pixels") from None
         except Exception:  # foreign bytes: Pillow's parsers raise whatever they stumble over
-            raise InputError(_unreadable(path)) from None
+            raise InputError(_unreadable(path), key="photo.unreadable") from None
         with picture:
             if picture.width * picture.height > LARGEST_PICTURE:
-                raise InputError(_too_large(path))
+                raise InputError(_too_large(path), key="file.pixels")
             if _is_raw(picture):
-                raise InputError(_a_kind_that("raw photo", path))
+                raise InputError(_a_kind_that("raw photo", path), key="photo.raw")
             yield picture
 
 
@@ -227,7 +231,9 @@ def _damage_named(path: Path) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        raise InputError(f"The picture {path} is damaged or cut short; save or download it again.") from error
+        raise InputError(
+            f"The picture {path} is damaged or cut short; save or download it again.", key="file.damaged"
+        ) from error
 
 
 @contextmanager
@@ -238,13 +244,17 @@ def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
             raise InputError(f"{path} is a folder; give the path of one {kind}.")
         file = path.open("rb")
     except FileNotFoundError:
-        raise InputError(_absent(path, kind)) from None
+        raise InputError(_absent(path, kind), key="file.gone") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"The {kind} {path} cannot be opened ({reason}); check the path.") from None
+        raise InputError(
+            f"The {kind} {path} cannot be opened ({reason}); check the path.", key="file.damaged"
+        ) from None
     with file:
         if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"The {kind} {path} is empty (0 bytes); save or download it again.")
+            raise InputError(
+                f"The {kind} {path} is empty (0 bytes); save or download it again.", key="file.empty"
+            )
         yield file
 
 

@@ -121,7 +121,7 @@ def memory_explained(settings: DiffusionSettings, source: SourceImage) -> Iterat
         if not is_out_of_memory(error):
             raise
         height, width = source.pixels.shape[1:]
-        raise OutOfMemory(what_would_fit(settings, width, height)) from error
+        raise OutOfMemory(what_would_fit(settings, width, height), key="memory") from error
 
 
 def what_would_fit(settings: DiffusionSettings, width: int, height: int) -> str:

@@ -103,7 +103,10 @@ def face_of_video(
             if frame.end > max_seconds or len(starts) == MAX_FRAMES:
                 raise InputError(
                     f"{video} lasts more than {max_seconds:g} s, or has more than {MAX_FRAMES} frames; cut "
-                    "it, or allow more with --max-seconds."
+                    "it, or allow more with --max-seconds.",
+                    key="driver.long",
+                    seconds=f"{max_seconds:g}",
+                    most=MAX_FRAMES,
                 )
             starts.append(frame.start)
             end = frame.end
@@ -157,7 +160,10 @@ def length_of(request: AnimationRequest, drives: Drives) -> tuple[int, float]:
     if frames > MAX_FRAMES:
         raise InputError(
             f"what drives the face lasts {seconds:.0f} s, which is {frames} frames at {fps:g} per second: "
-            f"the most are {MAX_FRAMES}, so ask for fewer with --frames, or for a lower --fps."
+            f"the most are {MAX_FRAMES}, so ask for fewer with --frames, or for a lower --fps.",
+            key="driver.long",
+            seconds=f"{seconds:.0f}",
+            most=MAX_FRAMES,
         )
     return frames, fps
 

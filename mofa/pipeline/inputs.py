@@ -135,13 +135,16 @@ def _of(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
 
 def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
     if request.picture is None:
-        raise InputError('"picture" is missing: name a photo, or give one in memory.')
+        raise InputError('"picture" is missing: name a photo, or give one in memory.', key="photo.missing")
     photo = read_picture(request.picture)
     if min(photo.shape[1:]) < SMALLEST_SIDE:
         _, height, width = photo.shape
         raise InputError(
             f"the photo {request.picture} has {width} x {height} pixels: choose one of {SMALLEST_SIDE} or "
-            "more on each side."
+            "more on each side.",
+            key="photo.small",
+            width=width,
+            height=height,
         )
     return photo
 
@@ -158,7 +161,9 @@ def _fitting(tracks: tuple[FileTrack, ...], path: Path, original: Original) -> t
         for track in tracks:
             track.check_fits(original.width, original.height)
     except InputError as error:
-        raise InputError(f"track file {path}: {error}") from error
+        raise InputError(
+            f"track file {path}: {error}", key=error.key or "tracks.unreadable", **error.values
+        ) from error
     return tracks
 
 
@@ -175,7 +180,10 @@ def _reference(path: Path, given: Given, note: Note) -> Video:
     video = _video(path, given)
     video.check_whole(note)
     if video.num_frames < 2:
-        raise InputError(f"{path} has {video.num_frames} frame(s): a reference's motion needs at least two.")
+        raise InputError(
+            f"{path} has {video.num_frames} frame(s): a reference's motion needs at least two.",
+            key="video.frames",
+        )
     return video
 
 

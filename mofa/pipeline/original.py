@@ -38,7 +38,8 @@ class Original:
             x, y = outside[0].tolist()
             raise InputError(
                 f"point {x:g},{y:g} lies outside the picture, which is {self.width} x {self.height} pixels: "
-                "choose one inside."
+                "choose one inside.",
+                key="point.outside",
             )
 
     def clicked(self, point: Point) -> Float[Tensor, "1 2"]:

@@ -95,7 +95,10 @@ def output_files(request: ResolvedRequest, with_clip: bool = True) -> dict[str, 
                 f"flow {s}": base.with_name(f"{base.name}.flow.{s:04d}.flo") for s in range(1, steps + 1)
             }
         elif extra == "landmarks" and not request.driven_faces:
-            raise InputError("no face is driven, so there are no landmarks to draw: leave that extra out.")
+            raise InputError(
+                "no face is driven, so there are no landmarks to draw: leave that extra out.",
+                key="face.undriven",
+            )
         elif with_clip or extra not in ("sheet", "landmarks"):
             files[extra] = base.with_name(base.name + suffix[extra])
     return files | {"scene": base.with_name(base.name + ".scene.yaml")}
@@ -126,7 +129,10 @@ def check_outputs(request: ResolvedRequest, overwrite: bool, with_clip: bool = T
     if estimate.num_bytes > free:
         raise OutputError(
             f"this writes about {estimate.num_bytes / 1e6:.0f} MB, and the disk that holds {folder} has "
-            f"{free / 1e6:.0f} MB free: choose another folder, fewer --extras or a smaller --size."
+            f"{free / 1e6:.0f} MB free: choose another folder, fewer --extras or a smaller --size.",
+            key="disk.full",
+            needed=f"{estimate.num_bytes / 1e6:.0f}",
+            free=f"{free / 1e6:.0f}",
         )
 
 

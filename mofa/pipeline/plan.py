@@ -234,7 +234,8 @@ def whole_motion(
         return Share(sway(control, everything if region is None else region, request, num_frames), region)
     if region is None:
         raise InputError(
-            "a transform moves one thing: say which by a selection (a point on it) or a painted mask."
+            "a transform moves one thing: say which by a selection (a point on it) or a painted mask.",
+            key="transform.region",
         )
     if isinstance(control, StillControl):
         return Share(Moved(Unknown(height, width), torch.eye(2, 3).expand(num_frames - 1, 2, 3)), region)
@@ -411,13 +412,17 @@ def hints_by_region(
         together = TrackSet(torch.cat([s.points for s in sets]), torch.cat([s.visible for s in sets]))
         hints = hints_from_tracks(together, height, width)
         if len(hints.positions) == 0:
-            raise InputError("no track is visible in the first frame: start at least one on the picture.")
+            raise InputError(
+                "no track is visible in the first frame: start at least one on the picture.",
+                key="track.first",
+            )
         mask = regions[region]
         if mask is not None and not inside(hints, mask).any():
             name = region.mask if isinstance(region, MaskRegion) else "the selection"
             raise InputError(
                 f"no track starts inside its region ({name}): begin one there, or give the track "
-                "another mask or selection."
+                "another mask or selection.",
+                key="track.region",
             )
         yield region, hints
 

@@ -696,7 +696,8 @@ class AnimationRequest(_Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise InputError(f"{where}: {_explain(error)}") from None
+            said = _explain(error)
+            raise InputError(f"{where}: {said}", key="scene.values", said=said) from None
         except RecursionError:
             raise InputError(f"{where}: the scene is nested too deeply to be one.") from None
 

@@ -164,7 +164,8 @@ def _make_aniportrait(
     if found is None:
         raise InputError(
             "the aniportrait driver needs a face that is found in the picture, not one whose points are "
-            "given by hand: use --driver signal or sadtalker."
+            "given by hand: use --driver signal or sadtalker.",
+            key="driver.face",
         )
     running = _small(device)
     loaded = networks.get("speech", "aniportrait", running, lambda: load_aniportrait(running.device))
@@ -243,5 +244,6 @@ def _needing_packages(what: str, instead: str) -> Iterator[None]:
     except ImportError as error:
         raise ResourceError(
             f"{what} needs packages that are not installed ({error.name}): "
-            f'`pip install "mofa-video[diffusion]"`, or use `{instead}`.'
+            f'`pip install "mofa-video[diffusion]"`, or use `{instead}`.',
+            key="packages.missing",
         ) from error

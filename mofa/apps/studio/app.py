@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mofa.apps.serve.keys import Key
 from mofa.apps.studio import clips, looking
 from mofa.apps.studio.guard import Failures, Guard
-from mofa.apps.studio.jobs import sentence
+from mofa.apps.studio.jobs import problem
 from mofa.apps.studio.page import mount_page
 from mofa.apps.studio.routes import Studio, router
 from mofa.errors import MofaError, ResourceError
@@ -111,7 +111,7 @@ async def _explained(request: Request, error: Exception) -> JSONResponse:
     """A refusal with its reason. To the page's questions that is an answer: browsers report any other status
     as a fault of the page. Who asks for a file is told that it is not there."""
     asks = "application/json" in request.headers.get("accept", "")
-    return JSONResponse({"error": sentence(error)}, status_code=200 if asks else 404)
+    return JSONResponse(problem(error), status_code=200 if asks else 404)
 
 
 class Gate:

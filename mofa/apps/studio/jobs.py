@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.apps.studio.guard import ADDRESS
-from mofa.errors import Cancelled, InputError, MofaError, shortened
+from mofa.errors import Cancelled, InputError, MofaError, reason, shortened
 from mofa.media.image import jpeg
 
 LOG = logging.getLogger(__name__)
@@ -111,9 +111,15 @@ class FairQueue:
                 if other.name == job.name:
                     return other
             if sum(other.owner == owner for other in self._waiting) >= MOST_WAITING:
-                raise InputError(f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.")
+                raise InputError(
+                    f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.",
+                    key="jobs.yours",
+                )
             if sum(other.address == job.address for other in self._waiting) >= MOST_OF_AN_ADDRESS:
-                raise InputError(f"{MOST_OF_AN_ADDRESS} jobs from your address are waiting already: wait.")
+                raise InputError(
+                    f"{MOST_OF_AN_ADDRESS} jobs from your address are waiting already: wait.",
+                    key="jobs.address",
+                )
             self._waiting.append(job)
             self._known[owner] = [*self._known.get(owner, []), job][-MOST_KNOWN:]
             self._changed.notify()
@@ -234,6 +240,8 @@ def _nothing(job: Job) -> None:
 def _bare(error: BaseException) -> BaseException:
     """The error without the places it went through, nor the errors behind it, which hold theirs."""
     log.info("a job ended: %s", error)
+    if isinstance(error, MofaError):
+        error.key, error.values = reason(error)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
@@ -247,3 +255,15 @@ def sentence(error: BaseException) -> str:
     if is_out_of_memory(error):
         return "out of memory: ask for a smaller size or fewer frames."
     return shortened(f"something went wrong inside mofa ({type(error).__name__}: {error}); please report it.")
+
+
+def problem(error: BaseException) -> dict[str, Any]:
+    """What went wrong, for the page: key and values for its own words, a sentence for what has no key."""
+    from mofa.devices import is_out_of_memory
+
+    key, values = reason(error)
+    if not key and is_out_of_memory(error):
+        key = "memory"
+    elif not isinstance(error, MofaError):
+        key = "internal"
+    return {"error": sentence(error), "key": key, "values": values}

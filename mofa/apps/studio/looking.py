@@ -90,5 +90,5 @@ def sound(name: str, visitor: TheVisitor) -> FileResponse:
     """A sound as it was uploaded, to be heard while the canvas plays."""
     path = visitor.file(name)
     if path.suffix not in KINDS["speech"].suffixes:
-        raise InputError(f'"{name}" is nothing to listen to.')
+        raise InputError(f'"{name}" is nothing to listen to.', key="file.sound")
     return FileResponse(path)

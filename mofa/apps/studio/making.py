@@ -172,7 +172,10 @@ def landmarks(request: AnimationRequest, speak: SpeechDrivers, progress: Progres
     num_frames, fps = length_of(request, inputs.drives)
     if num_frames > MOST_FRAMES:
         raise InputError(
-            f"this drives {num_frames} frames, more than the {MOST_FRAMES} that are made here: cut it."
+            f"this drives {num_frames} frames, more than the {MOST_FRAMES} that are made here: cut it.",
+            key="clip.long",
+            frames=num_frames,
+            most=MOST_FRAMES,
         )
     faces = driven_faces(request, inputs, num_frames, fps, speak)
     return {
@@ -221,7 +224,10 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
         case "frames":
             return zipped(folder / FRAMES)
         case _:
-            raise InputError(f'a clip cannot be downloaded as "{form[:20]}": use mp4, gif, frames or scene.')
+            raise InputError(
+                f'a clip cannot be downloaded as "{form[:20]}": use mp4, gif, frames or scene.',
+                key="clip.form",
+            )
 
 
 def zipped(folder: Path) -> Path:

@@ -35,7 +35,8 @@ class Quota:
                 self._set_aside[folder] = self._set_aside.get(folder, 0) + granted
         if granted <= 0:
             raise InputError(
-                "this visit's files take too much room: begin a new visit, or wait until they are removed."
+                "this visit's files take too much room: begin a new visit, or wait until they are removed.",
+                key="room.full",
             )
         try:
             yield granted

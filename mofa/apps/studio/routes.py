@@ -18,7 +18,7 @@ from mofa.apps.serve.keys import Key
 from mofa.apps.serve.pool import Pool
 from mofa.apps.studio import making
 from mofa.apps.studio.house import HouseQueue, open_store, passing_folder
-from mofa.apps.studio.jobs import FairQueue, Job, sentence
+from mofa.apps.studio.jobs import FairQueue, Job, problem
 from mofa.apps.studio.problems import PROBLEMS
 from mofa.apps.studio.quota import Quota
 from mofa.apps.studio.scenes import (
@@ -163,7 +163,7 @@ def file(name: str, visitor: TheVisitor) -> FileResponse:
     """A mask as it was uploaded."""
     path = visitor.file(name)
     if path.suffix != ".png":
-        raise InputError(f'"{name}" is nothing to look at.')
+        raise InputError(f'"{name}" is nothing to look at.', key="file.look")
     return FileResponse(path)
 
 
@@ -376,7 +376,7 @@ def _find(name: str, studio: Studio, visitor: Visitor) -> tuple[FairQueue, Job]:
         job = queue.find(visitor.name, name)
         if job is not None:
             return queue, job
-    raise InputError("this job is not known any more: start it again.")
+    raise InputError("this job is not known any more: start it again.", key="job.unknown")
 
 
 def _state(queue: FairQueue, job: Job) -> dict[str, Any]:
@@ -392,5 +392,5 @@ def _state(queue: FairQueue, job: Job) -> dict[str, Any]:
         "seconds_left": job.seconds_left(),
         "shown": job.shown,
         "result": job.future.result() if finished and error is None else None,
-        "error": sentence(error) if error is not None and job.state == "failed" else None,
+        "problem": problem(error) if error is not None and job.state == "failed" else None,
     }

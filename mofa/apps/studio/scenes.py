@@ -47,9 +47,18 @@ def request_from_scene(scene: object, visitor: Visitor) -> AnimationRequest:
     """What the canvas asks for. Raises InputError: it is no scene, too large, or names foreign files."""
     request = AnimationRequest.from_data(scene)
     if request.num_frames > MOST_FRAMES:
-        raise InputError(f"{request.num_frames} frames are too many here: ask for {MOST_FRAMES} or fewer.")
+        raise InputError(
+            f"{request.num_frames} frames are too many here: ask for {MOST_FRAMES} or fewer.",
+            key="clip.long",
+            frames=request.num_frames,
+            most=MOST_FRAMES,
+        )
     if request.size is not None and max(request.size) > LONGEST_SIDE:
-        raise InputError(f"a clip may be at most {LONGEST_SIDE} pixels long and high here: make it smaller.")
+        raise InputError(
+            f"a clip may be at most {LONGEST_SIDE} pixels long and high here: make it smaller.",
+            key="clip.large",
+            most=LONGEST_SIDE,
+        )
     return without_outputs(request).with_paths(lambda path: visitor.file(*path.parts))
 
 
@@ -71,10 +80,10 @@ def save_document(name: str, document: dict[str, Any], visitor: Visitor) -> None
     name that the page does not give, and for what is too large.
     """
     if not re.fullmatch(rf"{KEPT}[a-z0-9]{{4,20}}", name):
-        raise InputError(f'a scene cannot be kept as "{name[:40]}".')
+        raise InputError(f'a scene cannot be kept as "{name[:40]}".', key="scene.name")
     text = json.dumps(document)
     if len(text) > LARGEST_DOCUMENT:
-        raise InputError("this scene has too many points to be kept: make it simpler.")
+        raise InputError("this scene has too many points to be kept: make it simpler.", key="scene.points")
     with replacing(visitor.room() / "scenes" / f"{name}.json", overwrite=True) as hidden:
         hidden.write_text(text, encoding="utf-8")
 
@@ -91,7 +100,8 @@ def read_document(name: str, visitor: Visitor) -> dict[str, Any]:
 def unknown_scene(name: str) -> InputError:
     """Nothing of that name is in this visit."""
     return InputError(
-        f'there is no scene "{name[:40]}" in this visit: it is another browser\'s, or older than a day.'
+        f'there is no scene "{name[:40]}" in this visit: it is another browser\'s, or older than a day.',
+        key="scene.absent",
     )
 
 
@@ -183,10 +193,18 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
     with zipfile.ZipFile(file) as package:
         entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}
         if len(entries) > MOST_MEMBERS:
-            raise InputError(f"the zip holds {len(entries)} files, and no scene needs so many: pack fewer.")
+            raise InputError(
+                f"the zip holds {len(entries)} files, and no scene needs so many: pack fewer.",
+                key="zip.files",
+                count=len(entries),
+            )
         scenes = [name for name in entries if Path(name).suffix in (".yaml", ".yml", ".json")]
         if len(scenes) != 1:
-            raise InputError(f"the zip holds {len(scenes)} scenes: it should hold one, and its files.")
+            raise InputError(
+                f"the zip holds {len(scenes)} scenes: it should hold one, and its files.",
+                key="zip.scenes",
+                count=len(scenes),
+            )
         data = _read_text(_extracted(package, entries.pop(scenes[0])))
         landed = {name: _land(package, entry, visitor) for name, entry in entries.items()}
     return _with_files(data, landed, visitor, picture)
@@ -199,7 +217,11 @@ def _land(package: zipfile.ZipFile, entry: zipfile.ZipInfo, visitor: Visitor) ->
     content = _extracted(package, entry)
     with visitor.keeping(len(content)) as room:
         if room < len(content):
-            raise InputError(f'"{entry.filename[:80]}" in the zip is too large for this visit: shrink it.')
+            raise InputError(
+                f'"{entry.filename[:80]}" in the zip is too large for this visit: shrink it.',
+                key="zip.file",
+                name=entry.filename[:80],
+            )
         path = visitor.room() / new_name(kind, suffix)
         path.write_bytes(content)
     try:
@@ -216,9 +238,15 @@ def _extracted(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         with package.open(entry) as packed:
             content = packed.read(most + 1)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise InputError(f"the zip is damaged or locked ({error}): pack the scene again.") from None
+        raise InputError(
+            f"the zip is damaged or locked ({error}): pack the scene again.", key="zip.damaged"
+        ) from None
     if len(content) > most:
-        raise InputError(f'"{entry.filename[:80]}" in the zip is larger than {most >> 20} MB: shrink it.')
+        raise InputError(
+            f'"{entry.filename[:80]}" in the zip is larger than {most >> 20} MB: shrink it.',
+            key="zip.file",
+            name=entry.filename[:80],
+        )
     return content
 
 
@@ -226,9 +254,14 @@ def _read_text(content: bytes) -> dict[str, Any]:
     try:
         data = parse_scene(content.decode("utf-8-sig"), "scene")
     except UnicodeDecodeError:
-        raise InputError("this is not a scene: open a .yaml, .json or .zip that mofa wrote.") from None
+        raise InputError(
+            "this is not a scene: open a .yaml, .json or .zip that mofa wrote.", key="scene.not"
+        ) from None
     if not isinstance(data, dict):
-        raise InputError("this is not a scene: it should be a mapping of keys to values, see docs/scene.md.")
+        raise InputError(
+            "this is not a scene: it should be a mapping of keys to values, see docs/scene.md.",
+            key="scene.not",
+        )
     return data
 
 
@@ -246,6 +279,10 @@ def _with_files(
             return path
         if path == request.picture and picture is not None:
             return Path(picture)
-        raise InputError(f'the scene needs the file "{path.name}": open the .zip that has it inside.')
+        raise InputError(
+            f'the scene needs the file "{path.name}": open the .zip that has it inside.',
+            key="scene.file",
+            name=path.name,
+        )
 
     return scene_from_request(request.with_paths(find))

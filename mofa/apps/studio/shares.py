@@ -43,7 +43,7 @@ class Shares:
             clip = Path(link.read_text(encoding="utf-8")) / CLIP
             if clip.is_file():
                 return clip
-        raise InputError("this link leads nowhere any more: clips are kept for a day.")
+        raise InputError("this link leads nowhere any more: clips are kept for a day.", key="link.gone")
 
     def scene(self, token: str, visitor: Visitor) -> AnimationRequest:
         """The clip's scene over copies of its files in the visitor's own folder. Raises InputError as `clip`
@@ -59,7 +59,9 @@ class Shares:
         needed = sum(path.stat().st_size for path in files)
         with visitor.keeping(needed) as granted:
             if granted < needed:
-                raise InputError("what this link leads to takes too much room: begin a new visit.")
+                raise InputError(
+                    "what this link leads to takes too much room: begin a new visit.", key="room.full"
+                )
             return adopt_files(request, visitor)
 
     def sweep(self) -> None:

@@ -27,7 +27,7 @@ class Kind:
 
 
 _MB = 1 << 20
-# Sizes are chosen so that what a phone or a camera makes fits: a photo, a minute of video or of sound; a scene
+# Sizes are chosen so that what a phone or a camera makes fits: a photo, a minute of video or sound; a scene
 # may hold one of each. A minute is the longest clip here (`scenes.MOST_FRAMES`).
 KINDS = {
     "photo": Kind(
@@ -50,7 +50,9 @@ def kind_of(name: str) -> str:
     for kind, rule in KINDS.items():
         if suffix in rule.suffixes:
             return kind
-    raise InputError(f'"{name[:80]}" is no file that a scene can use: leave it out.')
+    raise InputError(
+        f'"{name[:80]}" is no file that a scene can use: leave it out.', key="file.kind", name=name[:80]
+    )
 
 
 def new_name(kind: str, suffix: str) -> str:
@@ -66,7 +68,12 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
     rule = KINDS.get(kind)
     if rule is None or suffix not in rule.suffixes:
         known = ", ".join(rule.suffixes) if rule else ", ".join(KINDS)
-        raise InputError(f'a {rule.title if rule else "file"} cannot be "{suffix[:20]}": use {known}.')
+        raise InputError(
+            f'a {rule.title if rule else "file"} cannot be "{suffix[:20]}": use {known}.',
+            key="file.suffix",
+            suffix=suffix[:20],
+            known=known,
+        )
     with visitor.keeping(rule.most_bytes) as room:
         path = visitor.room() / new_name(kind, suffix)
         size = 0
@@ -75,7 +82,7 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
                 async for piece in content:
                     size += len(piece)
                     if size > room:
-                        raise InputError(_too_large(rule, room))
+                        raise _too_large(rule, room)
                     file.write(piece)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -83,10 +90,16 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
         return path
 
 
-def _too_large(rule: Kind, room: int) -> str:
+def _too_large(rule: Kind, room: int) -> InputError:
     if room < rule.most_bytes:
-        return "this visit's files take too much room: begin a new visit, or wait until they are removed."
-    return f"this {rule.title} is larger than {rule.most_bytes >> 20} MB: choose a smaller one."
+        return InputError(
+            "this visit's files take too much room: begin a new visit, or wait until they are removed.",
+            key="room.full",
+        )
+    most = rule.most_bytes >> 20
+    return InputError(
+        f"this {rule.title} is larger than {most} MB: choose a smaller one.", key="file.large", most=most
+    )
 
 
 def check_upload(path: Path, kind: str) -> None:
@@ -109,11 +122,20 @@ def check_upload(path: Path, kind: str) -> None:
 def _check_photo(path: Path) -> None:
     width, height = check_picture(path, MOST_PIXELS)
     if min(width, height) < SMALLEST_SIDE:
-        raise InputError(f"this photo has only {width} x {height} pixels: choose a larger one.")
+        raise InputError(
+            f"this photo has only {width} x {height} pixels: choose a larger one.",
+            key="photo.small",
+            width=width,
+            height=height,
+        )
 
 
 def _check_video(path: Path, rule: Kind) -> None:
     if rule.most_seconds is not None and video_seconds(path) > rule.most_seconds:
-        raise InputError(f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.")
+        raise InputError(
+            f"this {rule.title} is longer than {rule.most_seconds:g} seconds: cut it first.",
+            key="file.long",
+            seconds=f"{rule.most_seconds:g}",
+        )
     with closing(video_frames(path, long_side=64)) as frames:
         next(frames)

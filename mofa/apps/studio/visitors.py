@@ -47,7 +47,9 @@ class Visitor:
         """
         path = self.folder.joinpath(*names)
         if not all(_FILE_NAME.fullmatch(name) for name in names) or path.is_symlink() or not path.is_file():
-            raise InputError(f'there is no file "{"/".join(names)[:100]}" in this visit: upload it again.')
+            raise InputError(
+                f'there is no file "{"/".join(names)[:100]}" in this visit: upload it again.', key="file.gone"
+            )
         return path
 
     def room(self) -> Path:
@@ -79,7 +81,9 @@ class Visitors:
         Their folder is made when something is first kept in it: who only looks leaves nothing behind.
         """
         if not _TOKEN.fullmatch(token):
-            raise InputError("this visit is not known: reload the page to begin a new one.")
+            raise InputError(
+                "this visit is not known: reload the page to begin a new one.", key="visit.unknown"
+            )
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
         folder = self._home / name
         visitor = Visitor(name, folder, self._quota)

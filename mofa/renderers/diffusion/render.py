@@ -259,7 +259,9 @@ def warp_guide(
     ]
     mask = torch.stack(shares).to(latents)
     if not mask[1:].any():
-        raise InputError("nothing moves half a pixel, so there is nothing to guide by: use guide none.")
+        raise InputError(
+            "nothing moves half a pixel, so there is nothing to guide by: use guide none.", key="guide.still"
+        )
     return Guide(latents, levels_of(mask, settings.guide_weak, settings.guide_strong), settings.guide_weak)
 
 
@@ -309,7 +311,9 @@ def adapter_branch(
     if branch.adapter not in model.adapters:
         raise InputError(
             f"this motion needs the {branch.adapter} adapter, and the model is there without it: "
-            "load that adapter too, or let the model move as it likes (adapters: false)."
+            "load that adapter too, or let the model move as it likes (adapters: false).",
+            key="adapter.missing",
+            adapter=branch.adapter,
         )
     halves = model.adapters[branch.adapter]
     face = None if branch.face is None else points_as_seen(branch.face, plan.camera)

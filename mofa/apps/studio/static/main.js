@@ -89,7 +89,11 @@ function build(root, services, begin) {
     }
     show(veil, false);
   };
-  store.subscribe((what) => what === "document" && show(toast, false));
+  store.subscribe((what) => {
+    if (what !== "document") return;
+    show(toast, false);
+    rendering.forget();
+  });
   const files = makeFiles(store, begin.accept, busy);
   const stage = new Stage(services, signal);
   const sheet = makeSheet();

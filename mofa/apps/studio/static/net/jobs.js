@@ -8,7 +8,7 @@ const OVER = ["done", "failed", "cancelled"];
 
 /**
  * @typedef {{job: string, state: string, ahead: number, stage: string, done: number, total: number,
- *   seconds_left: number | null, shown: number, result: any, error: string | null}} JobState
+ *   seconds_left: number | null, shown: number, result: any, problem: import("../state/problems.js").Problem | null}} JobState
  * @param {JobState} job
  * @param {(state: JobState) => void} report
  * @returns {Promise<JobState>} how it ended; one that failed throws its reason

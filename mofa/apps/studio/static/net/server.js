@@ -51,7 +51,7 @@ async function reached(address, options) {
 async function answerIn(response) {
   const answer = await response.json().catch(() => ({}));
   if (response.ok && !answer.error) return answer;
-  throw new Error(said(answer.error ?? `${response.status} ${response.statusText}`));
+  throw new Error(said({ error: `${response.status} ${response.statusText}`, ...answer }));
 }
 
 /** @returns {{method: string, headers: Record<string, string>, body: string}} */

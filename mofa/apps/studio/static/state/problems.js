@@ -1,24 +1,22 @@
-/** Problems that the server tells, in the reader's words. */
+/** Problems that the server tells by key, in the reader's words. */
 
 import { inLanguage, t } from "./texts.js";
 
-/** @type {{pattern: RegExp, words: {en: string, zh: string}}[]} */
-let known = [];
+/** @typedef {{error: string, key?: string, values?: Record<string, string | number>}} Problem */
 
-/** @param {[string, string, string][]} problems pattern, English, Chinese */
+/** @type {Record<string, {en: string, zh: string}>} */
+let known = {};
+
+/** @param {Record<string, {en: string, zh: string}>} problems */
 export function setProblems(problems) {
-  known = problems.map(([pattern, en, zh]) => ({ pattern: new RegExp(pattern), words: { en, zh } }));
+  known = problems;
 }
 
 /**
- * A sentence of the server as the page says it.
- * @param {string} sentence
+ * A problem as the page says it; one that has no words here is said as the server does.
+ * @param {Problem} problem
  */
-export function said(sentence) {
-  for (const { pattern, words } of known) {
-    const found = sentence.match(pattern);
-    if (found) return inLanguage(words).replace(/\{(\d)\}/g, (_, group) => found[Number(group)] ?? "");
-  }
-  const plain = sentence.charAt(0).toUpperCase() + sentence.slice(1);
-  return t("problem.other", { sentence: plain });
+export function said({ error, key = "", values = {} }) {
+  if (key in known) return inLanguage(known[key]).replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  return t("problem.other", { sentence: error.charAt(0).toUpperCase() + error.slice(1) });
 }

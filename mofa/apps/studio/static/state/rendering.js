@@ -64,6 +64,13 @@ export class Rendering extends EventTarget {
     if (name) stopped(name);
   }
 
+  /** What was wrong with the last clip is no news any more once the scene has changed. */
+  forget() {
+    if (!this.problem) return;
+    this.problem = "";
+    this.dispatchEvent(new Event("change"));
+  }
+
   #started() {
     const running = new AbortController();
     Object.assign(this, { job: null, problem: "", share: 0 });
@@ -87,7 +94,7 @@ export class Rendering extends EventTarget {
       state = await ask(name).catch(() => render(name, scene, signal));
     }
     if (signal.aborted) return;
-    this.#ended(running, state.error ? said(state.error) : "");
+    this.#ended(running, state.problem ? said(state.problem) : "");
     if (state.state === "done") this.dispatchEvent(new CustomEvent("done", { detail: state.result }));
   }
 
