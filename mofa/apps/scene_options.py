@@ -92,6 +92,8 @@ DETAILS = (
     Option("--direction", SwayControl, "direction", "DEGREES"),
     Option("--rounds", SwayControl, "rounds", "N"),
     Option("--sway-seed", SwayControl, "seed", "N"),
+    Option("--depth", CameraControl, "depth", "PICTURE"),
+    Option("--parallax", CameraControl, "parallax", "S"),
     Option("--face", LandmarkControl, "face", "N|X,Y"),
     Option("--driver", LandmarkControl, "driver"),
     Option("--landmarks", LandmarkControl, "landmarks", "POINTS"),

@@ -21,6 +21,17 @@ def fit_mask(
     Padding around the original lies outside the region. Raises InputError when the mask has another aspect
     than the picture (by more than 2 %), or paints nothing that the working picture shows.
     """
+    region = fitted(mask, original_width, original_height, crop)
+    if not (region >= 0.5).any():
+        raise InputError(
+            "the mask paints nothing of the picture that is shown: paint what may move in white.",
+            key="mask.nothing",
+        )
+    return region
+
+
+def check_aspect(mask: Float[Tensor, "1 h w"], original_width: int, original_height: int) -> None:
+    """Raises InputError for a mask of another aspect than the original picture's (by more than 2 %)."""
     height, width = mask.shape[1:]
     if abs(width * original_height / (height * original_width) - 1) > ASPECT_TOLERANCE:
         raise InputError(
@@ -30,6 +41,16 @@ def fit_mask(
             width=width,
             height=height,
         )
+
+
+def fitted(
+    mask: Float[Tensor, "1 h w"], original_width: int, original_height: int, crop: CropBox
+) -> Float[Tensor, "1 H W"]:
+    """Shares (0..1) of the original picture, of any size, on the working picture; 0 in its padding.
+
+    Raises InputError for another aspect than the picture's (by more than 2 %).
+    """
+    check_aspect(mask, original_width, original_height)
     # First to the scale of the working picture, averaging over the pixels that become one, then to its place.
     scaled_width = max(1, round(original_width * crop.scale_x))
     scaled_height = max(1, round(original_height * crop.scale_y))
@@ -38,13 +59,7 @@ def fit_mask(
     places = pixel_grid(crop.working_height, crop.working_width, mask) + origin[:, None, None]
     end = mask.new_tensor([scaled_width, scaled_height])[:, None, None] - 0.5
     inside = ((places >= -0.5) & (places <= end)).all(0)
-    region = torch.where(inside, bilinear_sample(scaled, places[None])[0], 0).clamp(0, 1)
-    if not (region >= 0.5).any():
-        raise InputError(
-            "the mask paints nothing of the picture that is shown: paint what may move in white.",
-            key="mask.nothing",
-        )
-    return region
+    return torch.where(inside, bilinear_sample(scaled, places[None])[0], 0).clamp(0, 1)
 
 
 def band(percent: float, height: int, width: int) -> Float[Tensor, "1 H W"]:

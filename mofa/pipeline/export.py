@@ -24,7 +24,8 @@ from mofa.media.files import replacing, replacing_folder
 from mofa.media.image import load_source, picture_size, save_png, to_bytes
 from mofa.pipeline.animate import prepare, resolve
 from mofa.pipeline.inputs import Inputs, read_inputs
-from mofa.pipeline.plan import place_drawn, region_of
+from mofa.pipeline.plan import place_drawn
+from mofa.pipeline.regions import region_of
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest, TrackControl
 from mofa.pipeline.trajectories import GRID, drawn_trajectories, grid_trajectories, in_frames
 from mofa.tensors.geometry import fit_crop, to_original

@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.control.brush import check_aspect
 from mofa.control.track_files import FileTrack, drawn_track, read_tracks, sampled_tracks
 from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
@@ -34,6 +35,7 @@ from mofa.pipeline.face_inputs import (
 from mofa.pipeline.original import Original
 from mofa.pipeline.request import (
     AnimationRequest,
+    CameraControl,
     LandmarkControl,
     MaskRegion,
     ReferenceControl,
@@ -56,7 +58,8 @@ Read = TypeVar("Read")
 class Inputs:
     """What a request names, read and checked; masks, tracks and videos by their names in the request.
 
-    Masks are as they were painted, at any size; tracks in pixels or percent of the original picture.
+    Masks are as they were painted, at any size, and depth pictures are among them; tracks in pixels or
+    percent of the original picture.
     """
 
     original: Original
@@ -94,6 +97,11 @@ def read_inputs(
         if control.file is not None
     }
     masks = {region.mask: _mask(region.mask, given) for region in regions_in(request, MaskRegion)}
+    masks |= {
+        control.depth: _depth(control.depth, given, original)
+        for control in _of(request, CameraControl)
+        if control.depth is not None
+    }
     for control in _of(request, TrackControl):
         if control.points is not None:
             original.check_inside(drawn_track(control.points).in_pixels(original.width, original.height))
@@ -174,6 +182,19 @@ def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
     if held.ndim != 3 or len(held) != 1 or not held.is_floating_point():
         raise InputError(f'the mask "{path}" is {_shape(held)}, but needs to be [1, height, width], 0..1.')
     return held
+
+
+def _depth(path: Path, given: Given, original: Original) -> Float[Tensor, "1 _ _"]:
+    """How near everything is, 0 the farthest and 1 the nearest; read as a mask is."""
+    grey = _mask(path, given)
+    try:
+        check_aspect(grey, original.width, original.height)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    lowest, highest = grey.aminmax()
+    if lowest == highest:
+        raise InputError(f"{path} is one grey all over: a depth picture is bright near and dark far away.")
+    return (grey - lowest) / (highest - lowest)
 
 
 def _reference(path: Path, given: Given, note: Note) -> Video:

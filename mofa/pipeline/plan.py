@@ -15,11 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.control.brush import band, fit_mask, inside
-from mofa.control.camera import camera_matrices, compose, to_working_camera
+from mofa.control.brush import inside
 from mofa.control.merge import Share, merge
 from mofa.control.reference import WORKING_SIDE, FlowEstimator, video_motion
-from mofa.control.selection import Selection
 from mofa.control.sway import Sway
 from mofa.control.timing import Ease
 from mofa.control.timing import progress as fraction_of_the_way
@@ -28,28 +26,24 @@ from mofa.control.tracks import curve, hints_from_tracks, retime, turning
 from mofa.control.transform import Keyframe, Pose, similarities
 from mofa.errors import InputError
 from mofa.faces.motion import FaceMotion, face_region
+from mofa.pipeline.cameras import nearer, scene_camera, with_local_cameras
 from mofa.pipeline.faces import DrivenFace, driven_faces
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.original import Original
 from mofa.pipeline.parts import Densifier, FaceSpreader, SpeechDrivers
+from mofa.pipeline.regions import Regions, region_of, working_regions
 from mofa.pipeline.remarks import SEEN, Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
-    BorderRegion,
-    CameraControl,
-    Control,
     MaskRegion,
     ReferenceControl,
     Region,
     ResolvedRequest,
-    SelectedRegion,
     StillControl,
     SwayControl,
-    ThingControl,
     TrackControl,
     TransformControl,
 )
-from mofa.pipeline.selected import selected
 from mofa.tensors.geometry import pixel_grid, to_working
 from mofa.tensors.motion import Moved, Scaled, Unknown, points_as_seen
 from mofa.types import (
@@ -63,13 +57,9 @@ from mofa.types import (
     TrackSet,
     silent,
 )
-from mofa.vision.shadow import shadow_of
 
 MAX_REFERENCE_FRAMES = 1000
 """Frames of a reference video that are looked at: its beginning, when it is longer."""
-
-Regions = Mapping[Region | None, Float[Tensor, "1 H W"] | None]
-"""The painted or selected masks of a scene on the working picture; None is the whole picture."""
 
 
 def mesh_flow(
@@ -160,6 +150,7 @@ def plan_motion(
     if len(driven) < len(request.controls):
         rest = (1 - sum(shares, source.pixels.new_zeros(1, *source.pixels.shape[1:]))).clamp(0, 1)
         branches.insert(0, MotionBranch("trajectory", motion, rest))
+    branches = [nearer(branch, request, inputs, regions, source, num_frames) for branch in branches]
     return PlannedMotion(
         plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
@@ -314,55 +305,6 @@ def face_hints(points: Float[Tensor, "T 68 2"], height: int, width: int) -> Spar
     return hints_from_tracks(TrackSet(points.transpose(0, 1), visible), height, width)
 
 
-# --- regions ---
-
-
-def region_of(control: Control, request: AnimationRequest) -> Region | None:
-    """Where a control may move things: its own region, else the scene's; the camera has only its own."""
-    region = control.own_region
-    if region is None and not isinstance(control, CameraControl):
-        region = request.region
-    if not isinstance(control, ThingControl) or not control.with_shadow:
-        return region
-    if region is None and isinstance(control, TrackControl) and control.points is not None:
-        region = SelectedRegion(select=Selection((control.points[0],)))
-    if region is None or isinstance(region, BorderRegion):
-        return region
-    return region.model_copy(update={"with_shadow": True})
-
-
-def working_regions(
-    request: AnimationRequest, inputs: Inputs, source: SourceImage, sense: SenseOfThings | None
-) -> tuple[Regions, tuple[str, ...]]:
-    """The masks of all regions that the request names, each fitted or found once, and what to say of them."""
-    named = dict.fromkeys(region_of(control, request) for control in request.controls)
-    masks: dict[Region | None, Float[Tensor, "1 H W"] | None] = {}
-    notes: tuple[str, ...] = ()
-    for region in named:
-        if isinstance(region, SelectedRegion):
-            masks[region], found = selected(region.select, inputs.original, source, sense)
-            notes += found
-        elif isinstance(region, BorderRegion):
-            masks[region] = band(region.border, *source.pixels.shape[1:]).to(source.pixels)
-            continue
-        else:
-            masks[region] = None if region is None else _painted(region, inputs, source)
-        own = masks[region]
-        if region is not None and region.with_shadow and own is not None:
-            shadow = shadow_of(source.pixels, own)
-            masks[region] = own if shadow is None else own.maximum(shadow)
-            notes += () if shadow is not None else ("the thing has no shadow or reflection to be seen.",)
-    return masks, notes
-
-
-def _painted(region: MaskRegion, inputs: Inputs, source: SourceImage) -> Float[Tensor, "1 H W"]:
-    original = inputs.original
-    try:
-        return fit_mask(inputs.masks[region.mask], original.width, original.height, source.crop)
-    except InputError as error:
-        raise InputError(f"{region.mask}: {error}") from error
-
-
 # --- tracks ---
 
 
@@ -448,7 +390,7 @@ def _turning(control: TrackControl, tracks: TrackSet, size: tuple[int, int]) -> 
     return turning(tracks, math.radians(control.rotate) * fraction, control.scale**fraction, size)
 
 
-# --- reference videos and the camera ---
+# --- reference videos ---
 
 
 def reference_motion(
@@ -465,33 +407,3 @@ def reference_motion(
     fraction = fraction_of_the_way(control.timing, num_frames)
     motion = video_motion(video.frames, fraction, height, width, estimate_flow, progress)
     return Scaled(motion, control.strength)
-
-
-def with_local_cameras(
-    motion: DenseMotion, request: AnimationRequest, regions: Regions, source: SourceImage, num_frames: int
-) -> DenseMotion:
-    """The motion with cameras that have a region: each moves what is in it, as motion within the scene."""
-    height, width = source.pixels.shape[1:]
-    for control in request.controls:
-        if isinstance(control, CameraControl) and control.region is not None:
-            moved = Moved(motion, camera_of(control, source, num_frames))
-            motion = merge([Share(motion), Share(moved, regions[control.region])], height, width)
-    return motion
-
-
-def scene_camera(request: AnimationRequest, source: SourceImage, num_frames: int) -> Float[Tensor, "S 2 3"]:
-    """All cameras that move the whole scene, as one."""
-    moves = [
-        camera_of(control, source, num_frames)
-        for control in request.controls
-        if isinstance(control, CameraControl) and control.region is None
-    ]
-    return compose([torch.eye(2, 3).expand(num_frames - 1, 2, 3), *moves])
-
-
-def camera_of(control: CameraControl, source: SourceImage, num_frames: int) -> Float[Tensor, "S 2 3"]:
-    """A camera's affine map per step, on the working picture."""
-    height, width = source.pixels.shape[1:]
-    fraction = control.strength * fraction_of_the_way(control.timing, num_frames)
-    move = to_working_camera(control.move, source.crop)
-    return camera_matrices(move, fraction, width, height)

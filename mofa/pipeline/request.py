@@ -502,6 +502,10 @@ class CameraControl(TimedControl):
     kind: Literal["camera"] = "camera"
     move: CameraWords
     """The move in words: "pan right 40 px, zoom 1.1, rotate 5". It is the camera that moves."""
+    depth: ScenePath | None = None
+    """A picture of how near everything is, the nearest brightest: what is near moves further."""
+    parallax: float = Field(default=1.0, ge=0, le=4)
+    """How much further the nearest moves than the farthest, as a share of the farthest's way."""
 
 
 class ReferenceControl(TimedControl):

@@ -25,6 +25,25 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class Parallax:
+    """A motion that goes further with a camera the nearer a thing is; known everywhere.
+
+    `maps` (2 x 3 per step) are how the camera moves what is farthest, `nearness` the share of that way which
+    is added: 0 at the farthest.
+    """
+
+    motion: DenseMotion
+    maps: Float[Tensor, "S 2 3"]
+    nearness: Float[Tensor, "1 H W"]
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps."""
+        flow = self.motion.over(steps)
+        way = add_camera(torch.zeros_like(flow.pixels), self.maps[list(steps)].to(flow.pixels))
+        return FlowField(flow.pixels * flow.valid + self.nearness * way, torch.ones_like(flow.valid))
+
+
+@dataclass(frozen=True)
 class Scaled:
     """A motion, so many times as far."""
 
