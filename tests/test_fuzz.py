@@ -35,8 +35,9 @@ SECONDS = float(os.environ.get("MOFA_FUZZ_SECONDS", "0"))
 LEAST_FILES = 200
 SEED = int(os.environ.get("MOFA_FUZZ_SEED", "0"))
 MOST_MEMORY = 1_000_000_000
-MOST_CALLS = 5_000_000
-"""Calls of functions while one file is read: a few times what the largest of `BOMBS` takes."""
+MOST_CALLS = 40_000_000
+"""Calls of functions while one file is read, those that check shapes among them: three times what the largest
+of `BOMBS` takes."""
 
 Read = Callable[[Path], object]
 

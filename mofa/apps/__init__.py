@@ -1,1 +1,1 @@
-"""Layer 6: the command line. The only place that prints."""
+"""Layer 7: the command line. The only place that prints."""

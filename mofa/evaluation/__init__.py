@@ -1,1 +1,1 @@
-"""Layer 5: measures of motion and picture, and the benchmark that prints them."""
+"""Layer 6: measures of motion and picture, and the benchmark that prints them."""

@@ -1,1 +1,1 @@
-"""Layer 2: decode, encode, draw. The only home of OpenCV, PyAV and Pillow."""
+"""Layer 2: decode, encode, draw. The only home of PyAV and Pillow."""

@@ -1,1 +1,1 @@
-"""Layer 2: networks and solvers. The only home of diffusers and transformers."""
+"""Layer 2: networks. The only home of diffusers and transformers."""

@@ -1,1 +1,1 @@
-"""Layer 4: request -> motion plan -> frames."""
+"""Layer 5: request -> motion plan -> frames."""

@@ -114,7 +114,7 @@ def test_seconds_are_those_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_rate_of_products_is_that_of_the_fastest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second per look: a product of any size takes one."""
-    monkeypatch.setattr("mofa.devices.time.perf_counter", count_seconds(1).__next__)
+    monkeypatch.setattr("mofa.devices.time.perf_counter", count_seconds(1.0).__next__)
     assert matrix_product_rate(CPU, torch.float32, sides=(8, 16), repeats=2) == 2 * 2 * 16**3
 
 
