@@ -153,6 +153,25 @@ def test_json_output_carries_the_error_too(tmp_path, photo, capsys):
     assert json.loads(capsys.readouterr().out)["exit_code"] == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--steps", "10", "--reuse", "12"), "reuse 12 is more than the 10 steps"),
+        (("--guide", "warp", "--guide-strong", "90"), "guide_strong 90 must lie in 0..75"),
+        (("--sampler", "consistency", "--steps", "60"), "steps is 60, but sampler consistency takes 40"),
+        (("--preset", "sketch"), "animatelcm (6.1 GB, licence Stability AI NC community (SVD))"),
+        (("--preset", "sketch"), "mofa models download svd-xt animatelcm"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_sentence(
+    photo, tmp_path, options, sentence, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    track = ("--track", "1,2 9,9", "--renderer", "diffusion")
+    assert sentence in refused(capsys, "animate", photo, *track, *options, "-o", tmp_path / "clip.mp4")
+
+
 def test_absent_weights_name_the_command_that_gets_them(photo, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("MOFA_HOME", str(tmp_path / "home"))
     write_clip(Clip(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), fps=8.0), tmp_path / "film.mp4")

@@ -417,6 +417,23 @@ def test_the_warp_guides_the_model_alone_and_beside_the_adapters(model, picture)
         replace(guided, guide_strong=90.0)
 
 
+def test_a_guide_that_holds_everything_is_told_and_one_that_leaves_something_is_not(model, picture, caplog):
+    """Nothing is uncovered by a camera that goes nearer, and much by one that draws back."""
+    guided = replace(SETTINGS, steps=3, guide="warp", adapters=False)
+    source = SourceImage(picture, CropBox(0.0, 0.0, 64.0, 64.0, 64, 64))
+    flow = FlowField(torch.zeros(4, 2, 64, 64), torch.ones(4, 1, 64, 64).bool())
+    still = MotionBranch("trajectory", flow, torch.ones(1, 64, 64))
+    told = []
+    for scale in (1.3, 0.7):
+        caplog.clear()
+        middle = 31.5 * (1 - scale)
+        camera = torch.tensor([[scale, 0.0, middle], [0.0, scale, middle]]).expand(FRAMES - 1, 2, 3)
+        plan = MotionPlan((still,), camera, FRAMES)
+        list(render_diffusion(source, plan, model, guided, Placement(CPU), 3))
+        told.append("the whole picture follows the guide down to noise level 31" in caplog.text)
+    assert told == [True, False]
+
+
 def test_guidance_stops_below_its_level_and_spares_the_other_half(model, picture, monkeypatch):
     halves = []
     predict = StableVideoDiffusion.predict

@@ -1,5 +1,6 @@
 """The diffusion renderer: a motion plan drives a video model through its adapters."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ from mofa.types import (
     SourceImage,
     silent,
 )
+
+LOG = logging.getLogger(__name__)
 
 FRESH = 2**32
 """How far apart the keys of the noise of two steps are: no clip has so many frames."""
@@ -261,6 +264,12 @@ def warp_guide(
     if not mask[1:].any():
         raise InputError(
             "nothing moves half a pixel, so there is nothing to guide by: use guide none.", key="guide.still"
+        )
+    if (mask[1:] >= 1).all():
+        LOG.warning(
+            "everything moves, so the whole picture follows the guide down to noise level %g: "
+            "a higher --guide-strong leaves the model more",
+            settings.guide_strong,
         )
     return Guide(latents, levels_of(mask, settings.guide_weak, settings.guide_strong), settings.guide_weak)
 
