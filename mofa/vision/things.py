@@ -27,6 +27,7 @@ SAME = 0.85  # IoU from which on two nested answers are one
 ASIDE = 0.015  # of the longer side: how far beside a click its neighbours are asked what they are
 MOST_SHARPENED = 6  # questions at once whose outlines are sharpened: each takes about a tenth of a second
 DECIDED = 2.0  # least logit, in size, of what has been sharpened
+A_THING = 0.5  # least chance of a thing at which an outline is sharpened: mere ground has none
 SPLIT = 0.25  # IoU below which a neighbour's answer is another thing's
 
 
@@ -126,7 +127,11 @@ class SharpLook:
         columns, rows = shrunk(width, height, OUTLINE_SIDE)
         fine = F.interpolate(answers.logits, (rows, columns), mode="bilinear", align_corners=False)
         full = to_colours(self.picture)
-        for answer, clicks, kinds in zip(fine[:, LEVELS.index("thing")], points, signs, strict=True):
+        for answer, clicks, kinds, chance in zip(
+            fine[:, LEVELS.index("thing")], points, signs, answers.is_thing.tolist(), strict=True
+        ):
+            if chance < A_THING:
+                continue
             on, off = (
                 [pixel_of(x, y, (height, width), (rows, columns)) for x, y in clicks[kinds == sign].tolist()]
                 for sign in (1, -1)

@@ -134,3 +134,15 @@ def test_clicks_close_to_each_other_share_one_closer_look(
     for x in (36.0, 40.0, 43.0):
         look.ask(torch.tensor([[[x, 48.0]]]), torch.ones(1, 1))
     assert len(look.windows) == 1
+
+
+def test_a_question_asked_again_is_not_worked_out_again(
+    net: ThingsNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = ThingsSense(net, side=96)(torch.rand(3, 96, 192))
+    question = torch.tensor([[[40.0, 48.0]]]), torch.ones(1, 1)
+    first = look.ask(*question)
+    monkeypatch.setattr(net, "answer", None)
+    assert torch.equal(look.ask(*question).logits, first.logits)
+    with pytest.raises(TypeError):
+        look.ask(question[0] + 1, question[1])

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from mofa.errors import InputError
-from mofa.vision.select import grow_region
+from mofa.vision.select import grab_cut, grow_region
 
 HEIGHT, WIDTH = 90, 120
 
@@ -70,3 +71,16 @@ def test_one_colour_gives_a_region_around_the_click(size) -> None:
 def test_a_click_outside_is_refused(click) -> None:
     with pytest.raises(InputError, match="outside the picture, which is 120 x 90"):
         grow_region(torch.zeros(3, HEIGHT, WIDTH), *click)
+
+
+def test_what_is_certainly_outside_is_never_taken_back() -> None:
+    """Colours of the thing elsewhere in the picture do not join it, however near."""
+    picture = np.full((80, 120, 3), 230, np.uint8)
+    picture[20:40, 20:40] = picture[20:40, 70:90] = (200, 40, 40)
+    thing = np.zeros((80, 120), bool)
+    thing[18:42, 18:42] = True
+    certain = np.where(thing, 0, -1)
+    certain[30, 30] = 1
+    found = grab_cut(picture, thing, certain)
+    assert found[22:38, 22:38].all()
+    assert not found[:, 45:].any()

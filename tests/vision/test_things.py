@@ -1,6 +1,7 @@
 """Outlines and selections of what a sense of things knows coarsely."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -81,6 +82,21 @@ def test_a_sense_is_sharpened_for_few_questions_only() -> None:
     assert overlap(fine[0].float(), thing) > max(0.95, overlap(rough[0].float(), thing))
     many = look.ask(points.expand(9, -1, -1), signs.expand(9, -1))
     assert torch.equal(many.logits[0], discs.ask(points, signs).logits[0])
+
+
+def test_what_is_mere_ground_keeps_its_rough_outline() -> None:
+    class OnGround(Discs):
+        def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
+            return replace(super().ask(points, signs), is_thing=torch.tensor([0.9, 0.1]))
+
+    discs = OnGround()
+    points, signs = torch.tensor([[[44.0, 48.0]]] * 2), torch.ones(2, 1)
+    found = SharpSense(lambda picture: discs)(discs.picture()).ask(points, signs).logits[:, 1:2]
+    rough = torch.nn.functional.interpolate(
+        discs.ask(points, signs).logits[:, 1:2], found.shape[2:], mode="bilinear"
+    )
+    assert torch.equal(found[1], rough[1])
+    assert not torch.equal(found[0], rough[0])
 
 
 def test_a_level_and_more_clicks_say_which() -> None:
