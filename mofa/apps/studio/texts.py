@@ -175,6 +175,21 @@ _PAIRS = {
     "camera.pan_y": ("Pan down (px)", "下移 (像素)"),
     "camera.zoom": ("Zoom", "缩放"),
     "camera.rotate": ("Turn right (°)", "右转 (°)"),
+    "camera.depth": ("Depth", "深度"),
+    "camera.depth.help": (
+        "A grey picture of how near everything is, the nearest brightest: the near then moves further.",
+        "表示远近的灰度图，越近越亮：近处移动得更多。",
+    ),
+    "camera.depth.none": ("none", "无"),
+    "camera.depth.there": ("a picture", "一张图片"),
+    "camera.depth.choose": ("Choose", "选择"),
+    "camera.depth.other": ("Change", "更换"),
+    "camera.depth.remove": ("Remove", "移除"),
+    "camera.parallax": ("Parallax", "视差"),
+    "camera.parallax.help": (
+        "How much further the nearest moves than the farthest.",
+        "最近处比最远处多移动多少。",
+    ),
     # --- faces ---
     "face.title": ("Drive a face", "驱动人脸"),
     "face.looking": ("Looking for faces…", "正在查找人脸…"),

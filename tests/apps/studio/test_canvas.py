@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mofa.apps.studio.scenes import PREVIEW_SIDE
 from mofa.control.timing import eased, parse_ease
@@ -380,3 +382,29 @@ def test_a_finger_draws_and_two_fingers_zoom(visit: Callable[..., Any], hand: An
     )
     page.wait_for_function("width => document.querySelector('.photo').offsetWidth > 1.9 * width", arg=before)
     assert len(hand.document(page)["controls"]) == 2
+
+
+def test_a_depth_picture_is_chosen_for_a_camera_kept_and_taken_away(
+    canvas: Any, hand: Any, tmp_path: Path
+) -> None:
+    Image.linear_gradient("L").resize((451, 300)).save(tmp_path / "near.png")
+    canvas.click("[data-tool=camera]")
+    hand.drag(canvas, (50, 50), (60, 50))
+    with canvas.expect_file_chooser() as chooser:
+        canvas.click("[data-depth=choose]")
+    chooser.value.set_files(tmp_path / "near.png")
+    canvas.wait_for_selector("[data-depth=remove]:not([hidden])")
+    hand.settled(canvas)
+
+    [camera] = hand.document(canvas)["controls"]
+    both_ways = """async () => {
+      const { fromScene, toScene } = await mofaStudio.module('state/scene.js');
+      const { document } = mofaStudio.store;
+      const scene = await toScene(document);
+      return [scene.controls[0], fromScene(scene, document.picture, {}).controls[0]];
+    }"""
+    sent, again = canvas.evaluate(both_ways)
+    assert sent["depth"] == again["depth"] == camera["depth"]
+    assert sent["parallax"] == again["parallax"] == 1
+    canvas.click("[data-depth=remove]")
+    assert "depth" not in canvas.evaluate(both_ways)[0]

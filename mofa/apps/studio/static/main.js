@@ -126,7 +126,7 @@ function build(root, services, begin) {
     makeWelcome(store, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }));
   const faceCard = makeFaceCard(store, faces, { drive: files.drive, choose: files.chooseDriver }, signal);
   const side = h("aside.side", {},
-    h("div.scroll", {}, faceCard, makeInspector(store, stage), makeSettings(store, begin.settings)),
+    h("div.scroll", {}, faceCard, makeInspector(store, stage, files.choosePicture), makeSettings(store, begin.settings)),
     makeGenerate(store, rendering, signal));
   root.replaceChildren(
     header.element, makeToolbar(store), center, makeTimeline(store, player, sounds, signal), side, results.element, toast, veil, sheet.element,

@@ -98,6 +98,7 @@ export function makeFiles(store, accept, busy) {
 
   return {
     choose: (...kinds) => pick(kinds, take),
+    choosePicture: (taken) => pick(["photo"], async (file) => taken((await upload("photo", file, nameFor(file))).name)),
     chooseDriver: (kind) => pick([kind], (file) => drive(kind, file, file.name)),
     drive: (kind, file, name) => busy(drive(kind, file, name)),
     listen,

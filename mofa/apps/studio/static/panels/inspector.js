@@ -4,6 +4,7 @@ import { COLOURS, isAnchor, isBorder } from "../state/scene.js";
 import { h } from "../elements/dom.js";
 import { poseAt, withPose } from "../canvas/pose.js";
 import { editedAt } from "../canvas/thing_tools.js";
+import { depthFields } from "./depth.js";
 import { makeEasing } from "./easing.js";
 import { faceFields } from "./face_card.js";
 import { number, segments, slider, toggle } from "../elements/fields.js";
@@ -17,8 +18,9 @@ import { t } from "../state/texts.js";
 /**
  * @param {import("../state/store.js").Store} store
  * @param {import("../canvas/stage.js").Stage} stage
+ * @param {(taken: (name: string) => void) => void} choosePicture
  */
-export function makeInspector(store, stage) {
+export function makeInspector(store, stage, choosePicture) {
   const element = h("section.card.inspector");
   /** @type {string | null | undefined} */
   let shownFor = undefined;
@@ -30,7 +32,7 @@ export function makeInspector(store, stage) {
     const key = control ? `${control.id} ${control.kind} ${isAnchor(control)} ${isBorder(control)}` : null;
     if (key !== shownFor) {
       shownFor = key;
-      parts = control ? partsOf(store, stage) : [region(store)];
+      parts = control ? partsOf(store, stage, choosePicture) : [region(store)];
       element.replaceChildren(...parts.map((part) => part.element));
     }
     for (const part of parts) part.update();
@@ -43,7 +45,7 @@ export function makeInspector(store, stage) {
   return element;
 }
 
-function partsOf(store, stage) {
+function partsOf(store, stage, choosePicture) {
   const control = store.selected;
   const get = () => store.selected ?? control;
   const set = (change, gesture) => store.editControl(control.id, change, gesture);
@@ -68,7 +70,7 @@ function partsOf(store, stage) {
     strength,
   ];
   if (control.kind === "transform") return [title, region(store), poseNumbers(store, stage, get, set), ...timed, colours(get, set)];
-  if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...timed];
+  if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...depthFields(get, set, choosePicture), ...timed];
   const [when, ...how] = timed;
   const along = control.kind === "track" ? [when, pace(store, get, set), ...how, shapes(store)] : timed;
   return [title, region(store), ...along, colours(get, set)];

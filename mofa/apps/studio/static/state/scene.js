@@ -6,7 +6,7 @@
  *   ease: import("../canvas/curve.js").Ease, thereAndBack: boolean}} Timed
  * @typedef {Timed & {kind: "track", points: [number, number][]}} Track one point is an anchor
  * @typedef {Timed & {kind: "tracks", file: string}} TrackFile
- * @typedef {Timed & {kind: "camera", move: import("../canvas/camera.js").Move}} Camera
+ * @typedef {Timed & {kind: "camera", move: import("../canvas/camera.js").Move, depth?: string | null, parallax?: number}} Camera
  * @typedef {Timed & {kind: "reference", video: string}} Reference
  * @typedef {Named & {kind: "landmarks", colour: string, strength: number, region: Region,
  *   source: "speech" | "video" | "file", file: string, driver: string, face: number | [number, number],
@@ -148,13 +148,15 @@ async function toControl(control) {
     case "tracks":
       return { kind: "track", file: control.file, ...scene };
     case "camera":
-      return { kind: "camera", move: wordsFromMove(control.move), ...scene };
+      return { kind: "camera", move: wordsFromMove(control.move), ...depthOf(control), ...scene };
     case "transform":
       return { kind: "transform", keys: control.keys.map((key) => ({ at: key.at, move: wordsFromPose(key), ease: key.ease })), ...scene };
     default:
       return { kind: "reference", video: control.video, ...scene };
   }
 }
+
+const depthOf = ({ depth, parallax = 1 }) => (depth ? { depth, parallax } : {});
 
 /** What has no beginning and no end. */
 async function toUntimed(control) {
@@ -238,7 +240,7 @@ const colourOf = ({ colour }) => (colour ? { colour } : {});
 function content(control, picture) {
   switch (control.kind) {
     case "camera":
-      return { kind: "camera", move: moveFromWords(control.move, picture) };
+      return { kind: "camera", move: moveFromWords(control.move, picture), ...depthOf(control) };
     case "reference":
       return { kind: "reference", video: control.video };
     case "transform": {
