@@ -11,14 +11,13 @@ import { t } from "../state/texts.js";
 import { faceTool } from "./face_tool.js";
 import { cameraTool, handTool } from "./frame_tools.js";
 import { Moving } from "./moving.js";
-import { extentOf, outlineOf } from "./outline.js";
+import { outlineOf } from "./outline.js";
+import { drawPhoto } from "./photo.js";
 import { paintControls, paintHandles, paintMoving, paintRegions } from "./painter.js";
 import { Pieces } from "./pieces.js";
-import { mapOf, poseOf } from "./pose.js";
 import { brushTool, eraseTool, pickTool } from "./region_tools.js";
 import { anchorTool, drawTool, finishDraft, hoveredPoint, insertPoint, removePointAt, selectTool } from "./shape_tools.js";
-import { editedAt, handlesOf, stillTool, swayTool, transformTool } from "./thing_tools.js";
-import { nearby, pullsAt, seenAt, together } from "./warp.js";
+import { handlesOf, stillTool, swayTool, transformTool } from "./thing_tools.js";
 
 const TOOLS = {
   select: selectTool, draw: drawTool, anchor: anchorTool, brush: brushTool, erase: eraseTool, pick: pickTool,
@@ -172,7 +171,7 @@ export class Stage {
     const { store, viewport, cursor, keyboard, player, hovered } = this;
     const { controls, region } = store.document;
     const { selected, point, tool } = store.view;
-    const moving = this.drawPhoto();
+    const moving = drawPhoto(this);
     const looks = [controls, region, selected, point, tool, viewport.version, hovered, store.view.also];
     if (looks.some((look, k) => look !== this.drawn?.[k])) {
       this.drawn = looks;
@@ -187,96 +186,6 @@ export class Stage {
       outline: moving === "still" ? this.outline ?? null : null, hoveredThing: this.hoveredThing(),
     });
     if (turning) paintHandles(screenPen(this.overlay), viewport, turning, store.selected?.colour ?? "#fff");
-  }
-
-  /** Draws the photo as it is at the playhead, or under the hand; says what is shown: "still", "guess", "true". */
-  drawPhoto() {
-    const { store, player, preview, pieces, moving } = this;
-    const { document, view } = store;
-    const { picture, frames } = document;
-    const { sheet } = preview;
-    show(this.flow, Boolean(view.flow && sheet));
-    if (view.flow && sheet && this.flow.src !== sheet.flow) this.flow.src = sheet.flow;
-    const drafted = this.draftPull();
-    const posing = view.tool === "transform" && this.store.selected?.kind === "transform" && !player.playing && player.frame === 0;
-    const held = posing || (this.gesture && view.drawing && !drafted) ? this.heldFrame() : null;
-    const frame = held ?? player.frame;
-    const wanted = Boolean(drafted) || frame > 0 || player.playing;
-    if (!picture || !wanted || !pieces.ready) {
-      show(moving.element, false);
-      return "still";
-    }
-    moving.resize(picture.width * this.viewport.scale * devicePixelRatio, picture.height * this.viewport.scale * devicePixelRatio);
-    if (sheet && !drafted && held === null) {
-      moving.drawSheet(sheet, frame / (frames - 1), picture, document.fit);
-      show(moving.element, true);
-      return "true";
-    }
-    if (!moving.bends) return "still";
-    moving.drawLayers(this.layersAt(frame, drafted), picture);
-    show(moving.element, true);
-    return "guess";
-  }
-
-  /**
-   * The photo's parts, and where each of them is at a frame.
-   * @param {number} frame
-   * @param {{pull: import("./warp.js").Pull, mask: HTMLCanvasElement | null} | null} drafted
-   * @returns {import("./moving.js").Layer[]}
-   */
-  layersAt(frame, drafted) {
-    const { pieces, regions, store } = this;
-    const { controls, region, frames } = store.document;
-    const picture = /** @type {import("../state/scene.js").Picture} */ (store.document.picture);
-    const seen = seenAt(controls, drafted ? 0 : frame, frames, picture);
-    const through = (warp) => (seen ? (x, y) => seen(...(/** @type {[number, number]} */ (warp(x, y)))) : warp);
-    const now = drafted ? 0 : frame;
-    /** @type {Map<HTMLCanvasElement, {pulls: import("./warp.js").Pull[], maps: import("./warp.js").Warp[]}>} */
-    const things = new Map();
-    const partsOf = (mask) => things.get(mask) ?? things.set(mask, { pulls: [], maps: [] }).get(mask);
-    const loose = [];
-    for (const control of controls) {
-      if (control.hidden || (control.kind !== "track" && control.kind !== "transform")) continue;
-      const mask = regions.canvas(control.region ?? region, picture);
-      if (control.kind === "transform") {
-        if (mask) partsOf(mask)?.maps.push(mapOf(poseOf(control, now, frames), extentOf(mask, picture).centre));
-      } else if (mask) partsOf(mask)?.pulls.push(...pullsAt([control], now, frames));
-      else loose.push(...pullsAt([control], now, frames));
-    }
-    if (drafted?.mask) partsOf(drafted.mask)?.pulls.push(drafted.pull);
-    else if (drafted) loose.push(drafted.pull);
-    // A thing is bent as it lies in the photo, and carried away then.
-    const all = ({ pulls, maps }) => [...(pulls.length ? [together(pulls)] : []), ...maps];
-    const inTurn = (warps) => (x, y) => warps.reduce((place, warp) => warp(...place), [x, y]);
-    const whole = pieces.photo;
-    const box = /** @type {[number, number, number, number]} */ ([-0.5, -0.5, picture.width - 0.5, picture.height - 0.5]);
-    const still = (x, y) => /** @type {[number, number]} */ ([x, y]);
-    const ground = { canvas: things.size ? pieces.ground([...things.keys()]) : whole, box, warp: through(loose.length ? nearby(loose, picture) : still) };
-    return [ground, ...[...things].map(([mask, parts]) => ({ ...pieces.cut(mask, picture), warp: through(inTurn(all(parts))) }))];
-  }
-
-  /** What the line that is being drawn moves, and where the hand has taken it. */
-  draftPull() {
-    const { drafting, drawing } = this.store.view;
-    const { picture } = this.store.document;
-    if (!drafting || !drawing || drafting.length < 2 || !picture) return null;
-    const thing = this.things.at(picture, drafting[0]);
-    if (thing === "looking") return null;
-    return {
-      pull: { from: drafting[0], to: drafting[drafting.length - 1] },
-      mask: typeof thing === "object" && this.things.meant(thing) ? thing.canvas : null,
-    };
-  }
-
-  /** While a line is changed by hand the photo is shown where the line ends. */
-  heldFrame() {
-    const control = this.store.selected;
-    if (!control || control.kind === "landmarks") return null;
-    const last = this.store.document.frames - 1;
-    if (control.kind === "transform" && editedAt(control, this.player.frame, last + 1) < 1) return this.player.frame;
-    if (!("start" in control)) return null;
-    if (!control.thereAndBack) return control.end ?? last;
-    return (control.start + (control.end ?? last)) / 2;
   }
 
   /** The thing under the hand, before it has begun a line there. */
