@@ -93,7 +93,7 @@ _PAIRS = {
     "file.sound": ("This file is nothing to listen to.", "此文件不能播放。"),
     "photo.missing": ("Choose a photo first.", "请先选择照片。"),
     "photo.unreadable": (
-        "This is no picture that can be read: save it as PNG or JPEG.",
+        "This picture cannot be read: it is damaged, or no picture. Save it as PNG or JPEG.",
         "无法读取此图片：请另存为 PNG 或 JPEG。",
     ),
     "photo.raw": ("This is a raw photo: save it as PNG or JPEG.", "这是 RAW 照片：请另存为 PNG 或 JPEG。"),
