@@ -71,10 +71,14 @@ class CropBox:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """The picture to animate, at working size, and where it was cut from the original."""
+    """The picture to animate, at working size, and where it was cut from the original.
+
+    What is transparent lies on white in `pixels`; `alpha`, 0..1, is None where nobody asks for it.
+    """
 
     pixels: Float[Tensor, "3 H W"]
     crop: CropBox
+    alpha: Float[Tensor, "1 H W"] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,11 @@ def _fill(parser: Parser) -> None:
     with quick_start():
         from mofa.apps.scene_options import add_scene_options
 
-    parser.add_argument("input", metavar="PHOTO|SCENE", help="a photo, or a scene file (.yaml, .json)")
+    parser.add_argument(
+        "input",
+        metavar="PHOTO|SCENE|CLIP",
+        help="a photo, a scene file (.yaml, .json), or a clip made with --metadata",
+    )
     add_scene_options(parser)
     _add_run_options(parser)
     parser.add_argument(

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mofa.media.forms import FORMS, LOOPING
+
 if TYPE_CHECKING:
     from mofa.batch.remote import Mirror
     from mofa.batch.rows import BadRow, Row
@@ -45,7 +47,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--template", type=Path, metavar="SCENE", help="scene in which {picture} and {name} are each photo's"
     )
-    parser.add_argument("--format", default="mp4", choices=("mp4", "gif", "webp"), help="of the clips (mp4)")
+    parser.add_argument(
+        "--format",
+        default="mp4",
+        choices=[suffix[1:] for suffix in (*FORMS, *LOOPING)],
+        help="of the clips (mp4)",
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes at a time (1)")
     parser.add_argument(
         "--ray",

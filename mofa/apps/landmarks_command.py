@@ -48,7 +48,12 @@ def add_parser(commands: Any) -> None:
         action.add_argument("--face", metavar="N|X,Y", default="1", help="which face (1, the largest)")
         action.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".json or .npz")
     draw.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="CLIP", help=".mp4, .gif, .webp, .png or a folder"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="CLIP",
+        help="a clip as `mofa animate` writes it, or a .png of its first frame",
     )
     for action in (extract, retarget, draw):
         action.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -163,11 +168,12 @@ def canvas_size(points: Any, size: str | None) -> tuple[int, int]:
 
 def _draw(arguments: argparse.Namespace, progress: "Progress") -> None:
     from mofa.faces.landmark_files import read_landmarks
-    from mofa.media.encode import check_clip_name, write_clip
+    from mofa.media.encode import write_clip
     from mofa.media.files import replacing
+    from mofa.media.forms import check_clip_name, is_sequence
     from mofa.media.image import save_png
 
-    single = arguments.output.suffix.lower() == ".png"
+    single = arguments.output.suffix.lower() == ".png" and not is_sequence(arguments.output)
     if not single:
         check_clip_name(arguments.output)
     clip = drawn(read_landmarks(arguments.input), arguments.over, arguments.size, progress)

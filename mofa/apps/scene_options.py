@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from mofa.errors import InputError
+from mofa.media.forms import FORMS
 from mofa.pipeline.request import (
     AnimationRequest,
     CameraControl,
@@ -118,6 +119,11 @@ CLIP = (
     Option("--compatibility", AnimationRequest, "compatibility"),
     Option("--optical-flow", AnimationRequest, "optical_flow"),
 )
+OUTPUTS = (
+    Option("--crf", Outputs, "crf", "N"),
+    Option("--background", Outputs, "background", "COLOUR"),
+    Option("--metadata", Outputs, "metadata"),
+)
 IN_WORDS = {"landmarks": "driven face"}
 """Kinds of controls whose name is not what people call them."""
 
@@ -149,6 +155,7 @@ def add_scene_options(parser: argparse.ArgumentParser) -> None:
     clip.add_argument("-o", "--output", metavar="CLIP", help=_help(Option("-o", Outputs, "clip")))
     add_options(clip, CLIP)
     clip.add_argument("--extras", metavar="LIST|none", help=_help(Option("--extras", Outputs, "extras")))
+    add_options(clip, OUTPUTS)
     _add_settings(parser)
 
 
@@ -262,8 +269,9 @@ def request_from(options: argparse.Namespace) -> AnimationRequest:
     """The AnimationRequest that the command line describes, on its own or over a scene."""
     source = Path(options.input)
     controls, region = controls_in_order(getattr(options, "in_order", []))
-    if source.suffix.lower() in SCENE_SUFFIXES:
-        data, where = AnimationRequest.from_file(source).to_data(), str(source)
+    repeated = _scene_in(source)
+    if repeated is not None:
+        data, where = repeated.to_data(), str(source)
     else:
         data, where = {"picture": options.input, "controls": []}, "command line"
     data |= _given(options, [option.name for option in CLIP])
@@ -285,7 +293,26 @@ def request_from(options: argparse.Namespace) -> AnimationRequest:
     outputs.setdefault("clip", f"{Path(data['picture']).stem}-animated.mp4")
     if options.extras is not None:
         outputs["extras"] = [] if options.extras == "none" else options.extras.split(",")
+    outputs |= _given(options, [option.name for option in OUTPUTS])
     return AnimationRequest.from_data(data, where)
+
+
+def _scene_in(source: Path) -> AnimationRequest | None:
+    """The scene that a file is, or a clip keeps in its metadata; None for a photo."""
+    if source.suffix.lower() in SCENE_SUFFIXES:
+        return AnimationRequest.from_file(source)
+    form = FORMS.get(source.suffix.lower())
+    if form is None or form.sound is None:
+        return None
+    from mofa.media.containers import read_comment
+
+    text = read_comment(source)
+    if text is None:
+        raise InputError(
+            f"{source} is a video without a scene in its metadata: give a still picture, a scene file, or a "
+            "clip made with --metadata; or name the video with --reference for its motion."
+        )
+    return AnimationRequest.from_text(text, str(source)).relative_to(source.parent)
 
 
 def _given(options: argparse.Namespace, names: Any) -> dict[str, Any]:

@@ -117,3 +117,17 @@ def moving_pictures(container: av.container.InputContainer) -> av.VideoStream | 
 def sound(container: av.container.InputContainer) -> av.AudioStream | None:
     """The first stream of sound whose header is understood."""
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def read_comment(path: Path) -> str | None:
+    """The comment in a video's metadata; None where it has none.
+
+    Raises InputError: missing, a folder, empty, or no video.
+    """
+    with open_file(path, "video") as file:
+        try:
+            with av.open(file, options=SELF_CONTAINED) as container:
+                found = {name.lower(): text for name, text in container.metadata.items()}
+        except DAMAGE as error:
+            raise InputError(f"The video {path} cannot be read; save or download it again.") from error
+    return found.get("comment")

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from mofa.errors import OutputError
+from mofa.media.forms import is_sequence, numbered
 
 FRAME_PATTERN = "frame_*.png"
 """What a folder of frames holds, and all that `replacing_folder` will ever replace."""
@@ -21,14 +22,16 @@ FRAME_PATTERN = "frame_*.png"
 def check_writable(paths: Sequence[Path], overwrite: bool) -> None:
     """Refuses outputs that could not be written, before any work is done; leaves nothing behind.
 
-    A path without a suffix stands for a folder of frames. Missing parent folders are no obstacle,
-    they are created when the time comes.
+    A path without a suffix stands for a folder of frames, one with %04d in it for files of frames. Missing
+    parent folders are no obstacle, they are created when the time comes.
 
     Raises OutputError: a path is taken (name `--overwrite`) or is no file, or its folder is not
     writable.
     """
     for path in paths:
-        if path.suffix:
+        if is_sequence(path):
+            _check_sequence_target(path, overwrite)
+        elif path.suffix:
             _check_file_target(path, overwrite)
         else:
             _check_folder_target(path, overwrite)
@@ -100,6 +103,42 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
             shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def replacing_sequence(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Like `replacing` for a pattern such as frame-%04d.png: yields it in a hidden folder, whose files get
+    their names when the block succeeds.
+
+    With `overwrite`, files of the same names are replaced, and those of other numbers stay.
+    Raises OutputError: a file of the pattern exists, or cannot be written.
+    """
+    _check_sequence_target(path, overwrite)
+    hidden = _hidden_name(path.with_suffix(""))
+    with _explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(path.parent)
+            hidden.mkdir()
+            yield hidden / path.name
+            _check_sequence_target(path, overwrite)
+            for new in sorted(hidden.iterdir()):
+                os.replace(new, path.with_name(new.name))
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _of_pattern(path: Path) -> list[Path]:
+    if not path.parent.is_dir():
+        return []
+    return [entry for entry in path.parent.iterdir() if numbered(path, entry.name)]
+
+
+def _check_sequence_target(path: Path, overwrite: bool) -> None:
+    with _explained(path):
+        there = _of_pattern(path)
+    for entry in there:
+        _check_file_target(entry, overwrite)
 
 
 def clear_leftovers(folder: Path) -> None:

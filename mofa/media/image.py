@@ -91,12 +91,29 @@ def read_mask(path: Path) -> Float[Tensor, "1 H W"]:
     """
     with _opened(path) as picture, _damage_named(path):
         upright = _decoded(picture)
-        if upright.has_transparency_data and not _is_deep_grey(upright):
-            alpha = np.array(upright.convert("RGBA").getchannel("A"))
-            if alpha.min() != alpha.max():
-                return torch.from_numpy(alpha).unsqueeze(0).float() / float(alpha.max())
+        alpha = _alpha(upright)
+        if alpha is not None and alpha.min() != alpha.max():
+            return alpha / alpha.max()
     red, green, blue = read_picture(path)
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue).clamp(0, 1).unsqueeze(0)
+
+
+def read_alpha(path: Path) -> Float[Tensor, "1 H W"] | None:
+    """How opaque each pixel of the picture at `path` is, 0..1, upright; None where all of it is opaque.
+
+    Raises InputError as `read_picture` does.
+    """
+    with _opened(path) as picture, _damage_named(path):
+        if not picture.has_transparency_data:  # known from the header
+            return None
+        alpha = _alpha(_decoded(picture))
+    return None if alpha is None or alpha.min() == 1 else alpha
+
+
+def _alpha(upright: Image.Image) -> Float[Tensor, "1 H W"] | None:
+    if not upright.has_transparency_data or _is_deep_grey(upright):
+        return None
+    return torch.from_numpy(np.array(upright.convert("RGBA").getchannel("A"))).unsqueeze(0).float() / 255
 
 
 def check_picture(path: Path, most_pixels: int = LARGEST_PICTURE) -> tuple[int, int]:
@@ -158,12 +175,15 @@ def crop_and_resize(values: Float[Tensor, "C H W"], crop: CropBox) -> Float[Tens
     return torch.from_numpy(np.stack(planes)).to(values).clamp(0, 1)
 
 
-def load_source(picture: Float[Tensor, "3 H W"], crop: CropBox) -> SourceImage:
-    """The picture to animate, cut to `crop` by `crop_and_resize`."""
-    return SourceImage(pixels=crop_and_resize(picture, crop), crop=crop)
+def load_source(
+    picture: Float[Tensor, "3 H W"], crop: CropBox, alpha: Float[Tensor, "1 H W"] | None = None
+) -> SourceImage:
+    """The picture to animate, and its alpha, cut to `crop` by `crop_and_resize`."""
+    own_alpha = None if alpha is None else crop_and_resize(alpha, crop)
+    return SourceImage(crop_and_resize(picture, crop), crop, own_alpha)
 
 
-def to_bytes(picture: Float[Tensor, "*T 3 H W"]) -> UInt8[Tensor, "*T 3 H W"]:
+def to_bytes(picture: Float[Tensor, "*T C H W"]) -> UInt8[Tensor, "*T C H W"]:
     """0..1 to the nearest of 0..255; values outside are clamped."""
     return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -179,8 +199,9 @@ def to_pillow(picture: UInt8[Tensor, "3 H W"]) -> Image.Image:
     return Image.fromarray(picture.permute(1, 2, 0).cpu().numpy())
 
 
-def save_png(path: Path, picture: UInt8[Tensor, "3 H W"]) -> None:
-    """Writes a PNG at `path` itself; `media.files.replacing` gives the path where that matters."""
+def save_png(path: Path, picture: UInt8[Tensor, "C H W"]) -> None:
+    """Writes a PNG, RGB or with alpha, at `path` itself; `media.files.replacing` gives the path where that
+    matters."""
     pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
     Image.fromarray(pixels).save(path, format="PNG", compress_level=3)
 

@@ -22,6 +22,7 @@ from mofa.pipeline.plan import PlannedMotion, place_drawn, plan_motion
 from mofa.pipeline.request import MAX_SIDE, AnimationRequest, ResolvedRequest
 from mofa.pipeline.tables import RENDERERS
 from mofa.pipeline.things import sense_or_note
+from mofa.tensors.alpha import on_white
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
@@ -29,8 +30,8 @@ LOG = logging.getLogger(__name__)
 DEFAULT_LONG_SIDE = 1280
 
 
-Render = Callable[[], Iterator[UInt8[Tensor, "3 H W"]]]
-"""Called, makes a clip's frames one after another."""
+Render = Callable[[], Iterator[UInt8[Tensor, "C H W"]]]
+"""Called, makes a clip's frames one after another, with straight alpha where the clip keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,10 @@ class Animation:
 
     def frames(self) -> Iterator[UInt8[Tensor, "3 H W"]]:
         """The frames as they are made, none of them kept; none at all where only the motion was asked for."""
+        yield from map(on_white, self.frames_with_alpha())
+
+    def frames_with_alpha(self) -> Iterator[UInt8[Tensor, "C H W"]]:
+        """`frames`, with straight alpha as a fourth channel where the photo and the clip's form have it."""
         if self.render is None:
             return
         self.seconds["render"] = 0.0
@@ -139,7 +144,7 @@ def _planned(
         settings = resolve(request, inputs)
         original = inputs.original
         crop = fit_crop(original.width, original.height, *settings.size, settings.fit)
-        source = load_source(original.pixels, crop)
+        source = load_source(original.pixels, crop, original.alpha)
         sense, damaged = sense_or_note()
         drawn = place_drawn(settings, inputs, source, sense)
     # Whatever is wrong with the request has been told by now: networks may take minutes to load.

@@ -43,6 +43,7 @@ from mofa.pipeline.request import (
     SelectedRegion,
     TrackControl,
 )
+from mofa.pipeline.transparency import with_transparency
 from mofa.pipeline.videos import Video, VideoInMemory, open_video
 from mofa.types import Clip, LandmarkClip, Note, Progress, TrackSet, Waveform, silent
 
@@ -89,8 +90,8 @@ def read_inputs(
     `picture` (RGB 0..1) stands for the request's own, and `given` holds data in memory by the names that the
     request uses. Raises InputError: something is missing, unreadable, or does not fit the picture.
     """
-    original = Original(_picture(request) if picture is None else picture)
     notes: list[str] = []
+    original = _original(request, notes.append) if picture is None else Original(picture)
     tracks = {
         control: _fitting(_tracks(control, control.file, given, notes.append), control.file, original)
         for control in _of(request, TrackControl)
@@ -141,7 +142,7 @@ def _of(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
     yield from (control for control in request.controls if isinstance(control, kind))
 
 
-def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
+def _original(request: AnimationRequest, note: Note) -> Original:
     if request.picture is None:
         raise InputError('"picture" is missing: name a photo, or give one in memory.', key="photo.missing")
     photo = read_picture(request.picture)
@@ -154,7 +155,7 @@ def _picture(request: AnimationRequest) -> Float[Tensor, "3 h w"]:
             width=width,
             height=height,
         )
-    return photo
+    return with_transparency(request.picture, photo, request.outputs, note)
 
 
 def _tracks(control: TrackControl, path: Path, given: Given, note: Note) -> tuple[FileTrack, ...]:

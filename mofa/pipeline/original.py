@@ -12,9 +12,11 @@ from mofa.errors import InputError
 
 @dataclass(frozen=True)
 class Original:
-    """The upright picture as it came, in whose pixels points and masks are given."""
+    """The upright picture as it came, in whose pixels points and masks are given; what is transparent of it
+    lies on white, and `alpha` is there where the clip is to have it."""
 
     pixels: Float[Tensor, "3 h w"]
+    alpha: Float[Tensor, "1 h w"] | None = None
 
     @property
     def width(self) -> int:

@@ -16,20 +16,24 @@ from torch import Tensor
 
 from mofa.errors import InputError, OutputError
 from mofa.faces.sketch import overlay_landmarks
+from mofa.media.coded import AddFrame
 from mofa.media.draw import draw_overlay, flow_wheel, numbered_sheet, sheet_numbers
-from mofa.media.encode import AddFrame, check_clip_name, frame_writer, replacing_clip
+from mofa.media.encode import frame_writer, replacing_clip
 from mofa.media.files import check_writable
 from mofa.media.flow_files import AddFlow, flow_writer, write_flo
+from mofa.media.forms import carries_alpha, check_clip_name, stem_of
 from mofa.media.image import save_png, to_bytes
 from mofa.pipeline.animate import Animation
 from mofa.pipeline.request import AnimationRequest, ResolvedRequest, TrackControl
+from mofa.tensors.alpha import on_white
 from mofa.tensors.motion import whole_flow
 from mofa.types import FlowField, Progress, silent
 
 NO_OUTPUT = "no output is named: give outputs.clip in the scene, or -o clip.mp4."
-CLIP_BYTES = {".mp4": 0.1, ".gif": 1.0, ".webp": 2.0, "": 2.0}
+CLIP_BYTES = {".mp4": 0.1, ".mkv": 0.1, ".webm": 0.1, ".gif": 1.0}
 """Bytes per pixel of a frame, by the clip's suffix: what a moving camera over a photo full of stars took
-(example 2 at 400 x 400: mp4 0.08, PNG 1.7), rounded up; most photos take less."""
+(example 2 at 400 x 400: mp4 0.08, PNG 1.7), rounded up; most photos take less. Others take
+at most as much as PNG."""
 STILL_BYTES, FLOW_BYTES, FLO_BYTES = 2.0, 2.5, 8.0
 """Bytes per pixel of a PNG, of a step in flow-npz (there 2.4), and of a step in a .flo file (exactly)."""
 SHEET_FRAMES = 12
@@ -79,7 +83,7 @@ def output_files(request: ResolvedRequest, with_clip: bool = True) -> dict[str, 
     clip = request.outputs.clip
     if clip is None:
         raise InputError(NO_OUTPUT)
-    base = clip.with_suffix("")
+    base = clip.with_name(stem_of(clip))
     suffix = {
         "flow": ".flow.png",
         "flow-npz": ".flow.npz",
@@ -112,7 +116,7 @@ def check_clip(request: AnimationRequest, overwrite: bool) -> None:
     clip = request.outputs.clip
     if clip is None:
         raise InputError(NO_OUTPUT)
-    check_clip_name(clip)
+    check_clip_name(clip, request.outputs.crf, request.outputs.metadata)
     check_writable([clip], overwrite)
 
 
@@ -154,7 +158,7 @@ def write_outputs(
             _write_stills(animation, files, hidden)
             _write_motion(animation, files, hidden)
             takers = [writers.enter_context(taker) for taker in _frame_takers(animation, files, hidden, also)]
-            for index, frame in enumerate(animation.frames()):
+            for index, frame in enumerate(animation.frames_with_alpha()):
                 for take in takers:
                     take(frame)
                 progress("writing", index + 1, animation.settings.frames)
@@ -165,8 +169,11 @@ def _write_stills(animation: Animation, files: Mapping[str, Path], hidden: Mappi
     """What is known before any frame."""
     if "overlay" in files:
         save_png(hidden[files["overlay"]], overlay_picture(animation))
-    scene = animation.settings.beside(files["scene"].parent)
-    hidden[files["scene"]].write_text(scene.to_yaml(), encoding="utf-8")
+    hidden[files["scene"]].write_text(_scene(animation, files), encoding="utf-8")
+
+
+def _scene(animation: Animation, files: Mapping[str, Path]) -> str:
+    return animation.settings.beside(files["scene"].parent).to_yaml()
 
 
 def _write_motion(animation: Animation, files: Mapping[str, Path], hidden: Mapping[Path, Path]) -> None:
@@ -201,15 +208,24 @@ def _frame_takers(
     animation: Animation, files: Mapping[str, Path], hidden: Mapping[Path, Path], also: Sequence[Path]
 ) -> Iterator[AbstractContextManager[AddFrame]]:
     """What takes the frames as they come: the clip itself, and what is made of it."""
-    fps, sound = animation.settings.fps, animation.sound
+    fps, sound, outputs = animation.settings.fps, animation.sound, animation.settings.outputs
     for path in also:
-        yield frame_writer(hidden[path], fps)
+        yield _laid_on_white(frame_writer(hidden[path], fps))
     if "clip" in files:
-        yield frame_writer(hidden[files["clip"]], fps, sound)
+        comment = _scene(animation, files) if outputs.metadata else None
+        clip = frame_writer(hidden[files["clip"]], fps, sound, outputs.crf, comment)
+        yield clip if carries_alpha(files["clip"]) else _laid_on_white(clip)
     if "sheet" in files:
-        yield _sheet(hidden[files["sheet"]], animation.settings.frames)
+        yield _laid_on_white(_sheet(hidden[files["sheet"]], animation.settings.frames))
     if "landmarks" in files:
-        yield _landmarks(frame_writer(hidden[files["landmarks"]], fps, sound), animation.motion.faces)
+        drawn = frame_writer(hidden[files["landmarks"]], fps, sound)
+        yield _laid_on_white(_landmarks(drawn, animation.motion.faces))
+
+
+@contextmanager
+def _laid_on_white(writer: AbstractContextManager[AddFrame]) -> Iterator[AddFrame]:
+    with writer as add:
+        yield lambda frame: add(on_white(frame))
 
 
 @contextmanager

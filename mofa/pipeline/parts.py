@@ -72,11 +72,14 @@ class SpeechDrivers(Protocol):
 
 @runtime_checkable
 class Render(Protocol):
-    """A renderer at work: turns a planned motion into frames, which it yields one by one; 0 is the source."""
+    """A renderer at work: turns a planned motion into frames, which it yields one by one; 0 is the source.
+
+    Of a source with alpha they have straight alpha as a fourth channel.
+    """
 
     def __call__(
         self, source: SourceImage, plan: MotionPlan, progress: Progress, /
-    ) -> Iterator[UInt8[Tensor, "3 H W"]]: ...
+    ) -> Iterator[UInt8[Tensor, "C H W"]]: ...
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast,
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -37,6 +38,7 @@ from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
 from mofa.errors import InputError, shortened
+from mofa.media.colours import colour_of
 from mofa.pipeline.compatibility import Compatibility, completed
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
 from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings, SvdSettings
@@ -566,14 +568,32 @@ Control = Annotated[
 ]
 
 
+def _known_colour(name: str) -> str:
+    colour_of(name)
+    return name
+
+
+Background = Annotated[str, AfterValidator(_known_colour)]
+
+
 class Outputs(_Frozen):
     """What is written, and where."""
 
     clip: ScenePath | None = None
-    """The clip: .mp4, .gif, .webp, or a folder for PNG frames. The rest lies beside it."""
+    """The clip: .mp4, .mov, .mkv, .webm, .avi, .gif, .webp, .apng, a pattern such as frame-%04d.png, or a
+    folder for PNG frames. The rest lies beside it."""
     extras: tuple[Extra, ...] = ("flow", "flow-npz", "overlay", "sheet")
     """What lies beside the clip: flow (colour wheel), flow-npz, flow-flo, overlay, sheet (contact sheet), and
     landmarks (the clip with the faces' points drawn on it)."""
+    crf: int | None = Field(default=None, ge=0, le=63)
+    """Constant rate factor of .mp4, .mov, .mkv (16 when not given), .webm (20): more is smaller and worse."""
+    background: Background | None = None
+    """The colour on which a partly transparent photo is laid: a name, or #rrggbb.
+
+    When not given: none where the clip's form has alpha (.mov, .webm, .webp, .apng, PNG frames), else white.
+    """
+    metadata: bool = False
+    """Keep the scene in the clip's metadata (.mp4, .mov, .mkv, .webm, .avi): the clip can be repeated."""
 
 
 class AnimationRequest(_Frozen):

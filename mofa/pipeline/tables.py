@@ -50,6 +50,7 @@ def _make_diffusion(asked: Asked, networks: "Networks", show: "Show | None" = No
         from mofa.pipeline.diffusion_engine import diffusion_model, make_render, preview_callback
         from mofa.pipeline.fitted import fitted_render
         from mofa.pipeline.networks import Running
+        from mofa.pipeline.transparency import cut_out_by_warp
         from mofa.renderers.diffusion.latents import noise_from, read_latents
     # Read before gigabytes of weights are.
     noise = None if asked.latents is None else noise_from(read_latents(asked.latents))
@@ -61,9 +62,10 @@ def _make_diffusion(asked: Asked, networks: "Networks", show: "Show | None" = No
         callback = preview_callback(show, entry, Running.of(settings), networks)
         return make_render(model, changed, Running.of(settings).placement, callback, noise)
 
-    if asked.diffusion.fit_memory:
-        return fitted_render(asked.diffusion, make)
-    return make(asked.diffusion)
+    fits = asked.diffusion.fit_memory
+    return cut_out_by_warp(
+        fitted_render(asked.diffusion, make) if fits else make(asked.diffusion), asked.loop
+    )
 
 
 def steering_adapters(asked: Asked) -> "list[AdapterName]":

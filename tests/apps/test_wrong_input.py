@@ -127,7 +127,7 @@ def test_an_existing_clip_is_kept(tmp_path, photo, capsys):
 
 
 def test_an_unknown_kind_of_clip(tmp_path, photo, capsys):
-    message = refused(capsys, "animate", photo, "--track", "1,2 9,9", "-o", tmp_path / "clip.avi")
+    message = refused(capsys, "animate", photo, "--track", "1,2 9,9", "-o", tmp_path / "clip.ogv")
     assert ".mp4" in message
 
 

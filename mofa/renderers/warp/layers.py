@@ -82,13 +82,13 @@ class LayerSettings:
 
 @dataclass(frozen=True)
 class Layer:
-    """Colours and motion of one layer of the picture.
+    """Colours, with alpha where the picture has it, and motion of one layer of the picture.
 
     `matte` is how much of each pixel the layer covers, `member` says what belongs to it, `donor` names, per
     pixel, the member whose motion it takes, and at `split` pixels members part that move equally fast.
     """
 
-    pixels: Float[Tensor, "3 H W"]
+    pixels: Float[Tensor, "C H W"]
     matte: Float[Tensor, "1 H W"]
     member: Bool[Tensor, "H W"]
     donor: Int[Tensor, "H W"]
@@ -146,12 +146,15 @@ def pieces_of(front: Layer) -> tuple[Piece, ...]:
 
 
 def take_apart(
-    picture: Float[Tensor, "3 H W"],
+    picture: Float[Tensor, "C H W"],
     extent: Extent,
     displacements: Displacements,
     settings: LayerSettings,
 ) -> tuple[Layer, Layer | None]:
-    """The back layer, filled in behind the front, and the front layer if anything tears off."""
+    """The back layer, filled in behind the front, and the front layer if anything tears off.
+
+    A fourth channel of the picture is its alpha.
+    """
     peak, jump, movable = extent.peak, extent.jump, extent.movable
     highest, lowest = local_maximum(peak, RAMP), -local_maximum(-peak, RAMP)
     # A step, not an even stretch: steeper than its surroundings.
@@ -168,7 +171,7 @@ def take_apart(
     inside_core = inside & (~ramp | (peak >= highest - edge))
     outside_core = ~inside & (~ramp | (peak <= lowest + edge))
 
-    matte = outline_matte(picture, inside, movable, settings.outline)
+    matte = outline_matte(picture[:3], inside, movable, settings.outline)
     donor = nearest_where(inside_core)[1]
     # Where the layers part without a tear they move alike, and the back keeps the photo.
     seam = widened(rim_of(inside, 1) & ~ramp, RAMP)
@@ -176,8 +179,20 @@ def take_apart(
     hole = cover & movable & ~seam & widened(left_open(inside, donor, displacements), settings.halo)
     front = Layer(own_colours(picture, matte), matte, inside, donor, widened(steep & ~torn, 1) & inside)
     behind = nearest_where(outside_core if outside_core.any() else whole)[1]
-    back = Layer(settings.fill(picture, hole, cover), torch.ones_like(matte), ~inside, behind, nowhere)
+    back = Layer(
+        filled(picture, hole, cover, settings.fill), torch.ones_like(matte), ~inside, behind, nowhere
+    )
     return back, front
+
+
+def filled(
+    picture: Float[Tensor, "C H W"], hole: Bool[Tensor, "H W"], foreign: Bool[Tensor, "H W"], fill: Fill
+) -> Float[Tensor, "C H W"]:
+    """The picture with its hole filled; alpha, where it has one, by what is around, without a network."""
+    colours, alpha = fill(picture[:3], hole, foreign), picture[3:]
+    if (alpha == 1).all():
+        return torch.cat([colours, alpha])
+    return torch.cat([colours, inpaint(alpha.expand(3, -1, -1), hole, foreign)[:1]])
 
 
 def left_open(
@@ -228,7 +243,7 @@ def fast_side(
     return (fast | (whole & (share[piece] > 0.9))) & ~(whole & (share[piece] < 0.1))
 
 
-def own_colours(picture: Float[Tensor, "3 H W"], matte: Float[Tensor, "1 H W"]) -> Float[Tensor, "3 H W"]:
+def own_colours(picture: Float[Tensor, "C H W"], matte: Float[Tensor, "1 H W"]) -> Float[Tensor, "C H W"]:
     """The moving thing's own colours, freed from what shines through its soft outline.
 
     Two passes of blur fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021, eq. 5-6).

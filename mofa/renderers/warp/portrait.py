@@ -52,14 +52,15 @@ Read = Callable[[Float[Tensor, "C H W"], Float[Tensor, "2 H W"]], Float[Tensor, 
 
 
 def with_expression(
-    picture: Float[Tensor, "3 H W"],
+    picture: Float[Tensor, "C H W"],
     face: Float[Tensor, "68 2"],
     expression: Float[Tensor, "68 2"],
     read: Read,
-) -> Float[Tensor, "3 H W"]:
+) -> Float[Tensor, "C H W"]:
     """The photo with its face (whose points are `face`) wearing an expression; its head does not move.
 
-    Where nothing bends, the photo is returned as it is, bit for bit.
+    Where nothing bends, the photo is returned as it is, bit for bit. A fourth channel, its alpha, bends with
+    the skin.
     """
     if (expression - face).abs().amax() < STILL:
         return picture
@@ -67,17 +68,25 @@ def with_expression(
     origin = face.new_tensor([columns.start, rows.start])
     window = picture[:, rows, columns]
     drawn = picture.clone()
-    drawn[:, rows, columns] = _expressed(window, face - origin, expression - origin, read)
+    drawn[:3, rows, columns] = _expressed(window[:3], face - origin, expression - origin, read)
+    if len(picture) > 3:
+        drawn[3:, rows, columns] = _skin(window[3:], face - origin, expression - origin, read)
     return drawn
+
+
+def _skin(
+    photo: Float[Tensor, "C H W"], face: Float[Tensor, "68 2"], expression: Float[Tensor, "68 2"], read: Read
+) -> Float[Tensor, "C H W"]:
+    height, width = photo.shape[1:]
+    [back] = spread_from_lines(expression, (face - expression)[None], height, width)
+    grid = pixel_grid(height, width, photo)
+    return read(photo, torch.where(back.abs().amax(0) > 0.01, grid + back, grid)).clamp(0, 1)
 
 
 def _expressed(
     photo: Float[Tensor, "3 H W"], face: Float[Tensor, "68 2"], expression: Float[Tensor, "68 2"], read: Read
 ) -> Float[Tensor, "3 H W"]:
-    height, width = photo.shape[1:]
-    [back] = spread_from_lines(expression, (face - expression)[None], height, width)
-    grid = pixel_grid(height, width, photo)
-    skin = read(photo, torch.where(back.abs().amax(0) > 0.01, grid + back, grid)).clamp(0, 1)
+    skin = _skin(photo, face, expression, read)
     for lids in (LEFT_LIDS, RIGHT_LIDS):
         corners = [lids[0][0], lids[0][-1]]
         moved, shift = moved_with(photo, face, expression, corners, sorted({*lids[0], *lids[1]}), read)

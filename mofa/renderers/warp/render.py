@@ -35,6 +35,7 @@ from mofa.renderers.warp.layers import (
 )
 from mofa.renderers.warp.portrait import with_expression
 from mofa.renderers.warp.scene import STILL, Motion, motions_of_frame, scene_of, through_its_window
+from mofa.tensors.alpha import straight
 from mofa.tensors.flow import apply_affine, bilinear_sample, compose_affine, invert_affine
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import local_maximum, window_around
@@ -54,15 +55,17 @@ class WarpSettings:
 
 def render_warp(
     source: SourceImage, plan: MotionPlan, settings: WarpSettings, progress: Progress = silent
-) -> Iterator[UInt8[Tensor, "3 H W"]]:
+) -> Iterator[UInt8[Tensor, "C H W"]]:
     """The frames of the clip, one by one; frame 0 is the source, and where nothing moves every frame is.
 
-    There are as many as the plan has frames, one less with `settings.loop`.
+    Of a source with alpha they have straight alpha as a fourth channel. There are as many as the plan has
+    frames, one less with `settings.loop`.
     """
     num_frames = plan.num_frames - settings.loop
     scene, extent = through_its_window(scene_of(plan), settings.loop)
     rows, columns = scene.window
-    picture = source.pixels[:, rows, columns]
+    whole = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
+    picture = whole[:, rows, columns]
     origin = picture.new_tensor([columns.start, rows.start])
     faces = [resting_face(branch.face) - origin for branch in plan.branches if branch.face is not None]
     back, front = take_apart(
@@ -76,7 +79,7 @@ def render_warp(
         settings.layers,
     )
     pieces = () if front is None else pieces_of(front)
-    still = to_bytes(source.pixels)
+    still = shown(whole)
     for frame in range(num_frames):
         photo = picture
         for face in faces:
@@ -86,9 +89,14 @@ def render_warp(
         for share, motion in motions_of_frame(scene, settings.loop, frame):
             mixed += share * render_frame(photo, worn_back, worn_front, pieces, motion)
         drawn = still.clone()
-        drawn[:, rows, columns] = to_bytes(mixed)
+        drawn[:, rows, columns] = shown(mixed)
         yield drawn
         progress("render", frame + 1, num_frames)
+
+
+def shown(picture: Float[Tensor, "C H W"]) -> UInt8[Tensor, "C H W"]:
+    """A picture as bytes; with alpha in its fourth channel, its colours freed from the white they lie on."""
+    return to_bytes(picture if len(picture) == 3 else straight(picture[:3], picture[3:]))
 
 
 def resting_face(face: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 68 2"]:
@@ -96,7 +104,7 @@ def resting_face(face: Float[Tensor, "T 68 2"]) -> Float[Tensor, "T 68 2"]:
     return expressions(face, head_maps(face))
 
 
-def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "3 H W"]) -> Layer:
+def wearing(layer: Layer, before: Float[Tensor, "C H W"], after: Float[Tensor, "C H W"]) -> Layer:
     """A layer of the photo with what an expression has changed in the photo."""
     if after is before:
         return layer
@@ -104,8 +112,8 @@ def wearing(layer: Layer, before: Float[Tensor, "3 H W"], after: Float[Tensor, "
 
 
 def render_frame(
-    picture: Float[Tensor, "3 H W"], back: Layer, front: Layer | None, pieces: Sequence[Piece], motion: Motion
-) -> Float[Tensor, "3 H W"]:
+    picture: Float[Tensor, "C H W"], back: Layer, front: Layer | None, pieces: Sequence[Piece], motion: Motion
+) -> Float[Tensor, "C H W"]:
     """The scene after a motion: the back, and on it the front's pieces, the slowest first."""
     if motion.is_still:
         return picture
@@ -151,7 +159,7 @@ class MovedPiece:
         """Pixels that its fastest part has moved: what moves more covers what moves less."""
         return float((length(self.flow)[0] * self.piece.mask).max())
 
-    def draw(self, canvas: Float[Tensor, "3 H W"], picture: Float[Tensor, "3 H W"], front: Layer) -> None:
+    def draw(self, canvas: Float[Tensor, "C H W"], picture: Float[Tensor, "C H W"], front: Layer) -> None:
         """Lays the piece over the canvas, where it lands."""
         lands = self.landing(canvas.shape[1], canvas.shape[2])
         if lands is None:
