@@ -47,10 +47,10 @@ def _fill(networks: "Networks") -> "Fill":
 
 def _make_diffusion(asked: Asked, networks: "Networks", show: "Show | None" = None) -> Any:
     with _needing_packages("the diffusion renderer", "--renderer warp"):
+        from mofa.pipeline.cut_out import cut_out_by_warp
         from mofa.pipeline.diffusion_engine import diffusion_model, make_render, preview_callback
         from mofa.pipeline.fitted import fitted_render
         from mofa.pipeline.networks import Running
-        from mofa.pipeline.transparency import cut_out_by_warp
         from mofa.renderers.diffusion.latents import noise_from, read_latents
     # Read before gigabytes of weights are.
     noise = None if asked.latents is None else noise_from(read_latents(asked.latents))

@@ -13,9 +13,9 @@ from mofa.apps.cli import main
 from mofa.errors import InputError
 from mofa.media.decode import read_video
 from mofa.pipeline.animate import animate, prepare
+from mofa.pipeline.cut_out import cut_out_by_warp
 from mofa.pipeline.inputs import read_inputs
 from mofa.pipeline.outputs import check_clip
-from mofa.pipeline.transparency import cut_out_by_warp
 
 MOVE = "--track=36,32 52,32"
 WIDTH, HEIGHT = 96, 64
