@@ -30,49 +30,87 @@ def node(kind: str, **inputs: Any) -> Node:
     return {"class_type": kind, "inputs": ports}
 
 
-def scene(**more: Any) -> Node:
+def scene(frames: int = 25, fps: float = 8.0, width: int = 0, height: int = 0) -> Node:
     """The scene of the first example: a rocket lifts off."""
     return node(
         "MofaScene",
         image=("photo", 0),
         lines="322,270 322,90",
         camera="",
-        frames=25,
-        fps=8.0,
-        width=0,
-        height=0,
+        frames=frames,
+        fps=fps,
+        width=width,
+        height=height,
         loop=False,
         seed=0,
         mask=("mask", 0),
-        **more,
     )
 
 
 PHOTO = node("LoadImage", image="rocket.jpg")
 MASK = node("LoadImageMask", image="rocket_mask.png", channel="red")
-WAN = {
-    "model": node("UNETLoader", unet_name="wan2.2_i2v_14B.safetensors", weight_dtype="default"),
-    "clip": node("CLIPLoader", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan"),
-    "vae": node("VAELoader", vae_name="wan_2.1_vae.safetensors"),
-    "prompt": node("CLIPTextEncode", clip=("clip", 0), text="a rocket lifts off"),
-    "negative": node("CLIPTextEncode", clip=("clip", 0), text="camera shake"),
-}
+PROMPT, NEGATIVE = "a rocket lifts off", "camera shake, blurry, static"
+WAN_SIZE = {"width": 832, "height": 480}
+"""Tracks and masks are in pixels of the scene, so that it has the size and the frames of the model."""
+WAN_SCENE = scene(81, 16.0, **WAN_SIZE)
+TILES = {"enable_vae_tiling": False, "tile_x": 272, "tile_y": 272, "tile_stride_x": 144, "tile_stride_y": 128}
+
+
+def wan_sampler(**more: Any) -> Node:
+    """One half of Wan 2.2's steps, by WanVideoWrapper."""
+    common = {"steps": 50, "cfg": 3.5, "shift": 5.0, "seed": 0, "force_offload": True, "scheduler": "unipc"}
+    return node("WanVideoSampler", **common, riflex_freq_index=0, text_embeds=("text", 0), **more)
+
+
+def wan_model(half: str) -> Node:
+    """Wan 2.2 has a network for high noise and one for low."""
+    return node(
+        "WanVideoModelLoader",
+        model=f"WanVideo/2_2/Wan2_2-I2V-A14B-{half}_fp8_e4m3fn_scaled_KJ.safetensors",
+        base_precision="fp16",
+        quantization="disabled",
+        load_device="offload_device",
+    )
+
+
+def save(images: tuple[str, int], fps: float) -> dict[str, Node]:
+    """Images as a video on the disk."""
+    video = node("CreateVideo", images=images, fps=fps)
+    return {"video": video, "save": saved(("video", 0))}
+
+
+def saved(video: tuple[str, int]) -> Node:
+    """A video on the disk."""
+    return node("SaveVideo", video=video, filename_prefix="mofa", format="mp4", codec="h264")
+
+
 WORKFLOWS: dict[str, dict[str, Node]] = {
     "1-warp": {
         "photo": PHOTO,
         "mask": MASK,
         "scene": scene(),
         "warp": node("MofaWarp", scene=("scene", 0)),
-        "save": node("SaveVideo", video=("warp", 4), filename_prefix="mofa", format="mp4", codec="h264"),
+        "save": saved(("warp", 4)),
     },
     "2-warp-to-time-to-move": {
         "photo": PHOTO,
         "mask": MASK,
-        "scene": scene(),
+        "scene": WAN_SCENE,
         "warp": node("MofaWarp", scene=("scene", 0)),
-        "vae": WAN["vae"],
-        "signal": node("VAEEncode", pixels=("warp", 0), vae=("vae", 0)),
-        "embeds": node("WanVideoEmptyEmbeds", width=640, height=427, num_frames=25),
+        "first": node("ImageFromBatch", image=("warp", 0), batch_index=0, length=1),
+        "vae": node("WanVideoVAELoader", model_name="wanvideo/Wan2_1_VAE_bf16.safetensors", precision="bf16"),
+        "signal": node("WanVideoEncode", vae=("vae", 0), image=("warp", 0), **TILES),
+        "embeds": node(
+            "WanVideoImageToVideoEncode",
+            vae=("vae", 0),
+            start_image=("first", 0),
+            num_frames=81,
+            noise_aug_strength=0.0,
+            start_latent_strength=1.0,
+            end_latent_strength=1.0,
+            force_offload=True,
+            **WAN_SIZE,
+        ),
         "ttm": node(
             "WanVideoAddTTMLatents",
             embeds=("embeds", 0),
@@ -81,26 +119,70 @@ WORKFLOWS: dict[str, dict[str, Node]] = {
             start_step=3,
             end_step=7,
         ),
+        "t5": node(
+            "LoadWanVideoT5TextEncoder",
+            model_name="umt5-xxl-enc-bf16.safetensors",
+            precision="bf16",
+            load_device="offload_device",
+            quantization="disabled",
+        ),
+        "text": node("WanVideoTextEncode", t5=("t5", 0), positive_prompt=PROMPT, negative_prompt=NEGATIVE),
+        "high": wan_model("HIGH"),
+        "low": wan_model("LOW"),
+        "begun": wan_sampler(model=("high", 0), image_embeds=("ttm", 0), start_step=0, end_step=25),
+        "done": wan_sampler(
+            model=("low", 0), image_embeds=("embeds", 0), samples=("begun", 0), start_step=25, end_step=-1
+        ),
+        "frames": node("WanVideoDecode", vae=("vae", 0), samples=("done", 0), **TILES),
+        **save(("frames", 0), 16.0),
     },
     "3-tracks-to-wan-move": {
         "photo": PHOTO,
         "mask": MASK,
-        "scene": scene(),
+        "scene": WAN_SCENE,
         "flow": node("MofaFlow", scene=("scene", 0), frames=81, grid=32),
-        **WAN,
+        "model": node(
+            "UNETLoader",
+            unet_name="Wan21-WanMove_fp8_scaled_e4m3fn_KJ.safetensors",
+            weight_dtype="default",
+        ),
+        "shifted": node("ModelSamplingSD3", model=("model", 0), shift=3.0),
+        "clip": node(
+            "CLIPLoader", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan", device="default"
+        ),
+        "vae": node("VAELoader", vae_name="wan_2.1_vae.safetensors"),
+        "eyes": node("CLIPVisionLoader", clip_name="clip_vision_h.safetensors"),
+        "seen": node("CLIPVisionEncode", clip_vision=("eyes", 0), image=("photo", 0), crop="center"),
+        "prompt": node("CLIPTextEncode", clip=("clip", 0), text=PROMPT),
+        "negative": node("CLIPTextEncode", clip=("clip", 0), text=NEGATIVE),
         "wan": node(
             "WanMoveTrackToVideo",
             positive=("prompt", 0),
             negative=("negative", 0),
             vae=("vae", 0),
             start_image=("photo", 0),
+            clip_vision_output=("seen", 0),
             tracks=("flow", 0),
             strength=1.0,
-            width=832,
-            height=480,
             length=("flow", 2),
             batch_size=1,
+            **WAN_SIZE,
         ),
+        "sampled": node(
+            "KSampler",
+            model=("shifted", 0),
+            positive=("wan", 0),
+            negative=("wan", 1),
+            latent_image=("wan", 2),
+            seed=0,
+            steps=40,
+            cfg=5.0,
+            sampler_name="uni_pc",
+            scheduler="simple",
+            denoise=1.0,
+        ),
+        "frames": node("VAEDecode", samples=("sampled", 0), vae=("vae", 0)),
+        **save(("frames", 0), 16.0),
     },
     "4-speaking-portrait": {
         "photo": node("LoadImage", image="portrait.jpg"),
@@ -115,7 +197,7 @@ WORKFLOWS: dict[str, dict[str, Node]] = {
             fps=25.0,
             seed=0,
         ),
-        "save": node("SaveVideo", video=("speak", 2), filename_prefix="mofa", format="mp4", codec="h264"),
+        "save": saved(("speak", 2)),
     },
 }
 

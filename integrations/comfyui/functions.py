@@ -6,6 +6,8 @@ TRACKS a dict of `track_path` [F, N, 2] in pixels and `track_visibility` [F, N].
 
 import json
 import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mofa.apps.studio.scenes import pack_scene
+from mofa.apps.studio.scenes import SCENE_NAME, pack_scene
 from mofa.errors import InputError
 from mofa.media.encode import write_clip
 from mofa.media.files import replacing
@@ -24,6 +26,7 @@ from mofa.pipeline.request import AnimationRequest
 from mofa.pipeline.trajectories import grid_trajectories, seen_tracks
 from mofa.tensors.motion_masks import motion_masks
 from mofa.types import Clip, Progress, TrackSet, Waveform, silent
+from mofa.weights.store import standing_in
 
 Tracks = dict[str, Tensor]
 Audio = dict[str, Any]
@@ -39,15 +42,21 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Warped:
-    """What the warp renderer made: IMAGE, MASKs of what moved and what was uncovered, TRACKS, and sound."""
+class Made:
+    """A clip: IMAGE, frames per second, and its sound."""
 
     images: Tensor
+    fps: float
+    audio: Audio | None
+
+
+@dataclass(frozen=True)
+class Warped(Made):
+    """What the warp renderer made, with MASKs of what moved and what was uncovered, and TRACKS."""
+
     moved: Tensor
     uncovered: Tensor
     tracks: Tracks
-    fps: float
-    audio: Audio | None
 
 
 # --- ComfyUI's data and ours ---
@@ -169,9 +178,22 @@ def scene_of(data: dict[str, Any], picture: Tensor, given: dict[str, Data]) -> S
 
 
 def scene_from_file(path: str) -> Scene:
-    """A scene that mofa or its studio wrote."""
-    request = AnimationRequest.from_file(Path(path))
-    return Scene(request, {}, read_inputs(request))
+    """A scene that mofa or its studio wrote, a file or a packed one (.zip). Raises InputError."""
+    file = Path(path).expanduser()
+    if not zipfile.is_zipfile(file):
+        request = AnimationRequest.from_file(file)
+        return Scene(request, {}, read_inputs(request))
+    with tempfile.TemporaryDirectory(prefix="mofa-") as folder:
+        return scene_from_file(str(_unpacked(file, Path(folder))))
+
+
+def _unpacked(package: Path, folder: Path) -> Path:
+    """The scene file of a packed scene; ZipFile lets none of its members land outside the folder."""
+    with zipfile.ZipFile(package) as members:
+        if SCENE_NAME not in members.namelist():
+            raise InputError(f"{package} is no packed scene: it has no {SCENE_NAME} in it.")
+        members.extractall(folder)
+    return folder / SCENE_NAME
 
 
 def warp(scene: Scene, progress: Progress = silent) -> Warped:
@@ -185,11 +207,11 @@ def warp(scene: Scene, progress: Progress = silent) -> Warped:
         tracks = grid_trajectories(settled, scene.inputs, settled.frames, progress=progress).tracks
     return Warped(
         to_image(result.clip.frames),
+        settled.fps,
+        None if result.sound is None else to_audio(result.sound),
         torch.cat([mask.moved for mask in masks]),
         torch.cat([mask.uncovered for mask in masks]),
         to_tracks(TrackSet(tracks.points[:, : settled.frames], tracks.visible[:, : settled.frames])),
-        settled.fps,
-        None if result.sound is None else to_audio(result.sound),
     )
 
 
@@ -230,11 +252,32 @@ def drive_face(
     return warp(scene_of({"controls": [control]}, to_picture(image), {"video": Clip(frames, fps)}), progress)
 
 
-def diffuse(scene: Scene, settings: dict[str, Any], progress: Progress = silent) -> Tensor:
-    """Stable Video Diffusion with MOFA's adapters; `settings` as a scene's `diffusion` has them."""
+def weights_folders(rooms: Iterable[str]) -> dict[str, Path]:
+    """By name, the folders within `rooms` that hold safetensors, at their top or in a `unet` of theirs."""
+    found: dict[str, Path] = {}
+    for room in map(Path, rooms):
+        for folder in sorted(room.iterdir()) if room.is_dir() else ():
+            if any(folder.glob("*.safetensors")) or any(folder.glob("unet/*.safetensors")):
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def diffuse(
+    scene: Scene, settings: dict[str, Any], folders: Sequence[Path] = (), progress: Progress = silent
+) -> Made:
+    """Stable Video Diffusion with MOFA's adapters, guided by the warp, or both.
+
+    `settings` are as a scene's `diffusion` has them; `folders` hold weights that stand in for the released
+    ones. Raises InputError, and WeightsError where weights are missing.
+    """
+    if not settings.get("adapters", True) and settings.get("guide", "none") == "none":
+        raise InputError("nothing tells the model what moves: choose an adapter, or the warp as its guide.")
     data = {name: value for name, value in dict(scene.request).items() if value is not None}
     request = AnimationRequest.from_call(data | {"renderer": "diffusion", "diffusion": settings}, "scene")
-    return to_image(animate(request, scene.inputs, progress).clip.frames)
+    with standing_in(folders):
+        result = animate(request, scene.inputs, progress)
+    sound = None if result.sound is None else to_audio(result.sound)
+    return Made(to_image(result.clip.frames), result.settings.fps, sound)
 
 
 def save_for_studio(scene: Scene, path: Path) -> Path:

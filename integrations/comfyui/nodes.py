@@ -16,6 +16,28 @@ SceneType = io.Custom("MOFA_SCENE")
 TracksType = getattr(io, "Tracks", None) or io.Custom("TRACKS")
 
 
+RELEASED, NO_ADAPTER = "released", "none"
+"""Weights that `mofa models download` brings, and no adapter at all; others go by their folder's name."""
+
+
+def use_model_folders() -> None:
+    """Registers models/mofa with ComfyUI; mofa keeps its weights there where that folder exists."""
+    import folder_paths
+
+    own = Path(folder_paths.models_dir) / "mofa"
+    folder_paths.add_model_folder_path("mofa", str(own))
+    if own.is_dir():
+        os.environ.setdefault("MOFA_HOME", str(own))
+
+
+def weights_folders() -> dict[str, Path]:
+    """Folders of weights in ComfyUI's models/mofa and models/diffusers, wherever its settings have them."""
+    import folder_paths
+
+    rooms = [room for kind in ("mofa", "diffusers") for room in folder_paths.get_folder_paths(kind)]
+    return functions.weights_folders(rooms)
+
+
 def report(stage: str, done: int, total: int, /) -> None:
     """Tells ComfyUI how far a node is, and stops it when the person has pressed stop."""
     from comfy.model_management import throw_exception_if_processing_interrupted
@@ -31,7 +53,7 @@ def _size(*, what: str) -> list[Any]:
     ]
 
 
-def _video(made: functions.Warped) -> Any:
+def _video(made: functions.Made) -> Any:
     rate = Fraction(made.fps).limit_denominator(1001)
     parts = Types.VideoComponents(images=made.images, audio=made.audio, frame_rate=rate)
     return InputImpl.VideoFromComponents(parts)
@@ -129,11 +151,16 @@ class MofaSceneFromFile(io.ComfyNode):
             node_id="MofaSceneFromFile",
             display_name="mofa Scene from File",
             category=CATEGORY,
-            description="A scene file (.yaml, .json) that mofa or its studio wrote.",
+            description="A scene file (.yaml, .json) or packed scene (.zip) that mofa or its studio wrote.",
             inputs=[io.String.Input("path", default="scene.yaml")],
             outputs=[SceneType.Output("scene")],
-            not_idempotent=True,
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, path: str) -> int:
+        """When the file was last written: a scene that was saved again is read again."""
+        file = Path(path).expanduser()
+        return file.stat().st_mtime_ns if file.is_file() else -1
 
     @classmethod
     def execute(cls, path: str) -> io.NodeOutput:
@@ -286,33 +313,57 @@ class MofaDiffusion(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Scene in, clip out."""
+        folders = list(weights_folders())
         return io.Schema(
             node_id="MofaDiffusion",
             display_name="mofa Diffusion",
             category=CATEGORY,
-            description="Stable Video Diffusion with MOFA's adapters; weights lie in models/mofa.",
+            description=(
+                "Stable Video Diffusion, steered by MOFA's adapters, guided by the warped clip, or both; "
+                "weights lie in models/mofa or models/diffusers."
+            ),
             inputs=[
                 SceneType.Input("scene"),
+                io.Combo.Input("model", options=[RELEASED, *folders], default=RELEASED),
+                io.Combo.Input(
+                    "adapter",
+                    options=[RELEASED, NO_ADAPTER, *folders],
+                    default=RELEASED,
+                    tooltip="What steers the model; none leaves that to the guide.",
+                ),
+                io.Combo.Input(
+                    "guide",
+                    options=["none", "warp"],
+                    default="none",
+                    tooltip="warp lets the warped clip guide the model (Time-to-Move).",
+                ),
                 io.Combo.Input("preset", options=["draft", "standard", "fine"], default="standard"),
                 io.Int.Input("steps", default=0, min=0, max=1000, tooltip="0: the preset's."),
                 io.Combo.Input("densifier", options=["cmp", "edge-aware"], default="cmp"),
                 io.Combo.Input("offload", options=["none", "model", "block"], default="model"),
             ],
-            outputs=[io.Image.Output("images")],
+            outputs=[io.Image.Output("images"), io.Video.Output("video")],
         )
 
     @classmethod
     def execute(
-        cls, scene: functions.Scene, preset: str, steps: int, densifier: str, offload: str
+        cls,
+        scene: functions.Scene,
+        model: str,
+        adapter: str,
+        guide: str,
+        preset: str,
+        steps: int,
+        densifier: str,
+        offload: str,
     ) -> io.NodeOutput:
-        """Renders; weights are looked for in ComfyUI's model folder."""
-        import folder_paths
-
-        os.environ.setdefault("MOFA_HOME", str(Path(folder_paths.models_dir) / "mofa"))
+        """Renders with weights from ComfyUI's model folders."""
         settings: dict[str, Any] = {"preset": preset, "densifier": densifier, "offload": offload}
-        if steps:
-            settings["steps"] = steps
-        return io.NodeOutput(functions.diffuse(scene, settings, report))
+        settings |= {"guide": guide, "adapters": adapter != NO_ADAPTER} | ({"steps": steps} if steps else {})
+        known = weights_folders()
+        folders = [known[name] for name in (model, adapter) if name in known]
+        made = functions.diffuse(scene, settings, folders, report)
+        return io.NodeOutput(made.images, _video(made))
 
 
 NODES: list[type[io.ComfyNode]] = [
@@ -337,4 +388,5 @@ class MofaExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> MofaExtension:
     """Called by ComfyUI when it loads the folder."""
+    use_model_folders()
     return MofaExtension()

@@ -107,12 +107,39 @@ def _written(request: ResolvedRequest, motion: MotionPlan, tracks: TrackSet, fra
     """At the frames that are written, from the first to the last of the clip; a loop's motion goes on."""
     count = (request.frames - 1) * finer_steps(request, frames) + 1
     held = TrackSet(tracks.points[:, :count], tracks.visible[:, :count])
-    chosen = retime(held, torch.linspace(0, 1, frames, dtype=torch.float64))
+    chosen = retime(held, _moments(frames))
+    if frames >= 2 * request.frames:
+        chosen = replace(chosen, points=_meeting(chosen, retime(held, _moments(request.frames))))
     width, height = request.size
     limit = chosen.points.new_tensor([width, height]) - 0.5
     inside = ((chosen.points >= -0.5) & (chosen.points <= limit)).all(-1)
     fps = request.fps * (frames - 1) / (request.frames - 1)
     return Trajectories(TrackSet(chosen.points, chosen.visible & inside), width, height, fps)
+
+
+def _moments(frames: int) -> Float[Tensor, " F"]:
+    """When frames are, from 0 to 1."""
+    return torch.linspace(0, 1, frames, dtype=torch.float64)
+
+
+def _meeting(written: TrackSet, own: TrackSet) -> Float[Tensor, "N F 2"]:
+    """What is written, moved as little as lets straight lines between its frames meet the scene's own frames.
+
+    Where a point turns sharply or stops between two frames that are written, a line cuts the corner; the two
+    beside each frame of the scene make up for it (the least norm that does).
+    """
+    count, frames = own.points.shape[1], written.points.shape[1]
+    place = _moments(count) * (frames - 1)
+    before = place.long().clamp(max=frames - 2)
+    share = place - before
+    size = (share.square() + (1 - share).square())[:, None]
+    points = written.points.double()
+    cut = own.points.double() - (
+        points[:, before] * (1 - share)[:, None] + points[:, before + 1] * share[:, None]
+    )
+    points[:, before] += cut * (1 - share)[:, None] / size
+    points[:, before + 1] += cut * share[:, None] / size
+    return points.to(written.points)
 
 
 def _grid(width: int, height: int, side: int) -> Float[Tensor, "N 2"]:

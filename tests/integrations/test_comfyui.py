@@ -23,6 +23,8 @@ import torch
 from mofa.apps.studio.scenes import SCENE_NAME
 from mofa.errors import InputError
 from mofa.pipeline.request import AnimationRequest
+from mofa.weights.registry import find_slot
+from mofa.weights.store import locate
 
 PACK = Path(__file__).parents[2] / "integrations" / "comfyui"
 COMFYUI = os.environ.get("COMFYUI_PATH")
@@ -105,7 +107,17 @@ def stand_in() -> dict[str, types.ModuleType]:
     management = types.ModuleType("comfy.model_management")
     management.throw_exception_if_processing_interrupted = lambda: None
     modules = {"comfy_api": types.ModuleType("comfy_api"), "comfy_api.latest": latest}
-    return modules | {"comfy": types.ModuleType("comfy"), "comfy.model_management": management}
+    return modules | {"comfy": types.ModuleType("comfy"), "comfy.model_management": management} | folders()
+
+
+def folders() -> dict[str, types.ModuleType]:
+    """folder_paths: where ComfyUI has its models."""
+    paths = types.ModuleType("folder_paths")
+    paths.models_dir = "/nowhere/models"
+    held: dict[str, list[str]] = {"diffusers": ["/nowhere/models/diffusers"]}
+    paths.get_folder_paths = lambda kind: list(held[kind])
+    paths.add_model_folder_path = lambda kind, path: held.setdefault(kind, []).append(path)
+    return {"folder_paths": paths}
 
 
 def load(path: Path, name: str) -> types.ModuleType:
@@ -131,10 +143,11 @@ def nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             monkeypatch.setitem(sys.modules, name, module)
     before = set(sys.modules)
     pack = load(PACK / "__init__.py", "mofa_pack")
+    sys.modules["mofa_pack.nodes"].use_model_folders()
     yield sys.modules["mofa_pack.nodes"]
     assert pack.comfy_entrypoint
     for name in set(sys.modules) - before:
-        if name.startswith(("mofa_pack", "comfy")):
+        if name.startswith(("mofa_pack", "comfy", "folder_paths")):
             del sys.modules[name]
 
 
@@ -194,6 +207,47 @@ def test_the_examples_are_graphs_of_nodes_that_are_there(nodes: types.ModuleType
                 assert set(node["inputs"]) <= set(ports), path
                 needed = {name for name, port in ports.items() if not port.optional}
                 assert needed <= set(node["inputs"]), path
+
+
+def test_diffusion_takes_weights_of_comfyuis_folders_and_the_warp_as_a_guide(
+    nodes: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("diffusers")
+    from mofa.evaluation.stages import toy_networks
+    from mofa.pipeline.mofa_adapter import MofaAdapter
+
+    halves = toy_networks(torch.device("cpu"), torch.float32).adapters["trajectory"]
+    MofaAdapter("trajectory", halves).save_pretrained(tmp_path / "mofa" / "trained")
+    (tmp_path / "mofa" / "empty").mkdir()
+    monkeypatch.setattr(sys.modules["folder_paths"], "get_folder_paths", lambda kind: [str(tmp_path / kind)])
+    ports = {port.id: port for port in nodes.MofaDiffusion.GET_SCHEMA().inputs}
+    assert ports["model"].options == ["released", "trained"]
+    assert ports["adapter"].options == ["released", "none", "trained"]
+
+    asked: list[tuple[AnimationRequest, Path | None]] = []
+
+    def made(request: AnimationRequest, inputs: Any, progress: Any) -> types.SimpleNamespace:
+        found = locate(find_slot("trajectory")).paths
+        asked.append((request, next((path.parent for path in found.values()), None)))
+        clip = types.SimpleNamespace(frames=torch.zeros(5, 3, 48, 64, dtype=torch.uint8))
+        return types.SimpleNamespace(clip=clip, sound=None, settings=types.SimpleNamespace(fps=8.0))
+
+    monkeypatch.setattr(nodes.functions, "animate", made)
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path / "nothing"))
+    scene = nodes.functions.make_scene(picture(), "30%,50% 60%,50%", frames=5)
+    images, video = nodes.MofaDiffusion.execute(
+        scene, "released", "trained", "none", "draft", 4, "edge-aware", "model"
+    ).args
+    assert images.shape == (5, 48, 64, 3)
+    assert float(video.get_components().frame_rate) == 8.0
+    nodes.MofaDiffusion.execute(scene, "released", "none", "warp", "standard", 0, "cmp", "block")
+    (steered, weights), (guided, none) = asked
+    assert weights == tmp_path / "mofa" / "trained"
+    assert none is None
+    assert (steered.renderer, steered.diffusion.steps, steered.diffusion.adapters) == ("diffusion", 4, True)
+    assert (guided.diffusion.guide, guided.diffusion.adapters) == ("warp", False)
+    with pytest.raises(InputError, match="choose an adapter"):
+        nodes.functions.diffuse(scene, {"adapters": False, "guide": "none"})
 
 
 # --- the functions ---
@@ -265,9 +319,16 @@ def test_a_scene_goes_to_the_studio_and_to_the_command_line(
     path = functions.save_for_studio(scene, tmp_path / "scene.zip")
     with zipfile.ZipFile(path) as package:
         package.extractall(tmp_path / "out")
-    again = functions.scene_from_file(str(tmp_path / "out" / SCENE_NAME))
-    assert isinstance(again.request, AnimationRequest)
-    assert (functions.warp(again).images - functions.warp(scene).images).abs().mean() < 2 / 255
+    warped = functions.warp(scene).images
+    for saved in (path, tmp_path / "out" / SCENE_NAME):
+        again = functions.scene_from_file(str(saved))
+        assert isinstance(again.request, AnimationRequest)
+        assert (functions.warp(again).images - warped).abs().mean() < 2 / 255
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("other.txt", "nothing")
+    for wrong, says in ((path, "no packed scene"), (tmp_path / "absent.yaml", "absent.yaml")):
+        with pytest.raises(InputError, match=says):
+            functions.scene_from_file(str(wrong))
 
 
 @pytest.mark.parametrize(

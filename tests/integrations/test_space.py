@@ -1,11 +1,13 @@
 """The hosted demo makes clips, and tells visitors what is wrong."""
 
 import importlib.util
+import tomllib
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from mofa.media.decode import read_video
@@ -36,6 +38,21 @@ def test_a_clip_is_made(app: types.ModuleType, photo: str) -> None:
     assert read_video(Path(path)).frames.shape == (4, 3, 32, 48)
     assert app.build() is not None
     assert "warp" in app.renderers()
+
+
+def test_the_folder_is_one_that_a_space_takes() -> None:
+    _, front, text = (APP.parent / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    header = yaml.safe_load(front)
+    assert header["sdk"] == "gradio"
+    assert (APP.parent / header["app_file"]).is_file()
+    assert int(header["sdk_version"].split(".")[0]) == int(gradio.__version__.split(".")[0])
+    assert len(header["short_description"]) <= 60
+    assert text.strip()
+    project = tomllib.loads((APP.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [needs] = (APP.parent / "requirements.txt").read_text(encoding="utf-8").split()
+    name, extras = needs.rstrip("]").split("[")
+    assert name == project["name"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize(
