@@ -8,7 +8,9 @@ import asyncio
 import importlib.util
 import json
 import os
+import re
 import sys
+import tomllib
 import types
 import zipfile
 from collections.abc import Iterator
@@ -171,6 +173,19 @@ def test_every_node_has_a_schema_that_comfyui_takes(nodes: types.ModuleType) -> 
         assert schema.description.endswith(".")
         arguments = node.execute.__func__.__code__.co_varnames[1 : node.execute.__func__.__code__.co_argcount]
         assert set(arguments) == {port.id for port in schema.inputs}, node
+
+
+def test_the_pack_has_the_registrys_fields() -> None:
+    pack = tomllib.loads((PACK / "pyproject.toml").read_text(encoding="utf-8"))
+    project, comfy = pack["project"], pack["tool"]["comfy"]
+    assert re.fullmatch(r"(?!comfyui)[a-z0-9-]{1,99}", project["name"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert project["license"] == {"text": "Apache-2.0"}
+    assert (PACK / "LICENSE").read_bytes() == (PACK.parents[1] / "LICENSE").read_bytes()
+    whole = tomllib.loads((PACK.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [needed.split(">=")[0] for needed in project["dependencies"]] == [whole["name"]]
+    assert comfy.keys() == {"PublisherId", "DisplayName", "requires-comfyui"}
+    assert project["urls"].keys() == {"Repository"}
 
 
 def test_a_scene_is_warped_by_the_nodes(nodes: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
