@@ -265,6 +265,24 @@ def test_diffusion_takes_weights_of_comfyuis_folders_and_the_warp_as_a_guide(
         nodes.functions.diffuse(scene, {"adapters": False, "guide": "none"})
 
 
+@pytest.mark.parametrize("name", ["2-warp-to-time-to-move", "3-tracks-to-wan-move"])
+def test_what_drives_another_model_has_its_size_and_length(name: str) -> None:
+    graph = json.loads((PACK / "workflows" / f"{name}.json").read_text())
+    [scene] = [one["inputs"] for one in graph.values() if one["class_type"] == "MofaScene"]
+    sized = [one["inputs"] for one in graph.values() if "width" in one["inputs"]]
+    assert {(one["width"], one["height"]) for one in sized} == {(832, 480)}
+    assert len(sized) == 2
+    assert scene["frames"] == 81
+    [last] = [one for one in graph.values() if one["class_type"] == "SaveVideo"]
+    reached: set[str] = set()
+    waiting = [last]
+    while waiting:
+        links = {value[0] for value in waiting.pop()["inputs"].values() if isinstance(value, list)} - reached
+        reached |= links
+        waiting += [graph[link] for link in links]
+    assert len(reached) + 1 == len(graph), "every node is on the way to the saved video"
+
+
 # --- the functions ---
 
 
