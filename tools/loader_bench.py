@@ -38,7 +38,7 @@ def rows(textured: Textured) -> list[tuple[str, ...]]:
     return found
 
 
-def row(folder: Path, count: int = 60) -> tuple[str, ...]:
+def row(folder: Path, count: int = 24) -> tuple[str, ...]:
     """CPU seconds per clip and what they go to, in one process; and clips per second of two."""
     torch.set_num_threads(1)
     source = Videos(folder).build(0)
@@ -61,7 +61,7 @@ def row(folder: Path, count: int = 60) -> tuple[str, ...]:
     return f"{per_clip:.3f}", f"{2 / per_clip:.0f}", f"{read / (time.perf_counter() - begin):.0f}", *shares
 
 
-def write_film(path: Path, key_frames: int, textured: Textured, seconds: int = 20) -> None:
+def write_film(path: Path, key_frames: int, textured: Textured, seconds: int = 10) -> None:
     """A video with two textures that wander, and a little noise."""
     ground, thing = (
         (textured(*size) * 255).byte().permute(1, 2, 0).numpy() for size in ((960, 640), (200, 200))
