@@ -16,16 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mofa.errors import InputError
 from mofa.evaluation.cost import FusedAttention, LiveTensors
-from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.svd_xt import SVD_XT, make_image_encoder, make_unet, make_vae
-from mofa.training.adapters import AdapterObjective, MotionSettings, adapter_config_beside, freeze
+from mofa.training.adapters import AdapterObjective, MotionSettings, freeze
 from mofa.training.clips import Clips
 from mofa.training.config import Recipe
 from mofa.training.denoising import denoising_loss, draw_step, noise_clips
-from mofa.training.objectives import AdapterRecipe, read_backbone
+from mofa.training.objectives import AdapterRecipe, new_adapter_config, read_backbone
 from mofa.training.protocol import Draws, Objective
 
 META = torch.device("meta")
@@ -62,8 +61,7 @@ def sketch(recipe: AdapterRecipe, dtype: torch.dtype) -> AdapterObjective:
         else:
             networks = (make_unet(SVD_XT), make_vae(SVD_XT), make_image_encoder(SVD_XT))
             backbone = Backbone(*(nn.Module.to(network, META, dtype) for network in networks))
-        like = AdapterConfig(num_attention_heads=SVD_XT.attention_heads)
-        config = adapter_config_beside(backbone, recipe.conventions, like)
+        config = new_adapter_config(recipe, backbone)
         encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
     objective = AdapterObjective(
         backbone,

@@ -72,7 +72,7 @@ class BackboneObjective(Objective):
         # The posterior's own deviation has no use here: it is driven towards nothing.
         width = F.relu(posterior.logvar + 8).mean()
         error = (drawn - seen.flatten(0, 1)).abs().reshape(batch, -1).mean(dim=1)
-        return error + 0.2 * spread + 0.002 * width
+        return error + 0.02 * spread + 0.002 * width
 
     def generate(
         self, batch: Clips, draws: Draws, settings: GenerationSettings

@@ -164,13 +164,18 @@ def read_adapter(recipe: AdapterRecipe, backbone: Backbone) -> tuple[MotionEncod
     """The adapter that training begins with, in float32."""
     if recipe.start != "backbone":
         return load_adapter_halves(recipe.adapter, folder_or_slot(recipe.start), torch.float32)
-    small = backbone.unet.config.block_out_channels[0] <= TINY_ADAPTER.block_out_channels[0]
-    like = TINY_ADAPTER if small else AdapterConfig(num_attention_heads=(5, 10, 20, 20))
-    config = adapter_config_beside(backbone, recipe.conventions, like)
+    config = new_adapter_config(recipe, backbone)
     with seeded():
         encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
     start_from_backbone(encoder, adapter, backbone, recipe.conventions)
     return encoder, adapter
+
+
+def new_adapter_config(recipe: AdapterRecipe, backbone: Backbone) -> AdapterConfig:
+    """The sizes of an adapter that begins beside a backbone: the toy's beside a toy, else the released."""
+    small = backbone.unet.config.block_out_channels[0] <= TINY_ADAPTER.block_out_channels[0]
+    like = TINY_ADAPTER if small else AdapterConfig(num_attention_heads=(5, 10, 20, 20))
+    return adapter_config_beside(backbone, recipe.conventions, like)
 
 
 def folder_or_slot(source: str) -> dict[str, Path]:

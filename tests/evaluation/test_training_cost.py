@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mofa.errors import InputError
-from mofa.evaluation.cost import FusedAttention
 from mofa.evaluation.training_cost import StepCost, count_step
 from mofa.models.backbone import Backbone
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
@@ -38,7 +38,7 @@ def test_the_counted_work_and_parameters_are_those_of_a_real_step(recipe: Recipe
     assert trained == {name: p.numel() for name, p in objective.trained.items()}
     assert sum(frozen.values()) == sum(p.numel() for p in objective.parameters()) - sum(trained.values())
     clips = stack([recipe.data.build(0)[0]])
-    with FlopCounterMode(display=False) as work, FusedAttention():
+    with FlopCounterMode(display=False) as work, sdpa_kernel(SDPBackend.MATH):
         objective(clips, Draws(0, 0, 1, 0, 1)).per_example.mean().backward()
     assert cost.flop == pytest.approx(work.get_total_flops(), rel=0.02)
 
