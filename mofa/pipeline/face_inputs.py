@@ -15,6 +15,7 @@ from torch import Tensor
 from mofa.errors import InputError
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.detection import Face, FaceTrack, find_face, follow_face, in_step
+from mofa.faces.points import OUTER_LIPS
 from mofa.media.audio import NoSound, read_audio
 from mofa.media.image import to_bytes
 from mofa.pipeline.original import Original
@@ -135,13 +136,22 @@ def face_in_picture(control: LandmarkControl, original: Original) -> SourceFace:
     several = (
         f"the picture shows {count} faces; the largest was taken, --face 2 or --face x,y chooses another."
     )
-    return SourceFace(face.points, face, () if count == 1 or chosen else (several,))
+    notes = () if count == 1 or chosen else (several,)
+    return SourceFace(face.points, face, (*notes, *_mouth_outside(face.points, original)))
 
 
 def face_by_hand(points: Float[Tensor, "68 2"], original: Original) -> SourceFace:
     """A face whose points somebody gave. Raises InputError when it lies outside the picture."""
     original.check_inside(points.mean(0, keepdim=True))
-    return SourceFace(points)
+    return SourceFace(points, notes=_mouth_outside(points, original))
+
+
+def _mouth_outside(points: Float[Tensor, "68 2"], original: Original) -> tuple[str, ...]:
+    seen = original.shows(points[list(OUTER_LIPS)])
+    if seen.all():
+        return ()
+    how = "partly" if seen.any() else "wholly"
+    return (f"the face's mouth lies {how} outside the photo: what it does there is not seen.",)
 
 
 # --- what the drivers mean for the clip ---
