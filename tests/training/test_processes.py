@@ -1,18 +1,23 @@
 """Several processes, and processes that are killed."""
 
 import json
+import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from mofa.errors import ResourceError
 from mofa.training.checkpoint import checkpoints, read_state
+from mofa.training.clips import Clips
+from mofa.training.loading import Shares, batches
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 ROOT = Path(__file__).parent.parent.parent
@@ -109,3 +114,18 @@ def test_a_run_killed_at_any_moment_loses_no_more_than_since_its_last_checkpoint
             assert max(found) >= reached
             reached = max(found)
     assert reached > 0
+
+
+@dataclass(frozen=True)
+class DeadlySource:
+    """Its second example takes the process along that prepares it."""
+
+    def __getitem__(self, number: int) -> Clips:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Clips(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), name=f"clip {number}")
+
+
+def test_a_worker_that_dies_ends_the_run_in_one_sentence() -> None:
+    with pytest.raises(ResourceError, match=r"a process that prepares examples has died .*loop\.workers"):
+        list(batches(DeadlySource(), Shares(1, 1, 1, 0), 0, 4, 1))
