@@ -23,7 +23,7 @@ from mofa.models.motion_encoder import TrajectoryEncoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.sampling.schedule import preconditioning
 from mofa.tensors.geometry import resize_flow
-from mofa.training.adapters import STAGE_2_FROZEN, AdapterObjective, MotionSettings, freeze
+from mofa.training.adapters import STAGE_2_FROZEN, AdapterObjective, freeze
 from mofa.training.conventions import RELEASED
 from mofa.training.denoising import (
     StepDraws,
@@ -44,6 +44,7 @@ from mofa.training.hint_sampling import (
 )
 from mofa.training.motion_signal import hints_at, measured_flow, network_flow
 from mofa.training.noise_levels import noise_levels, stratified
+from mofa.training.shown_motion import MotionSettings
 from tools.parity_reference import Comparison, Findings, Reference
 from tools.weights_by_name import build
 

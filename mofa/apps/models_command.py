@@ -28,6 +28,7 @@ def add_parser(commands: Any) -> None:
     take = actions.add_parser("import", help="take weights from a folder or a file, told apart by their keys")
     check = actions.add_parser("verify", help="compare files with their checksums and keys")
     turn = actions.add_parser("convert", help="turn pickled files into safetensors")
+    give = actions.add_parser("export", help="write weights of one's own as others expect them, merged")
     drop = actions.add_parser("remove", help="delete weights from mofa's own folder")
 
     for action in (where, check):
@@ -42,6 +43,14 @@ def add_parser(commands: Any) -> None:
     turn.add_argument("source", metavar="NAME_OR_FILE", help="weights that are here, or any checkpoint")
     turn.add_argument("-o", "--output", type=Path, metavar="FILE", help="where a converted file goes")
     turn.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    give.add_argument("source", type=Path, metavar="DIR", help="such as runs/x/checkpoint-2000")
+    give.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    give.add_argument(
+        "--layout",
+        choices=("diffusers", "released"),
+        default="diffusers",
+        help="as from_pretrained reads them (the default), or in the folders of the method's release",
+    )
     drop.add_argument("--yes", action="store_true", help="do not ask")
     parser.set_defaults(run=run)
 
@@ -55,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         "import": _import,
         "verify": _verify,
         "convert": _convert,
+        "export": _export,
         "remove": _remove,
     }[arguments.action]
     return action(arguments)
@@ -213,6 +223,14 @@ def _convert(arguments: argparse.Namespace) -> int:
         convert(source, output, arguments.overwrite)
         written = [output]
     for path in written:
+        print(path)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from mofa.weights.exporting import export_weights
+
+    for path in export_weights(arguments.source, arguments.output, arguments.layout):
         print(path)
     return 0
 

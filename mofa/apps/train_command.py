@@ -21,6 +21,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name, or a YAML file")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes, such as loop.steps=200")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the run's folder (runs/RECIPE)")
+    parser.add_argument(
+        "--lora",
+        type=int,
+        metavar="RANK",
+        help="train a low-rank change of objective.start in place of its weights",
+    )
     parser.add_argument("--resume", metavar="latest|DIR", help="go on from a checkpoint")
     parser.add_argument(
         "--device", choices=("cpu",), help="stay on the CPU; without it, where accelerate says"
@@ -44,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name in recipe_names():
             print(f"{name}: {read_recipe(name).about}")
         return 0
-    recipe = read_recipe(arguments.recipe, arguments.changes)
+    low_rank = [] if arguments.lora is None else [f"objective.lora.rank={arguments.lora}"]
+    recipe = read_recipe(arguments.recipe, [*arguments.changes, *low_rank])
     if arguments.dry_run:
         return _dry_run(recipe, arguments.rate)
     folder = arguments.output or Path("runs") / Path(arguments.recipe).stem

@@ -20,12 +20,14 @@ from mofa.models.backbone import Backbone
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.svd_xt import SVD_XT, make_image_encoder, make_unet, make_vae
-from mofa.training.adapters import AdapterObjective, MotionSettings, freeze
+from mofa.training.adapters import AdapterObjective, freeze
 from mofa.training.clips import Clips
 from mofa.training.config import Recipe
 from mofa.training.denoising import denoising_loss, draw_step, noise_clips
+from mofa.training.low_rank import add_low_rank
 from mofa.training.objectives import AdapterRecipe, new_adapter_config, read_backbone
 from mofa.training.protocol import Draws, Objective
+from mofa.training.shown_motion import MotionSettings
 
 META = torch.device("meta")
 
@@ -63,6 +65,8 @@ def sketch(recipe: AdapterRecipe, dtype: torch.dtype) -> AdapterObjective:
             backbone = Backbone(*(nn.Module.to(network, META, dtype) for network in networks))
         config = new_adapter_config(recipe, backbone)
         encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
+        if recipe.lora is not None:
+            add_low_rank(encoder, adapter, recipe.lora)
     objective = AdapterObjective(
         backbone,
         nn.Module.to(encoder, META, dtype),

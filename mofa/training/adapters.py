@@ -5,19 +5,15 @@ flow, stage 2 what a sparse-to-dense network makes of samples of it; the landmar
 network makes of 68 points, and their drawing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from mofa.densify import edge_aware
-from mofa.errors import InputError
 from mofa.faces.sketch import draw_sketch
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
@@ -27,7 +23,7 @@ from mofa.models.norms import NORMALISED_FIELD
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation
 from mofa.training.clips import Clips
 from mofa.training.config import GenerationSettings
-from mofa.training.conventions import OURS, Conventions
+from mofa.training.conventions import Conventions
 from mofa.training.denoising import (
     NoisyClips,
     Posterior,
@@ -37,29 +33,20 @@ from mofa.training.denoising import (
     noise_clips,
 )
 from mofa.training.generating import make_clips
-from mofa.training.hint_sampling import RELEASED_SAMPLING, HintSampling
-from mofa.training.motion_signal import PairFlow, flow_hints, landmark_hints, measured_flow, network_flow
+from mofa.training.motion_signal import PairFlow
 from mofa.training.protocol import Draws, Loss, Objective
-from mofa.types import MotionFeatures, SparseMotion
+from mofa.training.shown_motion import MotionSettings, ShownMotion, landmarks_of
+from mofa.types import MotionFeatures
+from mofa.weights.low_rank import LowRank, save_low_rank
 from mofa.weights.networks import save_adapter_halves, save_sparse_to_dense
-
-MotionKind = Literal["dense", "sparse", "landmarks"]
-
-
-@dataclass(frozen=True)
-class MotionSettings:
-    """What stands for the user: dense flow, samples of it, or landmarks; and what makes those dense."""
-
-    kind: MotionKind = "dense"
-    sampling: HintSampling = RELEASED_SAMPLING
-    conventions: Conventions = OURS
 
 
 class AdapterObjective(Objective):
     """An adapter that corrects a frozen backbone's denoising.
 
     `sparse_to_dense` makes hints dense (None: `densify.edge_aware`); it is trained along if its parameters
-    ask for gradients. `estimate` measures flow where clips bring none.
+    ask for gradients. `estimate` measures flow where clips bring none. `low_rank` says what a change is of,
+    whose factors `training.low_rank` has put into the adapter.
     """
 
     def __init__(
@@ -70,9 +57,10 @@ class AdapterObjective(Objective):
         motion: MotionSettings,
         sparse_to_dense: ConditionalMotionPropagation | None = None,
         estimate: PairFlow | None = None,
+        low_rank: LowRank | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.motion, self.estimate = backbone, motion, estimate
+        self.backbone, self.motion, self.estimate, self.low_rank = backbone, motion, estimate, low_rank
         self.unet, self.vae, self.image_encoder = backbone.unet, backbone.vae, backbone.image_encoder
         self.encoder, self.adapter, self.sparse_to_dense = encoder, adapter, sparse_to_dense
         for network in (self.unet, self.vae, self.image_encoder):
@@ -89,53 +77,14 @@ class AdapterObjective(Objective):
             posterior=known_posterior(batch),
             embedding=batch.embedding,
         )
-        flows = self.flows(batch, draws)
+        flows = self.shown.flows(batch, draws)
         velocity = self.predict(noised, pixels[:, 0], flows, self.sketches(batch))
         return Loss(denoising_loss(velocity, noised))
 
-    def flows(self, batch: Clips, draws: Draws) -> Float[Tensor, "B S 2 H W"]:
-        """The motion that the adapter is shown, dense."""
-        clips = range(len(batch.frames))
-        match self.motion.kind:
-            case "dense":
-                return torch.stack([self.true_flow(batch, i) for i in clips])
-            case "sparse":
-                coins = draws.numpy("hints")
-                return torch.stack(
-                    [self.spread(batch, i, self.hints(batch, i, coins[i].random)) for i in clips]
-                )
-            case "landmarks":
-                return torch.stack([self.spread(batch, i, self.face_hints(batch, i)) for i in clips])
-
-    def true_flow(self, batch: Clips, i: int) -> Float[Tensor, "S 2 H W"]:
-        """A clip's flow, as it came or as it is measured."""
-        if batch.flow is not None:
-            return batch.flow[i]
-        if self.estimate is None:
-            raise InputError(
-                "the clips bring no flow and the recipe names no estimator: set "
-                "objective.estimator=unimatch, or data.clips.flow=dis, or run `mofa data prepare`."
-            )
-        return measured_flow(self.estimate, batch.frames[i], self.motion.conventions)
-
-    def hints(self, batch: Clips, i: int, uniform: Callable[[], float]) -> SparseMotion:
-        """Samples of a clip's flow."""
-        side = 384 if self.sparse_to_dense is None else self.sparse_to_dense.config.side
-        flow = self.true_flow(batch, i)
-        return flow_hints(flow, uniform, self.motion.sampling, self.motion.conventions, side)
-
-    def face_hints(self, batch: Clips, i: int) -> SparseMotion:
-        """A clip's landmarks as hints."""
-        return landmark_hints(landmarks_of(batch)[i], *batch.frames.shape[-2:])
-
-    def spread(self, batch: Clips, i: int, hints: SparseMotion) -> Float[Tensor, "S 2 H W"]:
-        """Hints made dense over a clip's first frame."""
-        picture = batch.frames[i, 0].float() / 255
-        if self.sparse_to_dense is None:
-            with torch.no_grad():
-                flow = edge_aware.spread_hints(picture, hints).at_every_step()
-            return flow.pixels * flow.valid
-        return network_flow(self.sparse_to_dense, picture, hints, self.motion.conventions)
+    @property
+    def shown(self) -> ShownMotion:
+        """What stands for the user, with the networks as they are now."""
+        return ShownMotion(self.motion, self.sparse_to_dense, self.estimate)
 
     def sketches(self, batch: Clips) -> Float[Tensor, "B T 3 H W"] | None:
         """Landmark drawings of every frame, for the adapter that reads them."""
@@ -180,28 +129,21 @@ class AdapterObjective(Objective):
     ) -> UInt8[Tensor, "B T 3 H W"]:
         """A clip of every first frame, moved as the batch's motion is shown to the adapter."""
         pictures, num_frames = batch.pixels[:, 0], batch.frames.shape[1]
-        features = self.encode(pictures, self.flows(batch, draws), self.sketches(batch))
+        features = self.encode(pictures, self.shown.flows(batch, draws), self.sketches(batch))
         return make_clips(self.backbone, pictures, num_frames, draws, settings, self.adapter, features)
 
     def write(self, folder: Path) -> None:
-        """The adapter as its own checkpoint, and the sparse-to-dense network beside it if it was trained."""
-        save_adapter_halves(self.encoder, self.adapter, folder)
+        """The adapter or its change, and beside it the sparse-to-dense network if it was trained."""
+        if self.low_rank is None:
+            save_adapter_halves(self.encoder, self.adapter, folder)
+        else:
+            save_low_rank((self.encoder, self.adapter), self.low_rank, folder)
         if self.sparse_to_dense is not None and is_trained(self.sparse_to_dense):
             save_sparse_to_dense(self.sparse_to_dense, folder / "sparse-to-dense")
 
     def checkpointing(self, on: bool) -> None:
         for network in (self.unet, self.adapter):
             checkpoint_blocks(network, on)
-
-
-def landmarks_of(batch: Clips) -> Float[Tensor, "B T 68 2"]:
-    """A batch's landmarks; InputError where it has none."""
-    if batch.landmarks is None:
-        raise InputError(
-            "the clips bring no landmarks, which this recipe learns from: give shards that hold them, or "
-            "data.kind=faces."
-        )
-    return batch.landmarks
 
 
 def known_posterior(batch: Clips) -> Posterior | None:

@@ -69,6 +69,8 @@ class LoopSettings:
     generation: GenerationSettings = GenerationSettings()
     """Clips made at validations, and before the first step."""
     log_every: int = 10
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where numbers go beside metrics.jsonl."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.tracking import GeneralTracker
 from torch import Tensor
 
 from mofa.errors import InputError, MofaError, OutputError, ResourceError
@@ -34,6 +35,7 @@ from mofa.training.config import OptimiserSettings, Recipe, plain
 from mofa.training.held_out import at_mean, clips_made, losses, save_figure
 from mofa.training.loading import Shares, batches
 from mofa.training.protocol import Objective, Source, moved
+from mofa.training.reporting import check_installed, open_destinations
 from mofa.types import Progress, silent
 
 
@@ -49,6 +51,7 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     shares: Shares
     state: RunState
+    destinations: list[GeneralTracker] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     asked_to_stop: bool = False
 
@@ -79,7 +82,7 @@ def train(
     data = batches(
         source, trainer.shares, trainer.state.step * passes, recipe.loop.steps * passes, recipe.loop.workers
     )
-    with stop_on_signal(trainer):
+    with stop_on_signal(trainer), reporting_ends(trainer):
         if held_out is not None and trainer.state.step == 0 and recipe.loop.generation.examples:
             validate(trainer, held_out)
         while trainer.state.step < recipe.loop.steps and not trainer.asked_to_stop:
@@ -105,6 +108,7 @@ def train(
 def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trainer:
     """Everything that a run needs, with the weights it goes on from."""
     loop = recipe.loop
+    check_installed(loop.report_to)
     # An objective may leave some parameters out of some steps.
     sharing = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(cpu=on_cpu, mixed_precision=loop.precision, kwargs_handlers=[sharing])
@@ -129,9 +133,10 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
         content = yaml.safe_dump(plain(recipe), sort_keys=False)
         (run / "recipe.yaml").write_text(content, encoding="utf-8")
         drop_later_lines(run / "metrics.jsonl", state.step)
+    destinations = open_destinations(loop.report_to, run, plain(recipe), state.step)
     objective.train()
     wrapped, prepared = accelerator.prepare(objective, optimiser)
-    return Trainer(recipe, run, accelerator, objective, wrapped, prepared, shares, state)
+    return Trainer(recipe, run, accelerator, objective, wrapped, prepared, shares, state, destinations)
 
 
 def check_processes(checkpoint: Path, shares: Shares) -> None:
@@ -296,7 +301,9 @@ def log(trainer: Trainer, report: Mapping[str, float]) -> None:
 
 
 def write_line(trainer: Trainer, numbers: Mapping[str, float]) -> None:
-    """Numbers as a line of `metrics.jsonl`."""
+    """Numbers as a line of `metrics.jsonl`, and to wherever else they are asked for."""
+    for tracker in trainer.destinations:
+        tracker.log(dict(numbers), step=trainer.state.step)
     if not trainer.accelerator.is_main_process:
         return
     with suppress(OSError), (trainer.run / "metrics.jsonl").open("a", encoding="utf-8") as file:
@@ -330,6 +337,16 @@ def save(trainer: Trainer) -> Path | None:
         return None
     prune(trainer.run, trainer.recipe.loop.keep, trainer.state.best_step)
     return path
+
+
+@contextmanager
+def reporting_ends(trainer: Trainer) -> Iterator[None]:
+    """However the steps end, what was reported is written out."""
+    try:
+        yield
+    finally:
+        for tracker in trainer.destinations:
+            tracker.finish()
 
 
 @contextmanager

@@ -19,20 +19,16 @@ from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
-from mofa.training.adapters import (
-    AdapterObjective,
-    MotionKind,
-    MotionSettings,
-    adapter_config_beside,
-    freeze,
-    start_from_backbone,
-)
+from mofa.training.adapters import AdapterObjective, adapter_config_beside, freeze, start_from_backbone
 from mofa.training.backbones import BackboneObjective
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
+from mofa.training.low_rank import LowRankSettings, add_low_rank
 from mofa.training.motion_signal import PairFlow
+from mofa.training.shown_motion import MotionKind, MotionSettings
 from mofa.training.sparse_to_dense import SparseToDenseObjective
 from mofa.types import AdapterName
+from mofa.weights.low_rank import LowRank, read_low_rank
 from mofa.weights.networks import (
     files_in,
     load_adapter_halves,
@@ -40,7 +36,7 @@ from mofa.weights.networks import (
     load_sparse_to_dense,
     load_unimatch_network,
 )
-from mofa.weights.store import require
+from mofa.weights.store import own_files, require
 
 WEIGHTS_SEED = 20240529
 """New networks of a run begin alike every time."""
@@ -65,6 +61,8 @@ class AdapterRecipe:
     """Train that network along, as the paper describes for stage 2."""
     frozen: tuple[str, ...] = ()
     """Parameters that stay as they are, by name; * stands for anything."""
+    lora: LowRankSettings | None = None
+    """Train a low-rank change of `start` in place of its weights (`--lora RANK`); null trains the weights."""
     sampling: HintSampling = RELEASED_SAMPLING
     conventions: Conventions = OURS
 
@@ -72,18 +70,39 @@ class AdapterRecipe:
         """The adapter's objective; raises WeightsError where weights are absent or others."""
         backbone = read_backbone(self.backbone, device, dtype)
         encoder, adapter = read_adapter(self, backbone)
+        encoder.requires_grad_(True)
+        adapter.requires_grad_(True)
+        if self.lora is not None:
+            with seeded():
+                add_low_rank(encoder, adapter, self.lora)
         objective = AdapterObjective(
             backbone,
-            encoder.to(device).requires_grad_(True),
-            adapter.to(device).requires_grad_(True),
+            encoder.to(device),
+            adapter.to(device),
             MotionSettings(self.motion, self.sampling, self.conventions),
-            sparse_to_dense=self._sparse_to_dense(device),
-            estimate=self._estimator(device),
+            sparse_to_dense=self.sparse_network(device),
+            estimate=self.flow_estimator(device),
+            low_rank=self.change(),
         )
         freeze(objective, self.frozen)
         return objective
 
-    def _sparse_to_dense(self, device: torch.device) -> ConditionalMotionPropagation | None:
+    def change(self) -> LowRank | None:
+        """What a low-rank change is of; None where the adapter itself is trained."""
+        if self.lora is None:
+            return None
+        folder = Path(self.start)
+        if self.start == "backbone" or (folder.is_dir() and read_low_rank(folder) is not None):
+            raise InputError(
+                "objective.lora changes an adapter that is there, and objective.start is "
+                f"{self.start}: set it to trajectory, landmark, or a folder with a whole adapter "
+                "(`mofa models export DIR -o OUT` makes one of a low-rank change)."
+            )
+        base = str(folder.resolve()) if folder.is_dir() else self.start
+        return LowRank(base, self.adapter, self.lora.rank, self.lora.factor)
+
+    def sparse_network(self, device: torch.device) -> ConditionalMotionPropagation | None:
+        """What makes hints dense; None for `densify.edge_aware`. WeightsError where it is absent."""
         if self.sparse_to_dense == "edge-aware":
             if self.tune_sparse_to_dense:
                 raise InputError(
@@ -93,11 +112,9 @@ class AdapterRecipe:
         network = load_sparse_to_dense(folder_or_slot(self.sparse_to_dense)).to(device)
         return network.requires_grad_(self.tune_sparse_to_dense)
 
-    def _estimator(self, device: torch.device) -> PairFlow | None:
-        if self.estimator == "none":
-            return None
-        network = load_unimatch_network(require(["unimatch"], "data.clips.flow=dis")["unimatch"]).to(device)
-        return network.requires_grad_(False)
+    def flow_estimator(self, device: torch.device) -> PairFlow | None:
+        """What measures flow; WeightsError where it is absent."""
+        return None if self.estimator == "none" else load_estimator(device)
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,12 @@ class SparseToDenseRecipe:
         return SparseToDenseObjective(network.to(device).requires_grad_(True), self.sampling)
 
 
+def load_estimator(device: torch.device) -> PairFlow:
+    """UniMatch, frozen; raises WeightsError where its weights are absent."""
+    network = load_unimatch_network(require(["unimatch"], "data.clips.flow=dis")["unimatch"]).to(device)
+    return network.requires_grad_(False)
+
+
 def read_backbone(source: str, device: torch.device, dtype: torch.dtype) -> Backbone:
     """The frozen backbone."""
     backbone = load_backbone(folder_or_slot(source), dtype)
@@ -181,7 +204,8 @@ def new_adapter_config(recipe: AdapterRecipe, backbone: Backbone) -> AdapterConf
 def folder_or_slot(source: str) -> dict[str, Path]:
     """The files of a folder, or of a slot of `mofa models`."""
     if Path(source).is_dir():
-        return dict(files_in(Path(source)))
+        folder = Path(source)
+        return dict(files_in(folder) if read_low_rank(folder) is None else own_files(folder))
     return dict(require([source], "a folder with weights")[source])
 
 

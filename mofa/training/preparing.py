@@ -5,29 +5,57 @@ is not made again.
 """
 
 import io
+import json
+import logging
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from mofa.errors import InputError
 from mofa.media.files import replacing
-from mofa.training.config import Recipe
+from mofa.training.config import Recipe, plain
+from mofa.training.precomputing import Kept, NoFace, Precomputing
 from mofa.training.protocol import Source
 from mofa.training.shards import packed
 from mofa.types import Progress, silent
 
+LOG = logging.getLogger(__name__)
+DESCRIPTION = "prepared.json"
+"""Beside the shards: what they were made of, so that no others are put among them."""
+
 
 @dataclass(frozen=True)
 class Preparation:
-    """`count` clips of a recipe's data, `per_shard` of them in each shard, made by `workers` processes."""
+    """`count` clips of a recipe's data, `per_shard` of them in each shard, made by `workers` processes.
+
+    `kinds` of what frozen networks say about them is kept beside them, worked out on `device`.
+    """
 
     recipe: Recipe
     folder: Path
     count: int
     per_shard: int = 100
     workers: int = 0
+    kinds: tuple[Kept, ...] = ()
+    device: str | None = None
+
+    @property
+    def precomputing(self) -> Precomputing:
+        """What works out everything that is kept beside clips."""
+        return Precomputing(self.recipe, self.kinds, self.device)
+
+    @property
+    def description(self) -> str:
+        """Everything that a shard's content depends on."""
+        content = plain(self.recipe)
+        # What a clip is depends on the data, the seed, and where something is kept on what it is made with.
+        made = {"data": content["data"], "seed": self.recipe.loop.seed, "per_shard": self.per_shard}
+        if self.kinds:
+            networks = {"objective": content["objective"], "precision": self.recipe.loop.frozen_precision}
+            made |= {"kinds": list(self.kinds)} | networks
+        return json.dumps(made, indent=1, default=str)
 
     @property
     def shards(self) -> int:
@@ -39,16 +67,41 @@ class Preparation:
         return self.folder / f"{shard:06d}.tar"
 
 
-def prepare_shards(preparation: Preparation, progress: Progress = silent) -> list[Path]:
-    """Writes the shards that are not there yet; returns those.
+Spread = Callable[[Preparation, list[int]], Iterator[Path]]
+"""Makes shards of these numbers, somewhere, and tells each as it is done."""
 
-    Raises InputError: the data can only be read in order, or hold nothing to read.
+
+def prepare_shards(
+    preparation: Preparation, progress: Progress = silent, spread: Spread | None = None
+) -> list[Path]:
+    """Writes the shards that are not there yet; returns those. `spread` makes them elsewhere than here.
+
+    Raises InputError: the data can only be read in order or hold nothing to read, the folder holds shards of
+    something else, or what is to be kept cannot be worked out. WeightsError: weights for it are absent.
     """
+    preparation.precomputing.check()
+    check_same(preparation)
     missing = [i for i in range(preparation.shards) if not preparation.path(i).exists()]
     before = preparation.shards - len(missing)
-    for done, _ in enumerate(_made(preparation, missing), start=before + 1):
+    for done, _ in enumerate((spread or _made)(preparation, missing), start=before + 1):
         progress("prepare", done, preparation.shards)
     return [preparation.path(i) for i in missing]
+
+
+def check_same(preparation: Preparation) -> None:
+    """Writes down what the folder's shards are made of; InputError where there are others in it."""
+    path, wish = preparation.folder / DESCRIPTION, preparation.description
+    if not path.exists():
+        with replacing(path, overwrite=False) as hidden:
+            hidden.write_text(wish, encoding="utf-8")
+        return
+    was, now = (json.loads(text) for text in (path.read_text(encoding="utf-8"), wish))
+    if was != now:
+        other = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+        raise InputError(
+            f"{preparation.folder} holds shards that were made with another {' and '.join(other)} "
+            f"({DESCRIPTION} says which): name another folder."
+        )
 
 
 def _made(preparation: Preparation, missing: list[int]) -> Iterator[Path]:
@@ -69,7 +122,12 @@ def write_shard(preparation: Preparation, shard: int) -> Path:
     path = preparation.path(shard)
     with replacing(path, overwrite=False) as hidden, tarfile.open(hidden, "w") as tar:
         for number in numbers:
-            _add(tar, f"{number:08d}.npz", packed(source[number]))
+            try:
+                clip = preparation.precomputing(source[number])
+            except NoFace as error:
+                LOG.warning("left out: %s", error)
+                continue
+            _add(tar, f"{number:08d}.npz", packed(clip))
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mofa.errors import WeightsError
 from mofa.media.files import replacing
@@ -29,6 +29,7 @@ from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
 from mofa.weights.loading import load_exactly
+from mofa.weights.low_rank import LOW_RANK_WEIGHTS, read_merged
 
 Files = Mapping[str, Path]
 """A file's name in the registry -> where it is."""
@@ -61,8 +62,21 @@ def load_adapter_halves(
     config = read_adapter_config(read_config(settings), str(settings))
     encoder, adapter = adapter_from_config(name, config)
     weights = find(files, "diffusion_pytorch_model.safetensors")
-    fill([encoder, adapter], weights, f"{name}-adapter", dtype)
+    tensors = adapter_tensors(files)
+    load_exactly([encoder, adapter], tensors, f"{name}-adapter", weights, dtype=dtype)
+    complete(encoder)
+    complete(adapter)
     return encoder, adapter
+
+
+def adapter_tensors(files: Files) -> dict[str, Tensor]:
+    """The tensors of both halves of an adapter, with a low-rank change added where `files` has one."""
+    weights = find(files, "diffusion_pytorch_model.safetensors")
+    return (
+        read_merged(weights, files[LOW_RANK_WEIGHTS])
+        if LOW_RANK_WEIGHTS in files
+        else read_checkpoint(weights)
+    )
 
 
 def load_sparse_to_dense(files: Files) -> ConditionalMotionPropagation:

@@ -21,6 +21,7 @@ from mofa.errors import OutputError, WeightsError
 from mofa.media.files import replacing
 from mofa.types import Progress, silent
 from mofa.weights.convert import PICKLE_SUFFIXES, convert, converted_name, read_shapes, sha256_of
+from mofa.weights.low_rank import LOW_RANK_SETTINGS, LOW_RANK_WEIGHTS, read_low_rank
 from mofa.weights.registry import (
     SLOTS,
     Slot,
@@ -104,16 +105,21 @@ def standing_in(folders: Sequence[Path]) -> Iterator[None]:
     What a folder holds (an adapter, CMP, a backbone) is told by its keys, so that what `mofa train` wrote is
     used as the released weights are. Raises WeightsError for a folder without weights that a slot takes.
     """
-    token = _standing_in.set({**_standing_in.get(), **{_slot_of(folder): folder for folder in folders}})
+    token = _standing_in.set({**_standing_in.get(), **{slot_of(folder): folder for folder in folders}})
     try:
         yield
     finally:
         _standing_in.reset(token)
 
 
-def _slot_of(folder: Path) -> str:
-    """The slot whose kind of checkpoint lies in a folder, at the folder's top or where the slot has it."""
-    for path in (*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("unet/*.safetensors"))):
+def slot_of(folder: Path) -> str:
+    """The slot whose kind of checkpoint lies in a folder; WeightsError for none.
+
+    It lies at the folder's top, or where the slot or its release has it.
+    """
+    if (change := read_low_rank(folder)) is not None:
+        return change.adapter
+    for path in (*_checkpoints_of(folder), *sorted(folder.glob("unet/*.safetensors"))):
         kind = recognise(read_shapes(path))
         for slot in SLOTS:
             if kind is not None and any(file.checkpoint == kind.name for file in slot.files):
@@ -124,22 +130,74 @@ def _slot_of(folder: Path) -> str:
     )
 
 
+def _checkpoints_of(folder: Path) -> list[Path]:
+    """Checkpoints at a folder's top, else where releases have them below it."""
+    places = [folder, *(folder / source.folder for slot in SLOTS for source in slot.sources if source.folder)]
+    patterns = ["*.safetensors", *(f"*{suffix}" for suffix in PICKLE_SUFFIXES)]
+    found = (sorted(path for pattern in patterns for path in place.glob(pattern)) for place in places)
+    return next((paths for paths in found if paths), [])
+
+
 def _of_own_folder(slot: Slot, folder: Path) -> SlotState:
     """A folder's files under the registry's names; a checkpoint may be called as it likes."""
+    if (change := read_low_rank(folder)) is not None:
+        return _changed(slot, folder, change.base)
     found = {file.name: path for file in slot.files if (path := folder / file.name).is_file()}
-    single = sorted(folder.glob("*.safetensors"))
+    single = _checkpoints_of(folder)
     lacking = [file for file in slot.files if file.checkpoint and file.name not in found]
     if len(single) == len(lacking) == 1:
         found[lacking[0].name] = single[0]
-    if (config := folder / "config.json").is_file():
+    beside = single[0].parent if single else folder
+    if (config := beside / "config.json").is_file():
         found.setdefault("config.json", config)
     return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
+
+
+def _changed(slot: Slot, folder: Path, base: str) -> SlotState:
+    """The files of the adapter that a low-rank change is of, and the change."""
+    if base in {known.name for known in SLOTS}:
+        own = _stored(find_slot(base))
+        below = own if own.present or not own.slot.stand_in else _stored(find_slot(own.slot.stand_in))
+    elif not Path(folder, base).is_dir():
+        raise WeightsError(
+            f"{folder} changes the adapter in {base}, which is not there: put it back, or write its "
+            f'place as "base_model_name_or_path" in {folder / LOW_RANK_SETTINGS}.'
+        )
+    elif read_low_rank(Path(folder, base)) is not None:
+        raise WeightsError(
+            f"{folder} changes {base}, which is a low-rank change itself: merge that first with "
+            f"`mofa models export {base} -o DIR`, and train from DIR."
+        )
+    else:
+        below = _of_own_folder(slot, Path(folder, base))
+    change = {name: folder / name for name in (LOW_RANK_WEIGHTS, LOW_RANK_SETTINGS)}
+    return SlotState(slot, {**below.paths, **change}, below.missing)
+
+
+def own_files(folder: Path) -> Mapping[str, Path]:
+    """Registry name -> path of the weights in a folder of one's own, as `standing_in` takes them.
+
+    Raises WeightsError where there are none, or what they change is absent.
+    """
+    slot = find_slot(slot_of(folder))
+    state = _of_own_folder(slot, folder)
+    if not state.present:
+        lacking = ", ".join(file.name for file in state.missing if not file.optional)
+        raise WeightsError(
+            f"{folder} lacks {lacking} of {slot.title}: name the folder that has everything, or get what it "
+            f"changes with `mofa models download {slot.name}`."
+        )
+    return state.paths
 
 
 def locate(slot: Slot) -> SlotState:
     """Looks for the slot's files in our store, converted ones first, then in the Hugging Face cache."""
     if slot.name in _standing_in.get():
         return _of_own_folder(slot, _standing_in.get()[slot.name])
+    return _stored(slot)
+
+
+def _stored(slot: Slot) -> SlotState:
     found = {file.name: path for file in slot.files if (path := _locate_file(slot, file))}
     return SlotState(slot, found, tuple(file for file in slot.files if file.name not in found))
 

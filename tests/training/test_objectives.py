@@ -14,17 +14,12 @@ from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER
-from mofa.training.adapters import (
-    STAGE_2_FROZEN,
-    AdapterObjective,
-    MotionSettings,
-    freeze,
-    start_from_backbone,
-)
+from mofa.training.adapters import STAGE_2_FROZEN, AdapterObjective, freeze, start_from_backbone
 from mofa.training.config import read_recipe
 from mofa.training.conventions import OURS
 from mofa.training.loop import train
 from mofa.training.protocol import Draws, stack
+from mofa.training.shown_motion import MotionSettings
 from mofa.training.sources import SyntheticClips
 from mofa.training.sparse_to_dense import bins_of
 from mofa.training.synthetic import SceneSettings

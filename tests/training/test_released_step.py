@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mofa.training.adapters import MotionSettings
 from mofa.training.conventions import RELEASED
 from mofa.training.denoising import denoised, denoising_loss, noise_clips
 from mofa.training.noise_levels import noise_levels, stratified
+from mofa.training.shown_motion import MotionSettings
 from tools.parity_reference import Reference, relative_error
 from tools.parity_training import reference_objective, short_names, sparse_points, step_draws
 
