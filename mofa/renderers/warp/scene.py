@@ -60,13 +60,24 @@ class Scene:
         known = torch.zeros_like(displacement[0], dtype=torch.bool)
         if frame == 0:
             return Motion(displacement, torch.eye(2, 3).to(self.camera), known)
-        for motion, region in self.parts:
+        for (motion, region), rules in zip(self.parts, self.rules_all, strict=True):
             flow = motion.over([frame - 1])
+            if rules and flow.valid.all():
+                displacement, known = flow.pixels[0, :, rows, columns], ~known
+                continue
             ruled = region[:, rows, columns] * flow.valid[0, :, rows, columns]
             displacement += ruled * flow.pixels[0, :, rows, columns].where(ruled > 0, 0)
             known |= ruled[0] > 0
         moves = squared_length(displacement) > STILL**2
         return Motion(displacement.where(moves, 0), self.camera[frame - 1], known)
+
+    @cached_property
+    def rules_all(self) -> list[bool]:
+        """Of each part, whether the whole window is its own and no other's."""
+        rows, columns = self.window
+        return [
+            len(self.parts) == 1 and bool((region[:, rows, columns] == 1).all()) for _, region in self.parts
+        ]
 
     @cached_property
     def at_end(self) -> Motion:
