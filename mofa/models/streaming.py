@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from diffusers.hooks import HookRegistry, apply_group_offloading
 from torch import nn
 
 HOOKS = ("layer_execution_tracker", "lazy_prefetch_group_offloading", "group_offloading")
@@ -21,6 +20,9 @@ def streamed(block: nn.Module, device: torch.device, overlapping: bool = True) -
     Its layers wait in main memory, pinned where copies are `overlapping` with the computing, which the
     device must be able to do; the first call learns in which order they are needed.
     """
+    # Importing diffusers' hooks takes seconds: whoever streams nothing is not to wait for them.
+    from diffusers.hooks import HookRegistry, apply_group_offloading
+
     apply_group_offloading(
         block, device, torch.device("cpu"), "leaf_level", use_stream=overlapping, non_blocking=overlapping
     )

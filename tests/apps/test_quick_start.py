@@ -1,6 +1,8 @@
 """What a command loads is not looked through for garbage."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -37,3 +39,10 @@ def test_a_collector_that_was_switched_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_warp_clip_waits_for_no_library_of_diffusion_models() -> None:
+    names = "{'diffusers', 'transformers'}"
+    asked = f"import sys, mofa.pipeline.outputs; print(*sorted({names} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
