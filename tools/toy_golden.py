@@ -28,7 +28,7 @@ from mofa.models.lpips import AlexNetFeatures, LpipsWeights
 from mofa.models.tiny import TINY_SPEECH_NETWORK, TINY_UNIMATCH
 from mofa.models.unimatch import UniMatch
 from mofa.renderers.diffusion.placement import Placement
-from mofa.renderers.diffusion.render import DiffusionModel, render_diffusion
+from mofa.renderers.diffusion.render import DiffusionModel, decode, denoise
 from mofa.renderers.diffusion.settings import SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.types import CropBox, FlowField, MotionBranch, MotionPlan, SourceImage
@@ -157,17 +157,9 @@ def clip(networks: DiffusionModel, kinds: tuple[str, ...], frames: int, settings
     ]
     source = SourceImage(picture(), CropBox(0.0, 0.0, float(SIDE), float(SIDE), SIDE, SIDE))
     plan = MotionPlan(tuple(branches), torch.eye(2, 3).expand(frames - 1, 2, 3), frames)
-    latents: list[Tensor] = []
-    made = render_diffusion(
-        source,
-        plan,
-        networks,
-        settings,
-        Placement(CPU),
-        SEED,
-        callback=lambda step, x, clean: latents.append(x.clone()),
-    )
-    return {"frames": torch.stack(list(made))[:, :, ::2, ::2], "latents": latents[-1]}
+    latents = denoise(source, plan, networks, settings, Placement(CPU), SEED)
+    made = decode(latents, source, frames, networks, settings, Placement(CPU))
+    return {"frames": torch.stack(list(made))[:, :, ::2, ::2], "latents": latents}
 
 
 def pipelines(networks: DiffusionModel) -> Arrays:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -19,7 +18,7 @@ from mofa.pipeline.networks import Networks, Running
 from mofa.pipeline.parts import Densifier, Render
 from mofa.renderers.diffusion.placement import Placement
 from mofa.renderers.diffusion.preview import Preview
-from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, InitialNoise, render_diffusion
+from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel, InitialNoise, decode, denoise
 from mofa.renderers.diffusion.settings import DiffusionSettings
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.video_model import AnyVideoModel
@@ -86,10 +85,11 @@ def make_render(
         source: SourceImage, plan: MotionPlan, progress: Progress, /
     ) -> Iterator[UInt8[Tensor, "3 H W"]]:
         with memory_explained(settings, source):
-            frames = render_diffusion(
+            latents = denoise(
                 source, plan, model, settings, placement, asked.seed, progress, callback, initial_noise
             )
-            yield from islice(frames, plan.num_frames - asked.loop)
+            shown = plan.num_frames - asked.loop
+            yield from decode(latents, source, shown, model, settings, placement, progress)
 
     return render
 

@@ -6,7 +6,6 @@ pipe = MofaPipeline.from_pretrained("svd-xt", trajectory=MofaAdapter.from_pretra
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from mofa.pipeline.load import load_adapter
 from mofa.renderers.diffusion.render import AdapterHalves
 from mofa.types import AdapterName
 from mofa.weights.convert import read_shapes
-from mofa.weights.hub import Hub, folder_of, publish, variant_files
+from mofa.weights.hub import Hub, Pushed, folder_of, variant_files
 from mofa.weights.networks import Files, find, save_adapter_halves
 from mofa.weights.registry import recognise
 
@@ -25,7 +24,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
-class MofaAdapter:
+class MofaAdapter(Pushed):
     """A trajectory or landmark adapter, released or trained, with both of its halves."""
 
     name: AdapterName
@@ -57,20 +56,6 @@ class MofaAdapter:
     def save_pretrained(self, folder: str | Path, *, variant: str | None = None) -> None:
         """Writes config.json and the weights into a folder; files that exist are refused with OutputError."""
         save_adapter_halves(self.halves.encoder, self.halves.adapter, Path(folder), variant)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        commit_message: str = "Upload a mofa adapter",
-        token: str | None = None,
-        variant: str | None = None,
-    ) -> str:
-        """Sends the adapter to the hub and gives its address. Raises WeightsError where the hub refuses."""
-        return publish(
-            partial(self.save_pretrained, variant=variant), repo_id, private, commit_message, token
-        )
 
 
 def _kind_of(files: Files) -> AdapterName:

@@ -6,7 +6,6 @@ frames = pipe("photo.jpg", controls=[{"kind": "track", "points": "50%,60% 70%,55
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +34,7 @@ from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.schedule import timestep_from_sigma
 from mofa.types import AdapterName, Progress, silent
-from mofa.weights.hub import Hub, folder_of, publish
+from mofa.weights.hub import Hub, Pushed, folder_of
 from mofa.weights.registry import SLOTS
 from mofa.weights.store import require
 
@@ -64,7 +63,7 @@ class MofaPipelineOutput:
     animation: Animation
 
 
-class MofaPipeline:
+class MofaPipeline(Pushed):
     """Loaded networks, the settings they are run with, and where they are."""
 
     def __init__(self, model: DiffusionModel, settings: DiffusionSettings = STANDARD) -> None:
@@ -119,20 +118,6 @@ class MofaPipeline:
     def save_pretrained(self, folder: str | Path, *, variant: str | None = None) -> None:
         """Writes all networks into a folder that `from_pretrained` reads; existing files are refused."""
         save_model(self.model, Path(folder), variant)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        commit_message: str = "Upload a mofa pipeline",
-        token: str | None = None,
-        variant: str | None = None,
-    ) -> str:
-        """Sends all networks to the hub and gives the address. Raises WeightsError where the hub refuses."""
-        return publish(
-            partial(self.save_pretrained, variant=variant), repo_id, private, commit_message, token
-        )
 
     @property
     def components(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Both happen only where a caller names a repository; the token is the one that `h
 another is given.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,21 +54,34 @@ def folder_of(source: str | Path, hub: Hub, variant: str | None = None, within: 
     return Path(path)
 
 
-def publish(
-    save: Callable[[Path], None], repository: str, private: bool | None, message: str, token: str | None
-) -> str:
-    """Sends the folder that `save` writes to a repository, which is made if it is new; gives its address.
+class Pushed:
+    """What can be saved as a folder can be sent to the hub."""
 
-    Raises WeightsError where the hub refuses.
-    """
-    from huggingface_hub import HfApi
+    def save_pretrained(self, folder: str | Path, *, variant: str | None = None) -> None:
+        """Writes everything into a folder."""
+        raise NotImplementedError
 
-    api = HfApi(token=token)
-    with TemporaryDirectory() as room, _explained(repository):
-        save(Path(room))
-        made = api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=made.repo_id, folder_path=room, commit_message=message)
-        return str(made)
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        commit_message: str = "Upload with mofa",
+        token: str | None = None,
+        variant: str | None = None,
+    ) -> str:
+        """Sends the folder to a repository, which is made if it is new; gives its address.
+
+        Raises WeightsError where the hub refuses.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        with TemporaryDirectory() as room, _explained(repo_id):
+            self.save_pretrained(room, variant=variant)
+            made = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(repo_id=made.repo_id, folder_path=room, commit_message=commit_message)
+            return str(made)
 
 
 def of_variant(files: Files, variant: str | None, folder: Path) -> Files:

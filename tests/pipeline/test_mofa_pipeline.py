@@ -25,7 +25,8 @@ from mofa.renderers.diffusion.render import (
     DiffusionModel,
     adapter_branch,
     asked_size,
-    render_diffusion,
+    decode,
+    denoise,
 )
 from mofa.renderers.diffusion.settings import PRESETS, SvdSettings
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
@@ -62,7 +63,8 @@ def render(model, picture, branches, settings=SETTINGS, frames=FRAMES, seed=3, *
     camera = torch.eye(2, 3).expand(frames - 1, 2, 3)
     plan = MotionPlan(tuple(branches), camera, frames)
     placement = more.pop("placement", Placement(CPU))
-    return torch.stack(list(render_diffusion(source, plan, model, settings, placement, seed, **more)))
+    latents = denoise(source, plan, model, settings, placement, seed, **more)
+    return torch.stack(list(decode(latents, source, frames, model, settings, placement)))
 
 
 left = torch.zeros(1, 64, 64)
@@ -429,7 +431,7 @@ def test_a_guide_that_holds_everything_is_told_and_one_that_leaves_something_is_
         middle = 31.5 * (1 - scale)
         camera = torch.tensor([[scale, 0.0, middle], [0.0, scale, middle]]).expand(FRAMES - 1, 2, 3)
         plan = MotionPlan((still,), camera, FRAMES)
-        list(render_diffusion(source, plan, model, guided, Placement(CPU), 3))
+        denoise(source, plan, model, guided, Placement(CPU), 3)
         told.append("the whole picture follows the guide down to noise level 31" in caplog.text)
     assert told == [True, False]
 

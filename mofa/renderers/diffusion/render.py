@@ -103,32 +103,6 @@ class DiffusionModel:
 
 
 @torch.no_grad()
-def render_diffusion(
-    source: SourceImage,
-    plan: MotionPlan,
-    model: DiffusionModel,
-    settings: DiffusionSettings,
-    placement: Placement,
-    seed: int,
-    progress: Progress = silent,
-    callback: StepCallback = ignore,
-    initial_noise: InitialNoise | None = None,
-) -> Iterator[UInt8[Tensor, "3 H W"]]:
-    """The frames of the clip one by one, at the source's size: `denoise`, and latents become frames.
-
-    They do so a chunk at a time.
-    """
-    height, width = source.pixels.shape[1:]
-    video = model.video
-    latents = denoise(source, plan, model, settings, placement, seed, progress, callback, initial_noise)
-    window = video.window(height, width, settings)
-    with placement.using(*video.networks("decode")):
-        decoded = video.decode(latents, settings.decode_chunk, progress)
-        chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
-        yield from islice(chain.from_iterable(chunks), plan.num_frames)
-
-
-@torch.no_grad()
 def denoise(
     source: SourceImage,
     plan: MotionPlan,
@@ -180,6 +154,25 @@ def denoise(
         return sample_latents(
             denoiser, noise, schedule, passes, progress, callback, guide, reuse, rule, estimates
         )
+
+
+@torch.no_grad()
+def decode(
+    latents: Float[Tensor, "T c h w"],
+    source: SourceImage,
+    num_frames: int,
+    model: DiffusionModel,
+    settings: DiffusionSettings,
+    placement: Placement,
+    progress: Progress = silent,
+) -> Iterator[UInt8[Tensor, "3 H W"]]:
+    """The frames of clean latents one by one, at the source's size; they are decoded a chunk at a time."""
+    height, width = source.pixels.shape[1:]
+    window = model.video.window(height, width, settings)
+    with placement.using(*model.video.networks("decode")):
+        decoded = model.video.decode(latents, settings.decode_chunk, progress)
+        chunks = (asked_size(chunk.cpu(), window, height, width) for chunk in decoded)
+        yield from islice(chain.from_iterable(chunks), num_frames)
 
 
 def on_devices(
