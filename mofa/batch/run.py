@@ -1,6 +1,6 @@
 """A batch from rows to clips: what is missing is made, what failed is told, nothing is made twice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,7 +52,8 @@ def run_batch(
     while tasks:
         again: list[Task] = []
         by_name = {task.name: task for task in tasks}
-        for event in team(tasks):
+        for found in team(tasks):
+            event = settled(found, by_name, folder)
             on_event(event)
             if isinstance(event, Step):
                 continue
@@ -65,6 +66,17 @@ def run_batch(
                     continue
             count(event, tally)
         tasks = again
+
+
+def settled(event: Event, tasks: Mapping[str, Task], folder: Path) -> Event:
+    """What happened; of a worker that died when its clip was recorded and whole, that the clip is done."""
+    if isinstance(event, Step) or event.status != "died":
+        return event
+    task = tasks[event.name]
+    before = past_of(read_manifest(folder)).get((task.name, task.fingerprint))
+    if before is None or before.last is None or not is_done(task.output, before, task.aside):
+        return event
+    return replace(before.last, status="done")
 
 
 def count(entry: Entry, tally: Tally) -> None:

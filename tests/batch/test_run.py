@@ -253,6 +253,27 @@ def test_a_watched_folder_is_gone_on_with_when_its_files_are_whole(
     assert (home / "out" / "index.html").read_text().count("<video") == 4
 
 
+@pytest.mark.parametrize("put_away", [False, True], ids=["in its place", "still aside"])
+def test_a_worker_that_dies_when_its_clip_is_recorded_has_made_it(
+    home: Path, in_this_process: list[str], monkeypatch: pytest.MonkeyPatch, put_away: bool
+) -> None:
+    finishing = workers.make_all
+
+    def dying(tasks: list[workers.Task], workers: int, context: BaseContext | None = None):
+        for task, entry in zip(tasks, finishing(tasks, workers, context), strict=True):
+            if put_away:
+                task.aside.mkdir(exist_ok=True)
+                os.replace(task.output, task.aside / task.output.name)
+                append(task.output.parent, replace(entry, status="made"))
+            yield replace(entry, status="died", sha256=None, size=None, error="killed")
+
+    monkeypatch.setattr(workers, "make_all", dying)
+    tally = batch(home)
+    assert sorted(tally.made) == in_this_process == ["a", "b", "c"]
+    assert not tally.failed
+    assert {path.stem for path in (home / "out").glob("*.mp4")} == {"a", "b", "c"}
+
+
 @pytest.mark.slow
 def test_killed_drivers_and_workers_leave_every_clip_once_and_whole(home: Path) -> None:
     for index in range(6):
