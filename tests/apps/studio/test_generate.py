@@ -169,10 +169,11 @@ def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any,
     canvas.click("[data-value=draft]")
     assert steps.locator("input").input_value() == "10"
     canvas.click(".weights .secondary")
-    canvas.wait_for_selector(".weights .note:not(:empty)")
+    canvas.wait_for_function("document.querySelector('.weights .note').textContent.length > 20")
     canvas.click("#generate")
     canvas.wait_for_selector(".generate .message:not(:empty)")
-    assert "download them" in canvas.locator(".generate .message").text_content().lower()
+    message = canvas.locator(".generate .message").text_content()
+    assert "model weights are missing on this machine: download them" in message
 
 
 def test_a_job_outlives_a_reload(canvas: Any, hand: Any) -> None:
