@@ -22,6 +22,7 @@ from torch import Tensor
 from mofa.batch.manifest import ASIDE, Entry, Status, append, content_of, put_in_place
 from mofa.batch.thumbnails import keep_thumbnail
 from mofa.errors import Cancelled, MofaError, OutputError
+from mofa.tensors.alpha import on_white
 
 CANCEL = "cancel"
 """Sent to a worker while it makes a clip, stops that clip."""
@@ -307,7 +308,7 @@ def with_first_in(seen: list[UInt8[Tensor, "3 H W"]], animation: Any) -> Any:
     def render() -> Iterator[UInt8[Tensor, "3 H W"]]:
         for frame in animation.render():
             if not seen:
-                seen.append(frame)
+                seen.append(on_white(frame))
             yield frame
 
     return replace(animation, render=render)

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -23,11 +24,11 @@ from mofa.batch import manifest, processes, run, workers
 from mofa.batch.manifest import Entry, append, fingerprint, is_done, only_one, past_of, read_manifest
 from mofa.batch.rows import read_rows
 from mofa.batch.run import Tally, run_batch
-from mofa.batch.thumbnails import thumbnail, thumbnail_file
+from mofa.batch.thumbnails import keep_thumbnail, thumbnail, thumbnail_file
 from mofa.devices import device_of_worker
 from mofa.errors import OutputError
 from mofa.media.decode import media_of, read_video
-from mofa.media.image import save_png
+from mofa.media.image import read_picture, save_png
 
 SCENE = "picture: photo.png\nsize: 48x32\nframes: 3\ncontrols:\n- {kind: camera, move: zoom 1.1}\n"
 
@@ -58,6 +59,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(workers, "make_all", make_all)
     monkeypatch.setattr(processes, "imported_once", lambda: None)
     return made
+
+
+@dataclass(frozen=True)
+class Passing:
+    """As much of an animation as its frames need."""
+
+    render: Callable[[], Iterator[torch.Tensor]]
 
 
 def batch(home: Path, **options) -> Tally:
@@ -251,6 +259,18 @@ def test_a_watched_folder_is_gone_on_with_when_its_files_are_whole(
     aged()
     assert main(["batch", str(home / "scenes"), "-o", str(home / "out"), "--watch", "--quiet"]) == 130
     assert (home / "out" / "index.html").read_text().count("<video") == 4
+
+
+def test_the_small_picture_of_a_partly_transparent_clip_lies_on_white(tmp_path: Path) -> None:
+    frame = torch.zeros(4, 30, 40, dtype=torch.uint8)
+    frame[3, :, 20:] = 255
+    seen: list[torch.Tensor] = []
+    passing = workers.with_first_in(seen, Passing(lambda: iter([frame])))
+    assert [len(one) for one in passing.render()] == [4], "the clip keeps its alpha"
+    keep_thumbnail(tmp_path / "small.jpg", seen[0])
+    left, right = read_picture(tmp_path / "small.jpg").mean(dim=(0, 1))[[2, -2]].tolist()
+    assert left > 0.95
+    assert right < 0.05
 
 
 @pytest.mark.parametrize("put_away", [False, True], ids=["in its place", "still aside"])
