@@ -125,7 +125,7 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
     from mofa.errors import InputError
     from mofa.evaluation.makers import ClipsInFolder, OurRenderer
     from mofa.pipeline.request import parse_scene, read_scene_text
-    from mofa.weights.store import standing_in
+    from mofa.weights.store import slot_of
 
     if arguments.clips is not None:
         if arguments.renderer or arguments.settings or arguments.adapter or steering_of(arguments):
@@ -149,8 +149,8 @@ def maker_of(arguments: argparse.Namespace) -> "Maker":
         raise InputError(f"the {settings['renderer']} renderer has no adapters: leave {named} out.")
     if arguments.adapter or steering:
         settings = {**settings, "renderer": "diffusion"}
-        with standing_in(arguments.adapter):  # told before any scene is opened
-            pass
+        for folder in arguments.adapter:  # told before any scene is opened
+            slot_of(folder)
     if steering:
         given = settings.get("diffusion", {})
         given = {"preset": given} if isinstance(given, str) else given

@@ -124,10 +124,9 @@ def read_comment(path: Path) -> str | None:
 
     Raises InputError: missing, a folder, empty, or no video.
     """
-    with open_file(path, "video") as file:
-        try:
-            with av.open(file, options=SELF_CONTAINED) as container:
-                found = {name.lower(): text for name, text in container.metadata.items()}
-        except DAMAGE as error:
-            raise InputError(f"The video {path} cannot be read; save or download it again.") from error
+    with opened(path, "video", SELF_CONTAINED, "cannot be read; save or download it again.") as (
+        container,
+        _,
+    ):
+        found = {name.lower(): text for name, text in container.metadata.items()}
     return found.get("comment")

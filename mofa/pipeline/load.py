@@ -1,6 +1,5 @@
 """Files to networks as the diffusion renderer has them: where weights, device and precision meet."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from torch import nn
 
 from mofa import __version__
 from mofa.errors import WeightsError
-from mofa.media.files import replacing
 from mofa.models.attention import set_attention
 from mofa.models.compiling import compile_blocks
 from mofa.models.flow_estimator import UniMatchFlow
@@ -21,13 +19,13 @@ from mofa.renderers.diffusion.render import AdapterHalves, DiffusionModel
 from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.types import AdapterName
 from mofa.weights.hub import rooms_of, variant_files
+from mofa.weights.json_files import read_config, write_config
 from mofa.weights.networks import (
     Files,
     load_adapter_halves,
     load_backbone,
     load_sparse_to_dense,
     load_unimatch_network,
-    read_config,
     save_adapter_halves,
     save_backbone,
     save_sparse_to_dense,
@@ -90,19 +88,15 @@ def save_model(model: DiffusionModel, folder: Path, variant: str | None = None) 
     Raises OutputError where a file exists or cannot be written.
     """
     assert isinstance(model.video, StableVideoDiffusion), "only Stable Video Diffusion has a saved layout"
+    index: dict[str, Any] = {"_class_name": PIPELINE, "_mofa_version": __version__, **BACKBONE_ROOMS}
     save_backbone(model.video.backbone, folder, variant)
     for name, halves in model.adapters.items():
         save_adapter_halves(halves.encoder, halves.adapter, folder / name, variant)
+        index[name] = ("mofa", "MofaAdapter")
     if model.sparse_to_dense is not None:
         save_sparse_to_dense(model.sparse_to_dense, folder / CMP_ROOM, variant)
-    index: dict[str, Any] = {"_class_name": PIPELINE, "_mofa_version": __version__} | {
-        name: [library, kind] for name, (library, kind) in BACKBONE_ROOMS.items()
-    }
-    index |= {name: ["mofa", "MofaAdapter"] for name in model.adapters}
-    if model.sparse_to_dense is not None:
-        index[CMP_ROOM] = ["mofa", type(model.sparse_to_dense).__name__]
-    with replacing(folder / INDEX, overwrite=False) as path:
-        path.write_text(json.dumps(index, indent=2), encoding="utf-8")
+        index[CMP_ROOM] = ("mofa", type(model.sparse_to_dense).__name__)
+    write_config(index, folder / INDEX)
 
 
 def saved_files(folder: Path, variant: str | None = None) -> SlotFiles:

@@ -7,6 +7,7 @@ pipe = MofaPipeline.from_pretrained("svd-xt", trajectory=MofaAdapter.from_pretra
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
@@ -15,7 +16,7 @@ from mofa.pipeline.load import load_adapter
 from mofa.renderers.diffusion.render import AdapterHalves
 from mofa.types import AdapterName
 from mofa.weights.convert import read_shapes
-from mofa.weights.hub import Hub, Pushed, folder_of, variant_files
+from mofa.weights.hub import HubOptions, Pushed, folder_of, variant_files
 from mofa.weights.networks import Files, find, save_adapter_halves
 from mofa.weights.registry import recognise
 
@@ -38,18 +39,13 @@ class MofaAdapter(Pushed):
         torch_dtype: torch.dtype = torch.float32,
         subfolder: str = "",
         variant: str | None = None,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
-        force_download: bool = False,
+        **options: Unpack[HubOptions],
     ) -> "MofaAdapter":
         """Loads what a folder or a repository of the hub ("owner/name") holds; its keys tell the kind.
 
         Options are those of diffusers' models. Raises WeightsError: it is absent, damaged, or no adapter.
         """
-        hub = Hub(revision, cache_dir, token, local_files_only, force_download)
-        files = variant_files(folder_of(source, hub, variant) / subfolder, variant)
+        files = variant_files(folder_of(source, variant, **options) / subfolder, variant)
         name = _kind_of(files)
         return cls(name, load_adapter(name, files, torch_dtype))
 

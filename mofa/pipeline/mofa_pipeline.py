@@ -7,7 +7,7 @@ frames = pipe("photo.jpg", controls=[{"kind": "track", "points": "50%,60% 70%,55
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ from mofa.renderers.diffusion.svd import StableVideoDiffusion
 from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.schedule import timestep_from_sigma
 from mofa.types import AdapterName, Progress, silent
-from mofa.weights.hub import Hub, Pushed, folder_of
+from mofa.weights.hub import HubOptions, Pushed, folder_of
 from mofa.weights.registry import SLOTS
 from mofa.weights.store import require
 
@@ -84,11 +84,7 @@ class MofaPipeline(Pushed):
         landmark: MofaAdapter | None = None,
         torch_dtype: torch.dtype | None = None,
         variant: str | None = None,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
-        force_download: bool = False,
+        **options: Unpack[HubOptions],
     ) -> "MofaPipeline":
         """Loads a pipeline: a folder of diffusers' form, a repository of the hub ("owner/name"), or "svd-xt".
 
@@ -106,8 +102,7 @@ class MofaPipeline(Pushed):
         if str(source) in {slot.name for slot in SLOTS}:
             files = dict(require([str(source), *wanted]))
         else:
-            hub = Hub(revision, cache_dir, token, local_files_only, force_download)
-            folder = folder_of(source, hub, variant, "*/*")
+            folder = folder_of(source, variant, "*/*", **options)
             files = dict(saved_files(folder, variant))
             if not is_pipeline_of_ours(folder):
                 files |= require([name for name in wanted if name not in files])

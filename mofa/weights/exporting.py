@@ -3,7 +3,6 @@
 Both layouts are read by `own_files` and `mofa animate --adapter`, bit for bit as before.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,8 @@ from mofa.models.adapter_config import (
     released_fields,
 )
 from mofa.weights.convert import WRAPPER, read_checkpoint, save_checkpoint
-from mofa.weights.networks import adapter_tensors, find, read_config
+from mofa.weights.json_files import read_config, write_config
+from mofa.weights.networks import adapter_tensors, find
 from mofa.weights.registry import Slot, find_slot
 from mofa.weights.store import own_files, slot_of
 
@@ -104,4 +104,4 @@ def _write(folder: Path, stem: str, tensors: Mapping[str, Tensor], fields: Mappi
     if tensors:
         save_checkpoint(tensors, folder / f"{stem}.safetensors")
     if fields is not None:
-        (folder / "config.json").write_text(json.dumps(dict(fields), indent=2), encoding="utf-8")
+        write_config(fields, folder / "config.json")

@@ -6,26 +6,27 @@ another is given.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict, Unpack
 
 from mofa.errors import MofaError, WeightsError
 from mofa.weights.networks import Files, files_in
 
 
-@dataclass(frozen=True)
-class Hub:
+class HubOptions(TypedDict, total=False):
     """Which version of a repository, kept where, who asks: options of diffusers' `from_pretrained`."""
 
-    revision: str | None = None
-    cache_dir: str | Path | None = None
-    token: str | bool | None = None
-    local_files_only: bool = False
-    force_download: bool = False
+    revision: str | None
+    cache_dir: str | Path | None
+    token: str | bool | None
+    local_files_only: bool
+    force_download: bool
 
 
-def folder_of(source: str | Path, hub: Hub, variant: str | None = None, within: str = "*") -> Path:
+def folder_of(
+    source: str | Path, variant: str | None = None, within: str = "*", **options: Unpack[HubOptions]
+) -> Path:
     """A folder on this disk, or the hub's repository "owner/name" in its cache, fetched if absent.
 
     Of the repository come the JSON files and the safetensors of one variant whose folders match `within`;
@@ -40,16 +41,12 @@ def folder_of(source: str | Path, hub: Hub, variant: str | None = None, within: 
     with _explained(str(source)):
         path = snapshot_download(
             str(source),
-            revision=hub.revision,
-            cache_dir=hub.cache_dir,
-            token=hub.token,
-            local_files_only=hub.local_files_only,
-            force_download=hub.force_download,
             allow_patterns=[
                 "*.json",
                 f"{within}.{variant}.safetensors" if variant else f"{within}.safetensors",
             ],
             ignore_patterns=None if variant else ["*.*.safetensors"],
+            **options,
         )
     return Path(path)
 
@@ -84,13 +81,13 @@ class Pushed:
             return str(made)
 
 
-def of_variant(files: Files, variant: str | None, folder: Path) -> Files:
-    """The files of one precision under their plain names: `x.fp16.safetensors` is `x.safetensors` of "fp16".
+def variant_files(folder: Path, variant: str | None) -> Files:
+    """Every file below a folder, weights of one precision: `x.fp16.safetensors` is `x.safetensors` of "fp16".
 
     Without a variant the plain ones. Raises WeightsError where the folder has none of that precision.
     """
+    files = files_in(folder)
     weights = {name: path for name, path in files.items() if name.endswith(".safetensors")}
-    others = {name: path for name, path in files.items() if name not in weights}
     chosen = {_plain(name): path for name, path in weights.items() if _variant(name) == variant}
     if not chosen:
         known = sorted({_variant(name) or "none" for name in weights})
@@ -98,12 +95,7 @@ def of_variant(files: Files, variant: str | None, folder: Path) -> Files:
             f"{folder} has no weights of variant {variant or 'none'}, but of "
             f"{', '.join(known) or 'no kind'}: give one of these."
         )
-    return others | chosen
-
-
-def variant_files(folder: Path, variant: str | None) -> Files:
-    """Every file below a folder, weights of one precision (`of_variant`)."""
-    return of_variant(files_in(folder), variant, folder)
+    return {name: path for name, path in files.items() if name not in weights} | chosen
 
 
 def rooms_of(files: Files) -> Mapping[str, Files]:

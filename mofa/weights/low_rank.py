@@ -9,14 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from torch import Tensor, nn
 
 from mofa.errors import WeightsError
-from mofa.media.files import replacing
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
+from mofa.weights.json_files import write_config
 
 LOW_RANK_WEIGHTS = "pytorch_lora_weights.safetensors"
 LOW_RANK_SETTINGS = "adapter_config.json"
@@ -68,15 +68,14 @@ def save_low_rank(networks: tuple[nn.Module, ...], settings: LowRank, folder: Pa
         if ".lora_" in name
     }
     save_checkpoint(tensors, folder / LOW_RANK_WEIGHTS)
-    content: dict[str, Any] = {
+    content = {
         "peft_type": "LORA",
         "base_model_name_or_path": settings.base,
         "adapter": settings.adapter,
         "r": settings.rank,
         "lora_alpha": settings.alpha,
     }
-    with replacing(folder / LOW_RANK_SETTINGS, overwrite=False) as path:
-        path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_config(content, folder / LOW_RANK_SETTINGS)
 
 
 def read_merged(weights: Path, change: Path) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """Files to networks, of the sizes that their config.json states, and back."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from mofa.errors import WeightsError
-from mofa.media.files import replacing
 from mofa.models.adapter_config import read_adapter_config, released_fields
 from mofa.models.backbone import Backbone
 from mofa.models.from_config import (
@@ -28,6 +26,7 @@ from mofa.models.tiny_decoder import TinyDecoder
 from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.types import AdapterName
 from mofa.weights.convert import read_checkpoint, save_checkpoint
+from mofa.weights.json_files import read_config, write_config
 from mofa.weights.loading import load_exactly
 from mofa.weights.low_rank import LOW_RANK_WEIGHTS, read_merged
 
@@ -147,8 +146,7 @@ def save_network(
     """
     tensors = {key: value for network in networks for key, value in network.state_dict().items()}
     save_checkpoint(tensors, stem.with_name(".".join(filter(None, (stem.name, variant, "safetensors")))))
-    with replacing(stem.parent / "config.json", overwrite=False) as path:
-        path.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
+    write_config(config, stem.parent / "config.json")
 
 
 def find(files: Files, name: str) -> Path:
@@ -157,17 +155,6 @@ def find(files: Files, name: str) -> Path:
         some = next(iter(files.values()), None)
         raise WeightsError(f"{name} is missing beside {some}: name the folder that holds it, or fetch it.")
     return files[name]
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A config.json as plain data; WeightsError where it is none."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as a config.json ({error}): fetch it again.") from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{path} is not a config.json: fetch it again.")
-    return config
 
 
 def fill(networks: nn.Module | Sequence[nn.Module], file: Path, checkpoint: str, dtype: torch.dtype) -> None:
