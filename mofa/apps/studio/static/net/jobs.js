@@ -1,6 +1,7 @@
 /** Jobs on the server, followed until they are over. */
 
 import { job as ask } from "./server.js";
+import { said } from "../state/problems.js";
 import { duration, t } from "../state/texts.js";
 
 const PAUSE = 250;
@@ -20,6 +21,7 @@ export async function followJob(job, report) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
     state = await ask(job.job);
   }
+  if (state.problem) throw new Error(said(state.problem));
   return state;
 }
 
