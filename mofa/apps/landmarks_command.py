@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LANDMARKS = (".npz", ".npy", ".json", ".csv")
 LARGEST_SIDE = 4096
 """Pixels of the sketch's or overlay's side: what H.264 players decode."""
-OF_A_FACE = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute")
+OF_A_FACE = ("landmarks", "pose", "mouth", "eyes", "brows", "absolute", "flip_head")
 OF_A_CLIP = ("fps", "frames")
 """What retargeting takes of a scene's control and of the scene itself."""
 

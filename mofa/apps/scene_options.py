@@ -103,6 +103,7 @@ DETAILS = (
     Option("--eyes", LandmarkControl, "eyes", "S"),
     Option("--brows", LandmarkControl, "brows", "S"),
     Option("--absolute", LandmarkControl, "absolute"),
+    Option("--flip-head", LandmarkControl, "flip_head", "yaw,pitch,roll"),
     Option("--max-seconds", LandmarkControl, "max_seconds", "S"),
 )
 """Each belongs to the control before it, of whatever kind, if that has the field."""

@@ -4,6 +4,14 @@ Columns are ARKit's blendshapes in any order and style (`JawOpen`, `jawOpen`, `j
 `eyeBlink_L`), 0..1 or 0..100, separated by commas, semicolons or tabs, with points or commas in numbers. A
 row without values, as Live Link Face writes where it sees no face, is bridged in a straight line.
 
+The columns `HeadYaw`, `HeadPitch` and `HeadRoll` turn the head: radians, or degrees where a value is beyond
+half a turn of radians. Their signs are those of Live Link Face, whose code negates ARKit's rotations about y
+(up) and z (towards the camera) and keeps that about x: yaw above 0 turns the face to the person's right,
+pitch down, roll clockwise as the camera sees it. (Unreal Engine, AppleARKitFaceMeshConversion.h and
+AppleARKitConversion.h; in seven takes that were looked at, the columns LeftEyeYaw and LeftEyePitch, which
+are made in the same way, say so too, and their 0.6 at the corner of the eye is radians.) Tools that make such
+files without the app do not all agree, and neither do takes with the phone held sideways.
+
 Rows have times, by a `Timecode` (HH:MM:SS:FF.fraction, FF counting so many frames a second as it ever shows)
 or a column `time`, `timestamp`, `seconds` or `ms` in any unit, which its steps tell; without either there are
 60 rows per second. Rows at irregular times are brought to a steady rate. Other columns are not read.
@@ -14,7 +22,8 @@ import io
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.faces.blendshapes import PAIRED, SHAPES, SIDES, BlendshapeClip
@@ -28,6 +37,9 @@ FRAME_RATES = (24, 25, 30, 48, 50, 60, 120, 240)
 TIMES = ("time", "times", "timestamp", "timestamps", "seconds", "t", "ms", "timems", "timestampms", "times")
 UNITS = (1.0, 1e-3, 1e-6, 1e-9)
 """Seconds per unit of a time column, the coarsest first."""
+HEAD = ("headyaw", "headpitch", "headroll")
+HALF_TURN = 3.2
+"""Radians; a head that seems turned further is given in degrees."""
 LONGEST_STEP = 1.0
 """Seconds between two rows at the most, as a rule: a step that seems longer is in a finer unit."""
 
@@ -48,18 +60,37 @@ def read_table(data: bytes) -> BlendshapeClip:
         )
     if not 1 < len(rows) <= MOST_ROWS + 1:
         raise InputError(f"it has {len(rows) - 1} rows of values: give 1 to {MOST_ROWS}, one per frame.")
-    values = np.array([[_value(row, index, name) for index, name in columns.items()] for row in rows[1:]])
+    turns = {index: name for index, name in enumerate(header) if name in HEAD}
+    values = np.array(
+        [[_value(row, index, name) for index, name in (columns | turns).items()] for row in rows[1:]]
+    )
     known = np.isfinite(values).all(1)
     if not known.any():
         raise InputError(f"its column {next(iter(columns.values()))} holds no numbers: export it again.")
     times = _times(header, rows[1:])
-    largest = float(np.abs(values[known]).max())
+    largest = float(np.abs(values[known, : len(columns)]).max())
     if largest > 100:
         raise InputError(f"it holds the value {largest:g}: blendshapes run from 0 to 1, or from 0 to 100.")
-    fps, curves = _steady(times, values / (100.0 if largest > 2 else 1.0), known)
+    fps, curves = _steady(times, values, known)
+    steady = torch.from_numpy(curves).float()
+    shapes = steady[:, : len(columns)] / (100.0 if largest > 2 else 1.0)
     return BlendshapeClip(
-        {name: torch.from_numpy(curves[:, k].copy()).float() for k, name in enumerate(columns.values())}, fps
+        {name: shapes[:, k].clone() for k, name in enumerate(columns.values())},
+        fps,
+        _head(dict(zip(turns.values(), steady[:, len(columns) :].unbind(1), strict=True))),
     )
+
+
+def _head(turns: dict[str, Float[Tensor, " T"]]) -> Float[Tensor, "T 3"] | None:
+    """The head's rotation from the columns that there are; None where there are none."""
+    if not turns:
+        return None
+    still = torch.zeros_like(next(iter(turns.values())))
+    angles = torch.stack([turns.get(name, still) for name in HEAD], dim=1)
+    furthest = float(angles.abs().max())
+    if furthest > 360:
+        raise InputError(f"it turns the head by {furthest:g}: give radians, or degrees up to 360.")
+    return angles.deg2rad() if furthest > HALF_TURN else angles
 
 
 def _rows(data: bytes) -> list[list[str]]:

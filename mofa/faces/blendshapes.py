@@ -1,9 +1,9 @@
-"""ARKit's 52 expression curves as motion of a face's own 68 points.
+"""ARKit's 52 expression curves, and the head's rotation beside them, as motion of a face's own 68 points.
 
 Each curve moves some points by a fixed share of the distance between the eyes, along the face's own axes
 (across: the line of the eyes). The shares are rough measures of a grown-up face; the curves that move none
 of the 68 points (gaze, cheeks, tongue) are accepted and do nothing. Left and right are the person's, as in
-ARKit.
+ARKit. How the head turns is told in `faces.head`.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.faces.head import turned
 from mofa.faces.points import LEFT_EYE, MIRRORED, NUM_POINTS, RIGHT_EYE, lid_pairs
 from mofa.types import LandmarkClip
 
@@ -97,10 +98,14 @@ _LID_MOVES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class BlendshapeClip:
-    """Expression curves [T] by ARKit name, 0 at rest and 1 at the most; names that are missing rest."""
+    """Expression curves [T] by ARKit name, 0 at rest and 1 at the most; names that are missing rest.
+
+    `head` is how the head is turned, as `faces.head` takes it; None where nothing says so.
+    """
 
     curves: Mapping[str, Float[Tensor, " T"]]
     fps: float
+    head: Float[Tensor, "T 3"] | None = None
 
 
 def blendshape_landmarks(clip: BlendshapeClip, face: Float[Tensor, "68 2"]) -> LandmarkClip:
@@ -108,6 +113,8 @@ def blendshape_landmarks(clip: BlendshapeClip, face: Float[Tensor, "68 2"]) -> L
     points = face.expand(len(next(iter(clip.curves.values()))), NUM_POINTS, 2)
     for name, curve in clip.curves.items():
         points = points + curve.to(face)[:, None, None] * displacement(name, face)
+    if clip.head is not None:
+        points = turned(points, clip.head.to(face), face)
     return LandmarkClip(points, points.new_ones(len(points)), clip.fps)
 
 

@@ -1,12 +1,13 @@
 """The motion of the picture's driven faces: each driver's motion, made by the face it is meant for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
+from mofa.faces.head import flipped
 from mofa.faces.retarget import MotionStrengths, at_rate, retarget
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.parts import SpeechDrivers
@@ -50,6 +51,8 @@ def driven_face(
             driver = speak(control.driver, rest, face.found, inputs.original)
             motion = driver(voice, rest, fps, num_frames, request.seed)
         case BlendshapeClip() as curves:
+            if curves.head is not None:
+                curves = replace(curves, head=flipped(curves.head, control.flip_head))
             motion = at_rate(blendshape_landmarks(curves, rest), fps, num_frames)
         case LandmarkClip() as clip:
             motion = at_rate(clip, fps, num_frames)

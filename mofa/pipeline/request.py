@@ -38,6 +38,7 @@ from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
 from mofa.errors import InputError, shortened
+from mofa.faces.names import Turn
 from mofa.media.colours import colour_of
 from mofa.pipeline.compatibility import Compatibility, completed
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
@@ -63,6 +64,11 @@ MAX_SIDE = 16_384
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""
 
+Turns = Annotated[
+    tuple[Turn, ...],
+    BeforeValidator(lambda given: given.replace(",", " ").split() if isinstance(given, str) else given),
+]
+"""Some of the ways a head turns: a list, or "yaw,roll"."""
 Extra = Literal["flow", "flow-npz", "flow-flo", "overlay", "sheet", "landmarks"]
 
 # --- Values with a written form of their own ----------------------------------------------------
@@ -544,6 +550,8 @@ class LandmarkControl(_Control):
     """How much of the brows' motion is taken over."""
     absolute: bool = False
     """Take over the driver's very expressions and shape, instead of its motion from its first frame on."""
+    flip_head: Turns = ()
+    """Which of yaw, pitch and roll a file of curves has the other way round than Live Link Face."""
     max_seconds: float = Field(default=600.0, gt=0)
     """The longest speech or video that is taken."""
 

@@ -243,3 +243,29 @@ def test_names_in_many_styles(tmp_path):
     curves = read_blendshapes(csv_of(tmp_path, text)).curves
     names = ["jawOpen", "mouthSmileLeft", "eyeBlinkLeft", "browDownRight", "eyeBlinkRight"]
     assert [round(float(curves[name][0]), 3) for name in names] == [0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+def turns(tmp_path, rows, names="HeadYaw,HeadPitch,HeadRoll"):
+    text = [f"JawOpen,{names}", *(",".join(map(str, (0, *row))) for row in rows)]
+    return read_blendshapes(csv_of(tmp_path, "\n".join(text))).head
+
+
+def test_the_heads_rotation_comes_in_radians_or_degrees_and_not_in_percent(tmp_path):
+    rows = [(0.0, 0.1, -0.2), (0.3, 0.0, 0.5)]
+    torch.testing.assert_close(turns(tmp_path, rows), torch.tensor(rows))
+    torch.testing.assert_close(
+        turns(tmp_path, [(0, 0, 0), (30, -15, 0)])[1, :2], torch.tensor([0.5236, -0.2618]), atol=1e-4, rtol=0
+    )
+    percent = read_blendshapes(csv_of(tmp_path, "jawOpen,HeadYaw\n50,0.4\n100,0.2\n"))
+    assert percent.curves["jawOpen"].tolist() == [0.5, 1.0]
+    torch.testing.assert_close(percent.head[:, 0], torch.tensor([0.4, 0.2]))
+
+
+def test_a_take_may_say_one_turn_alone_or_none(tmp_path):
+    torch.testing.assert_close(turns(tmp_path, [(0.2,)], "Head Pitch"), torch.tensor([[0.0, 0.2, 0.0]]))
+    assert read_blendshapes(csv_of(tmp_path, "jawOpen\n0.1\n")).head is None
+
+
+def test_a_head_that_spins_is_refused(tmp_path):
+    with pytest.raises(InputError, match="9000"):
+        turns(tmp_path, [(9000, 0, 0)])

@@ -17,8 +17,9 @@ from mofa.media.audio import read_audio
 from mofa.media.decode import read_video
 from mofa.media.encode import write_clip
 from mofa.pipeline.animate import animate, plan, resolve
+from mofa.pipeline.engine import Speakers
 from mofa.pipeline.face_inputs import FaceDrive, length_of, sound_of
-from mofa.pipeline.faces import fade_out
+from mofa.pipeline.faces import driven_faces, fade_out
 from mofa.pipeline.inputs import read_drives, read_inputs
 from mofa.pipeline.mofa_pipeline import MofaPipeline
 from mofa.pipeline.outputs import output_files, write_outputs
@@ -194,6 +195,23 @@ def test_landmarks_are_drawn_beside_the_clip(folder, face_points):
     settled = resolve(asked, read_inputs(asked))
     with pytest.raises(InputError, match="no face"):
         output_files(settled)
+
+
+def test_a_take_turns_the_head_to_the_persons_right_and_a_flip_to_the_left(folder):
+    rows = [f"0,{0.4 * k / 4},0,0" for k in range(5)]
+    (folder / "take.csv").write_text("\n".join(["JawOpen,HeadYaw,HeadPitch,HeadRoll", *rows]))
+    take = {"kind": "landmarks", "file": str(folder / "take.csv")}
+
+    def nose(**more):
+        asked = request(folder, take | more)
+        inputs = read_inputs(asked)
+        [face] = driven_faces(asked, inputs, 3, 30.0, Speakers())
+        return (face.points[-1, 30] - face.points[0, 30]).tolist()
+
+    right, left, still = nose(), nose(flip_head="yaw"), nose(pose=0, mouth=0, eyes=0, brows=0)
+    assert right[0] < -4  # towards the left of the picture
+    assert left[0] > 4
+    assert still == [0, 0]
 
 
 def voice_file(folder, seconds: float = 0.6):
