@@ -9,7 +9,7 @@ ends on a ring around the face.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
@@ -129,14 +129,9 @@ def spread_from_lines(
     size = float(face_size(places))
     step = max(1.0, size / COARSE_FACE)
     rows, columns = math.ceil(height / step), math.ceil(width / step)
-    # Edges that meet must not share a pixel: the upper one leads what lies above, the lower what lies below.
-    # Behind an edge a margin (lashes, the red of the lips) moves with it, unstretched.
-    down, margin = down_axis(places), MARGIN * size / step
-    lines = [(line, 0.0) for line in LINES]
-    for upper, lower in zip(UPPER_EDGES, LOWER_EDGES, strict=True):
-        lines += [(upper, -margin), (lower, margin), (upper, -0.5), (lower, 0.5)]
-    drawn = torch.cat([along(places / step, line) + side * down for line, side in lines])
-    told = torch.cat([along(values, line) for line, _ in lines], dim=1)
+    shares, sides, margins = (part.to(places) for part in drawn_lines())
+    beside = sides + margins * MARGIN * size / step
+    drawn = shares @ (places / step) + beside[:, None] * down_axis(places)
 
     column, row = drawn.round().long().unbind(-1)
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
@@ -145,9 +140,27 @@ def spread_from_lines(
     known = (winner >= 0).reshape(rows, columns)
     distance = torch.from_numpy(distance_transform_edt(~known.cpu().numpy())).to(values.device)
     fixed = known | (distance > RING * size / step)
-    field = torch.where(known.flatten()[:, None], told[:, winner], 0).mT.reshape(-1, rows, columns)
+    field = torch.where(known.flatten()[:, None], (shares @ values)[:, winner], 0)
+    field = field.mT.reshape(-1, rows, columns)
     field = relaxed(fill_gaps(field, fixed), fixed).reshape(-1, 2, rows, columns)
     return F.interpolate(field, (height, width), mode="bilinear", align_corners=False)
+
+
+@cache
+def drawn_lines() -> tuple[Float[Tensor, "n 68"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """What each of 68 points weighs at n places along all lines, and how far down from there they are drawn.
+
+    That is in pixels, and in margins. Edges that meet must not share a pixel: the upper one leads what lies
+    above, the lower what lies below. Behind an edge a margin (lashes, the red of the lips) moves with it,
+    unstretched.
+    """
+    lines = [(line, 0.0, 0.0) for line in LINES]
+    for upper, lower in zip(UPPER_EDGES, LOWER_EDGES, strict=True):
+        lines += [(upper, 0.0, -1.0), (lower, 0.0, 1.0), (upper, -0.5, 0.0), (lower, 0.5, 0.0)]
+    shares = [along(torch.eye(68), line) for line, _, _ in lines]
+    count = torch.tensor([len(share) for share in shares])
+    sides, margins = (torch.tensor([line[k] for line in lines]).repeat_interleave(count) for k in (1, 2))
+    return torch.cat(shares), sides, margins
 
 
 def along(values: Float[Tensor, "*b 68 d"], line: tuple[int, ...]) -> Float[Tensor, "*b n d"]:

@@ -48,7 +48,7 @@ def local_mean(values: Float[Tensor, "*c H W"], radius: int) -> Float[Tensor, "*
     padded = F.pad(values, (radius,) * 4)
     total = _strip_sums(_strip_sums(padded, radius, -1), radius, -2)
     height, width = values.shape[-2:]
-    return total / _inside(height, radius, values)[:, None] / _inside(width, radius, values)
+    return total / (_inside(height, radius, values)[:, None] * _inside(width, radius, values))
 
 
 def _over_squares(
@@ -69,16 +69,16 @@ def _over_squares(
 def _strip_sums(padded: Tensor, radius: int, axis: int) -> Tensor:
     """Sums over strips of 2 radius + 1 values, each put together from strips as long as the bits of that."""
     count = padded.shape[axis] - 2 * radius
-    total, start, length, sums = torch.zeros_like(padded.narrow(axis, 0, count)), 0, 1, padded
-    while True:
-        if (2 * radius + 1) & length:
-            total += sums.narrow(axis, start, count)
-            start += length
-        if 2 * length > 2 * radius + 1:
-            return total
+    # Strips are of an odd length: the first one is a single value.
+    total, start, length, sums = padded.narrow(axis, 0, count), 1, 1, padded
+    while 2 * length <= 2 * radius + 1:
         left = sums.shape[axis] - length
         sums = sums.narrow(axis, 0, left) + sums.narrow(axis, length, left)
         length *= 2
+        if (2 * radius + 1) & length:
+            total = total + sums.narrow(axis, start, count)
+            start += length
+    return total
 
 
 def _inside(side: int, radius: int, like: Tensor) -> Float[Tensor, " side"]:

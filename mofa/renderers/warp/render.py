@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
@@ -34,11 +33,11 @@ from mofa.renderers.warp.layers import (
     take_apart,
 )
 from mofa.renderers.warp.portrait import with_expression
+from mofa.renderers.warp.reading import read, read_at
 from mofa.renderers.warp.scene import STILL, Motion, motions_of_frame, scene_of, through_its_window
 from mofa.tensors.alpha import straight
 from mofa.tensors.flow import apply_affine, bilinear_sample, compose_affine, invert_affine
-from mofa.tensors.geometry import pixel_grid
-from mofa.tensors.neighbourhood import local_maximum, window_around
+from mofa.tensors.neighbourhood import local_maximum
 from mofa.types import MotionPlan, Progress, SourceImage, silent
 
 
@@ -83,7 +82,7 @@ def render_warp(
     for frame in range(num_frames):
         photo = picture
         for face in faces:
-            photo = with_expression(photo, face[0], face[frame], read)
+            photo = with_expression(photo, face[0], face[frame])
         worn_back, worn_front = wearing(back, picture, photo), front and wearing(front, picture, photo)
         mixed = torch.zeros_like(picture)
         for share, motion in motions_of_frame(scene, settings.loop, frame):
@@ -108,6 +107,8 @@ def wearing(layer: Layer, before: Float[Tensor, "C H W"], after: Float[Tensor, "
     """A layer of the photo with what an expression has changed in the photo."""
     if after is before:
         return layer
+    if layer.pixels is before:
+        return replace(layer, pixels=after)
     return replace(layer, pixels=torch.where((before != after).any(0), after, layer.pixels))
 
 
@@ -262,23 +263,3 @@ def beyond_border(points: Float[Tensor, "2 h w"], height: int, width: int) -> Fl
     """How many pixels each point lies outside the picture, 0 within it."""
     last = points.new_tensor([width - 1, height - 1])[:, None, None]
     return torch.maximum(-points, points - last).clamp(min=0).amax(0, keepdim=True)
-
-
-def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
-    """Values of a picture at points (x, y) of it; what rests on its own pixel is not looked up."""
-    moves = (points != pixel_grid(points.shape[1], points.shape[2], points)).any(0)
-    if not moves.any():
-        return values
-    rows, columns = window_around(moves, share=0.0, least=0)
-    looked_up = read_at(values, points[:, rows, columns])
-    found = values.clone()
-    found[:, rows, columns] = torch.where(moves[rows, columns], looked_up, values[:, rows, columns])
-    return found
-
-
-def read_at(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 h w"]) -> Float[Tensor, "C h w"]:
-    """Bicubic values at points (x, y) in pixels; the picture continues mirrored."""
-    height, width = values.shape[-2:]
-    scale = points.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
-    unit = (points.movedim(0, -1) * scale - 1)[None]
-    return F.grid_sample(values[None], unit, mode="bicubic", padding_mode="reflection", align_corners=True)[0]
