@@ -24,7 +24,11 @@ def pick_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f'device "{name}" is unknown: use "cpu", "cuda", "cuda:1" or "mps".') from error
+        raise InputError(
+            f'device "{name}" is unknown: use "cpu", "cuda", "cuda:1" or "mps".',
+            key="device.unknown",
+            name=name,
+        ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError(
             f'device "{name}" was asked for, but this torch ({torch.__version__}) sees no CUDA device: '

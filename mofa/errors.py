@@ -4,6 +4,10 @@ Every message is one sentence that says what, where, and what to do. The command
 message and leaves with `exit_code`; a service returns it as it is. No input may show a traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
 LONGEST = 600
 """Characters of a message: nobody reads more, and foreign text can be of any length."""
 
@@ -16,31 +20,61 @@ def shortened(message: str) -> str:
 
 
 Value = str | int | float
+Kind = TypeVar("Kind", bound="MofaError")
 
 
 class MofaError(Exception):
     """Base of every error that mofa raises on purpose.
 
     `key` names what is wrong, for those who say it in words of their own (in another language, say); `values`
-    are what their words need. Without a key the sentence is all there is.
+    are what their words need. Without a key the sentence is all there is. `place` is where in the request it
+    lies ("controls.1.end"), for those who show it there; "" where nobody has said.
     """
 
     exit_code = 1
+    usual_key = ""
+    """The key of those that are raised without one."""
 
     def __init__(self, *sentence: str, key: str = "", **values: Value) -> None:
         super().__init__(*sentence)
         self.key = key
+        self.place = ""
         self.values: dict[str, Value] = values
+
+    def at(self: Kind, place: str) -> Kind:
+        """The same error, that says where in the request it lies."""
+        self.place = place
+        return self
 
 
 def reason(error: BaseException) -> tuple[str, dict[str, Value]]:
-    """Key and values of an error, or of the nearest one behind it that has a key; "" where none has."""
+    """Key and values of an error, or of the nearest one behind it that has a key; else the usual key."""
     seen: BaseException | None = error
     while isinstance(seen, MofaError):
         if seen.key:
             return seen.key, seen.values
         seen = seen.__cause__ or seen.__context__
-    return "", {}
+    return (error.usual_key if isinstance(error, MofaError) else ""), {}
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the request an error lies, or the nearest one behind it that says so; "" where none does."""
+    seen: BaseException | None = error
+    while isinstance(seen, MofaError):
+        if seen.place:
+            return seen.place
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+@contextmanager
+def about(place: str) -> Iterator[None]:
+    """Says of every error from inside where in the request it lies, unless somebody nearer has said."""
+    try:
+        yield
+    except MofaError as error:
+        error.place = place_of(error) or place
+        raise
 
 
 class InputError(MofaError):
@@ -53,10 +87,13 @@ class OutputError(MofaError):
     """The result cannot be written where it was asked for."""
 
     exit_code = 2
+    usual_key = "disk.write"
 
 
 class WeightsError(MofaError):
     """Weights are absent, damaged, or not those that the slot needs."""
+
+    usual_key = "weights.other"
 
     exit_code = 2
 

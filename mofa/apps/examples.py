@@ -16,7 +16,9 @@ def example(name: str | None) -> Path:
     names = example_names()
     found = [n for n in names if name is None or name in (n, n.partition("-")[2])]
     if not found:
-        raise InputError(f'there is no example "{name}": choose one of {", ".join(names)}.')
+        raise InputError(
+            f'there is no example "{name}": choose one of {", ".join(names)}.', key="scene.absent"
+        )
     return _folder() / f"{found[0]}.yaml"
 
 
@@ -26,4 +28,7 @@ def _folder() -> Path:
     for folder in (package / "examples", package.parent / "examples"):
         if folder.is_dir():
             return folder
-    raise InputError(f"the examples are missing from this installation ({package}): install mofa again.")
+    raise InputError(
+        f"the examples are missing from this installation ({package}): install mofa again.",
+        key="install.damaged",
+    )

@@ -61,7 +61,8 @@ def check_format(name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name not in names:
         raise InputError(
-            f'"{name}" is no format: did you mean "{nearest(name, names)}"? ({", ".join(names)})'
+            f'"{name}" is no format: did you mean "{nearest(name, names)}"? ({", ".join(names)})',
+            key="clip.form",
         )
 
 
@@ -89,7 +90,11 @@ def _write_wan_move(moving: Trajectories) -> Files:
 
 def _write_ati(moving: Trajectories) -> Files:
     if moving.tracks.points.shape[1] != ATI_FRAMES:
-        raise InputError(f"ATI reads {ATI_FRAMES} frames, not {moving.tracks.points.shape[1]}.")
+        raise InputError(
+            f"ATI reads {ATI_FRAMES} frames, not {moving.tracks.points.shape[1]}.",
+            key="export.frames",
+            frames=ATI_FRAMES,
+        )
     numbers = torch.cat([moving.tracks.points, moving.tracks.visible[..., None].float()], -1)
     eighths = (ATI_UNITS * numbers[:, :, None]).round().int().cpu().numpy()
     file = io.BytesIO()

@@ -18,10 +18,11 @@ def curve(clicks: Float[Tensor, "K 2"], fraction: Float[Tensor, " T"]) -> Float[
     """
     if len(clicks) == 0:
         raise InputError(
-            "a track has no points: give at least one, as in 120,80 (one point holds its place)."
+            "a track has no points: give at least one, as in 120,80 (one point holds its place).",
+            key="track.points",
         )
     if not clicks.isfinite().all():
-        raise InputError(f"a track has a point that is not a number: {clicks.tolist()}.")
+        raise InputError(f"a track has a point that is not a number: {clicks.tolist()}.", key="track.points")
     if len(clicks) == 1:
         return clicks.expand(len(fraction), 2)
     knots = torch.linspace(0, 1, len(clicks), dtype=torch.float64)
@@ -83,7 +84,8 @@ def hints_from_tracks(tracks: TrackSet, height: int, width: int) -> SparseMotion
         x, y = start[outside][0].tolist()
         raise InputError(
             f"point {x:g},{y:g} lies outside the picture, which is {width} x {height} pixels: start every "
-            "track inside it."
+            "track inside it.",
+            key="point.outside",
         )
     return SparseMotion(
         positions=start,

@@ -34,16 +34,19 @@ class Keyframe:
 def check_keyframes(keyframes: Sequence[Keyframe]) -> None:
     """Raises InputError unless times lie in 0..1 and increase, and nothing shrinks to a point."""
     if not keyframes:
-        raise InputError("a transform has no keyframe: give at least where it ends.")
+        raise InputError("a transform has no keyframe: give at least where it ends.", key="transform.moments")
     times = [key.at for key in keyframes]
     if not all(0 < time <= 1 for time in times):
         raise InputError(
-            f"keyframes lie between 0 (where nothing has moved yet) and 1 (the end), not at {times}."
+            f"keyframes lie between 0 (where nothing has moved yet) and 1 (the end), not at {times}.",
+            key="transform.moments",
         )
     if any(later <= earlier for earlier, later in itertools.pairwise(times)):
-        raise InputError(f"keyframes must be in the order of time without repeats, not {times}.")
+        raise InputError(
+            f"keyframes must be in the order of time without repeats, not {times}.", key="transform.moments"
+        )
     if any(not 0.01 <= key.pose.scale <= 100 for key in keyframes):
-        raise InputError("a thing can be scaled by 0.01 to 100.")
+        raise InputError("a thing can be scaled by 0.01 to 100.", key="transform.scale")
 
 
 def similarities(

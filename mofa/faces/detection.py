@@ -368,9 +368,13 @@ def model_bytes() -> bytes:
     try:
         data = MODEL.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{MODEL} cannot be read ({error.strerror}): install mofa again.") from error
+        raise WeightsError(
+            f"{MODEL} cannot be read ({error.strerror}): install mofa again.", key="install.damaged"
+        ) from error
     if hashlib.sha256(data).hexdigest() != MODEL_SHA256:
-        raise WeightsError(f"{MODEL} is not the face model that mofa comes with: install mofa again.")
+        raise WeightsError(
+            f"{MODEL} is not the face model that mofa comes with: install mofa again.", key="install.damaged"
+        )
     return data
 
 

@@ -43,7 +43,7 @@ def read_audio(path: Path, max_seconds: float = LONGEST_SOUND, note: Note = unsa
         extent,
     ):
         if sound(container) is None:
-            raise NoSound(f"{path} holds no sound; give a file with an audio track in it.")
+            raise NoSound(f"{path} holds no sound; give a file with an audio track in it.", key="sound.none")
         samples, rate, damaged = _decoded(container, extent, path, max_seconds)
         extent.tell(path, note, damaged, samples.shape[1] / rate)
     seconds = samples.shape[1] / rate

@@ -42,9 +42,9 @@ def video_facts(source: Path | BytesIO, name: str) -> VideoFacts:
             seconds = _seconds(container, stream)
             width, height = stream.codec_context.width, stream.codec_context.height
     except (*DAMAGE, IndexError) as error:
-        raise InputError(f"{name} is no video that can be read ({error}).") from error
+        raise InputError(f"{name} is no video that can be read ({error}).", key="file.damaged") from error
     if rate <= 0 or seconds <= 0 or width <= 0:
-        raise InputError(f"{name} does not say how long or how large it is.")
+        raise InputError(f"{name} does not say how long or how large it is.", key="file.damaged")
     return VideoFacts(rate, seconds, width, height)
 
 
@@ -60,9 +60,13 @@ def read_clip(
         with _opened(source) as container:
             frames = _decoded(container, moments, crop)
     except (*DAMAGE, IndexError) as error:
-        raise InputError(f"{name} cannot be read at {moments[0]:.2f} s ({error}).") from error
+        raise InputError(
+            f"{name} cannot be read at {moments[0]:.2f} s ({error}).", key="file.damaged"
+        ) from error
     if len(frames) < len(moments):
-        raise InputError(f"{name} ends before {moments[-1]:.2f} s, though its header promises more.")
+        raise InputError(
+            f"{name} ends before {moments[-1]:.2f} s, though its header promises more.", key="file.damaged"
+        )
     return torch.from_numpy(np.stack(frames))
 
 

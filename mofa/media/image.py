@@ -262,7 +262,7 @@ def open_file(path: Path, kind: str) -> Iterator[BinaryIO]:
     """Opens foreign data. Raises InputError naming `kind`: missing, a folder, empty, no permission."""
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder; give the path of one {kind}.")
+            raise InputError(f"{path} is a folder; give the path of one {kind}.", key="file.damaged")
         file = path.open("rb")
     except FileNotFoundError:
         raise InputError(_absent(path, kind), key="file.gone") from None

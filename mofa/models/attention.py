@@ -65,7 +65,9 @@ def processor(kernel: KernelName, slices: int) -> Any:
         if find_spec(entry.module) is None:
             raise ResourceError(
                 f"attention {kernel} needs the package {entry.requirement}, which is not installed: "
-                f"`pip install {entry.requirement}` (it wants a GPU), or use --attention sdpa."
+                f"`pip install {entry.requirement}` (it wants a GPU), or use --attention sdpa.",
+                key="attention.missing",
+                name=kernel,
             )
         whole = KernelAttention(entry.product(import_module(entry.module)))
     return whole if slices == 1 else SlicedAttention(whole, slices)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mofa.errors import InputError
 from mofa.media.image import load_source
 from mofa.pipeline.engine import EngineMaker, Engines, default_renderer
 from mofa.pipeline.face_inputs import length_of, sound_of
@@ -179,10 +178,7 @@ def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
         return request
     original = inputs.original
     frames, fps = length_of(request, inputs.drives)
-    try:
-        request.check_ends(frames)
-    except ValueError as error:
-        raise InputError(f"{error}.") from None
+    request.check_ends(frames)
     settled = {
         "size": request.size or _size_for(request, original.width, original.height),
         "renderer": request.renderer or default_renderer(request),

@@ -149,7 +149,9 @@ def _export_kling(
     source = _source(settled, inputs)
     drawn = place_drawn(settled, inputs, source)
     if len(drawn.tracks) < len(settled.controls):
-        raise InputError("Kling's brush takes tracks alone: leave camera, references and faces out.")
+        raise InputError(
+            "Kling's brush takes tracks alone: leave camera, references and faces out.", key="export.tracks"
+        )
     moving: list[tuple[Float[Tensor, "1 H W"], Float[Tensor, "T 2"]]] = []
     still = torch.zeros_like(source.pixels[:1])
     for control, tracks in drawn.tracks.items():
@@ -161,7 +163,12 @@ def _export_kling(
             else:
                 moving.append((region, places))
     if not 0 < len(moving) <= KLING_MASKS:
-        raise InputError(f"Kling's brush moves 1 to {KLING_MASKS} things, not {len(moving)}.")
+        raise InputError(
+            f"Kling's brush moves 1 to {KLING_MASKS} things, not {len(moving)}.",
+            key="export.things",
+            most=KLING_MASKS,
+            count=len(moving),
+        )
     content: dict[str, Any] = {
         "dynamic_masks": [
             {"mask": f"mask_{number}.png", "trajectories": _kling_path(places, source)}

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa.errors import about
 from mofa.faces.blendshapes import BlendshapeClip, blendshape_landmarks
 from mofa.faces.head import flipped
 from mofa.faces.retarget import MotionStrengths, at_rate, retarget
@@ -32,7 +33,11 @@ def driven_faces(
 
     Raises InputError when a face cannot be driven as asked.
     """
-    return tuple(driven_face(control, request, inputs, num_frames, fps, speak) for control in inputs.drives)
+    faces = []
+    for control in inputs.drives:
+        with about(request.place_of(control)):
+            faces.append(driven_face(control, request, inputs, num_frames, fps, speak))
+    return tuple(faces)
 
 
 def driven_face(

@@ -7,7 +7,7 @@ pictures, masks, tracks, videos, sound and landmarks in memory:
     animate(request, read_inputs(request, picture=pixels, given={"walk": TrackSet(points, visible)}))
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mofa.control.brush import check_aspect
 from mofa.control.track_files import FileTrack, drawn_track, read_tracks, sampled_tracks
-from mofa.errors import InputError
+from mofa.errors import InputError, about
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
 from mofa.media.audio import read_audio
@@ -92,50 +92,70 @@ def read_inputs(
     """
     notes: list[str] = []
     original = _original(request, notes.append) if picture is None else Original(picture)
-    tracks = {
-        control: _fitting(_tracks(control, control.file, given, notes.append), control.file, original)
-        for control in _of(request, TrackControl)
-        if control.file is not None
-    }
-    masks = {region.mask: _mask(region.mask, given) for region in regions_in(request, MaskRegion)}
-    masks |= {
-        control.depth: _depth(control.depth, given, original)
-        for control in _of(request, CameraControl)
-        if control.depth is not None
-    }
-    for control in _of(request, TrackControl):
-        if control.points is not None:
-            original.check_inside(drawn_track(control.points).in_pixels(original.width, original.height))
-    for region in regions_in(request, SelectedRegion):
-        for point in (*region.select.on, *region.select.beside):
-            original.clicked(point)
-    return Inputs(
-        original,
-        masks,
-        tracks,
-        videos={
-            control.video: _reference(control.video, given, notes.append)
-            for control in _of(request, ReferenceControl)
-        },
-        drives=read_drives(request, progress, given),
-        faces={control: _source_face(control, original, given) for control in request.driven_faces},
-        notes=tuple(dict.fromkeys(notes)),
-    )
+    tracks = _drawn_and_files(request, original, given, notes.append)
+    masks = {}
+    for painted, place in _places(request, MaskRegion).items():
+        with about(place):
+            masks[painted.mask] = _mask(painted.mask, given)
+    for camera in _of(request, CameraControl):
+        if camera.depth is not None:
+            with about(request.place_of(camera, "depth")):
+                masks[camera.depth] = _depth(camera.depth, given, original)
+    for chosen, place in _places(request, SelectedRegion).items():
+        with about(place):
+            for point in (*chosen.select.on, *chosen.select.beside):
+                original.clicked(point)
+    videos = {}
+    for reference in _of(request, ReferenceControl):
+        with about(request.place_of(reference)):
+            videos[reference.video] = _reference(reference.video, given, notes.append)
+    drives = read_drives(request, progress, given)
+    faces = {}
+    for driven in request.driven_faces:
+        with about(request.place_of(driven, "face")):
+            faces[driven] = _source_face(driven, original, given)
+    return Inputs(original, masks, tracks, videos, drives, faces, tuple(dict.fromkeys(notes)))
 
 
 def read_drives(request: AnimationRequest, progress: Progress = silent, given: Given = NOTHING) -> Drives:
     """What drives each face. All are opened before the first video is followed, which takes long."""
-    opened = {control: _opened(control, given) for control in request.driven_faces}
-    return {
-        control: drive if isinstance(drive, FaceDrive) else followed(control, drive, progress)
-        for control, drive in opened.items()
-    }
+    opened: dict[LandmarkControl, FaceDrive | Video] = {}
+    for control in request.driven_faces:
+        with about(request.place_of(control)):
+            opened[control] = _opened(control, given)
+    drives: dict[LandmarkControl, FaceDrive] = {}
+    for control, drive in opened.items():
+        with about(request.place_of(control)):
+            drives[control] = drive if isinstance(drive, FaceDrive) else followed(control, drive, progress)
+    return drives
 
 
-def regions_in(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
-    """The regions of a kind that a request names, each once."""
-    named: Iterable[Region | None] = (request.region, *(control.own_region for control in request.controls))
-    yield from (region for region in dict.fromkeys(named) if isinstance(region, kind))
+def _drawn_and_files(
+    request: AnimationRequest, original: Original, given: Given, note: Note
+) -> dict[TrackControl, tuple[FileTrack, ...]]:
+    """The tracks from files; those that were drawn are checked."""
+    tracks = {}
+    for control in _of(request, TrackControl):
+        with about(request.place_of(control)):
+            if control.file is not None:
+                tracks[control] = _fitting(
+                    _tracks(control, control.file, given, note), control.file, original
+                )
+            if control.points is not None:
+                places = drawn_track(control.points).in_pixels(original.width, original.height)
+                original.check_inside(places)
+    return tracks
+
+
+def _places(request: AnimationRequest, kind: type[Read]) -> dict[Read, str]:
+    """The regions of a kind that a request names, each once, and where in the request it first stands."""
+    named: list[tuple[Region | None, str]] = [(request.region, "region")]
+    named += [(control.own_region, request.place_of(control, "region")) for control in request.controls]
+    places: dict[Read, str] = {}
+    for region, place in named:
+        if isinstance(region, kind):
+            places.setdefault(region, place)
+    return places
 
 
 def _of(request: AnimationRequest, kind: type[Read]) -> Iterator[Read]:
@@ -191,10 +211,13 @@ def _depth(path: Path, given: Given, original: Original) -> Float[Tensor, "1 _ _
     try:
         check_aspect(grey, original.width, original.height)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}", key=error.key, **error.values) from error
     lowest, highest = grey.aminmax()
     if lowest == highest:
-        raise InputError(f"{path} is one grey all over: a depth picture is bright near and dark far away.")
+        raise InputError(
+            f"{path} is one grey all over: a depth picture is bright near and dark far away.",
+            key="depth.flat",
+        )
     return (grey - lowest) / (highest - lowest)
 
 

@@ -42,7 +42,9 @@ class Running:
         if settings.offload == "stream" and not can_overlap(device):
             raise ResourceError(
                 f"--offload stream copies weights while a CUDA device computes, and this is {device}: "
-                "use --offload block."
+                "use --offload block.",
+                key="offload.device",
+                name=str(device),
             )
         return cls(
             device=device,

@@ -24,7 +24,7 @@ from mofa.control.timing import progress as fraction_of_the_way
 from mofa.control.track_files import FileTrack
 from mofa.control.tracks import curve, hints_from_tracks, retime, turning
 from mofa.control.transform import Keyframe, Pose, similarities
-from mofa.errors import InputError
+from mofa.errors import InputError, about
 from mofa.faces.motion import FaceMotion, face_region
 from mofa.pipeline.cameras import nearer, scene_camera, with_local_cameras
 from mofa.pipeline.faces import DrivenFace, driven_faces
@@ -108,11 +108,11 @@ def place_drawn(
     """
     num_frames = request.frames + request.loop
     regions, notes = working_regions(request, inputs, source, sense)
-    tracks = {
-        control: control_tracks(control, inputs, source, num_frames)
-        for control in request.controls
-        if isinstance(control, TrackControl)
-    }
+    tracks = {}
+    for control in request.controls:
+        if isinstance(control, TrackControl):
+            with about(request.place_of(control)):
+                tracks[control] = control_tracks(control, inputs, source, num_frames)
     hints = hints_by_region(request, tracks, regions, *source.pixels.shape[1:])
     return Drawn(regions, tracks, tuple(hints), scene_camera(request, source, num_frames), notes)
 
@@ -227,7 +227,7 @@ def whole_motion(
         raise InputError(
             "a transform moves one thing: say which by a selection (a point on it) or a painted mask.",
             key="transform.region",
-        )
+        ).at(request.place_of(control, "region"))
     if isinstance(control, StillControl):
         return Share(Moved(Unknown(height, width), torch.eye(2, 3).expand(num_frames - 1, 2, 3)), region)
     bent = spread.get(region_of(control, request), Unknown(height, width))
@@ -346,8 +346,10 @@ def hints_by_region(
     Raises InputError when a region holds none of the hints that are given for it.
     """
     groups: dict[Region | None, list[TrackSet]] = {}
+    places: dict[Region | None, str] = {}
     for control, track_set in tracks.items():
         region = region_of(control, request)
+        places[region] = request.place_of(control)
         turning = _turning(control, track_set, (width, height)) if control.turns else track_set
         groups[region] = [*groups.pop(region, []), turning]
     for region, sets in groups.items():
@@ -357,7 +359,7 @@ def hints_by_region(
             raise InputError(
                 "no track is visible in the first frame: start at least one on the picture.",
                 key="track.first",
-            )
+            ).at(places[region])
         mask = regions[region]
         if mask is not None and not inside(hints, mask).any():
             name = region.mask if isinstance(region, MaskRegion) else "the selection"
@@ -365,7 +367,7 @@ def hints_by_region(
                 f"no track starts inside its region ({name}): begin one there, or give the track "
                 "another mask or selection.",
                 key="track.region",
-            )
+            ).at(f"{places[region]}.region")
         yield region, hints
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mofa.control.brush import band, fit_mask
 from mofa.control.selection import Selection
-from mofa.errors import InputError
+from mofa.errors import InputError, about
 from mofa.pipeline.inputs import Inputs
 from mofa.pipeline.request import (
     AnimationRequest,
@@ -46,10 +46,12 @@ def working_regions(
     request: AnimationRequest, inputs: Inputs, source: SourceImage, sense: SenseOfThings | None
 ) -> tuple[Regions, tuple[str, ...]]:
     """The masks of all regions that the request names, each fitted or found once, and what to say of them."""
-    named = dict.fromkeys(region_of(control, request) for control in request.controls)
     masks: dict[Region | None, Float[Tensor, "1 H W"] | None] = {}
     notes: tuple[str, ...] = ()
-    for region in named:
+    for control in request.controls:
+        region = region_of(control, request)
+        if region in masks:
+            continue
         if isinstance(region, SelectedRegion):
             masks[region], found = selected(region.select, inputs.original, source, sense)
             notes += found
@@ -57,7 +59,8 @@ def working_regions(
             masks[region] = band(region.border, *source.pixels.shape[1:]).to(source.pixels)
             continue
         else:
-            masks[region] = None if region is None else _painted(region, inputs, source)
+            with about(request.place_of(control, "region")):
+                masks[region] = None if region is None else _painted(region, inputs, source)
         own = masks[region]
         if region is not None and region.with_shadow and own is not None:
             shadow = shadow_of(source.pixels, own)
@@ -71,4 +74,4 @@ def _painted(region: MaskRegion, inputs: Inputs, source: SourceImage) -> Float[T
     try:
         return fit_mask(inputs.masks[region.mask], original.width, original.height, source.crop)
     except InputError as error:
-        raise InputError(f"{region.mask}: {error}") from error
+        raise InputError(f"{region.mask}: {error}", key=error.key, **error.values) from error

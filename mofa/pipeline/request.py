@@ -8,7 +8,7 @@ tensor: files are opened by pipeline.animate.
 import json
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -37,12 +37,12 @@ from mofa.control import coordinates, selection
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
 from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
-from mofa.errors import InputError, shortened
+from mofa.errors import InputError, MofaError, shortened
 from mofa.faces.names import Turn
 from mofa.media.colours import colour_of
 from mofa.pipeline.compatibility import Compatibility, completed
 from mofa.pipeline.tables import DENSIFIERS, FLOW_ESTIMATORS, RENDERERS, SPEECH_DRIVERS, VIDEO_MODELS
-from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings, SvdSettings
+from mofa.renderers.diffusion.settings import PRESETS, STANDARD, DiffusionSettings, SettingError, SvdSettings
 
 if TYPE_CHECKING:
     from mofa.control.timing import Ease as TimingEase
@@ -656,38 +656,36 @@ class AnimationRequest(_Frozen):
     @field_validator("controls")
     @classmethod
     def _something_moves(cls, controls: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not controls:
-            raise ValueError(
-                "nothing is asked to move: add a track, a camera move, a reference video or a driven face "
-                '(for example --track "50%,50% 60%,50%")'
-            )
-        if len(controls) > MOST_CONTROLS:
-            raise ValueError(
-                f"there are {len(controls)} controls, and {MOST_CONTROLS} are the most: join some"
-            )
-        drawn = sum(len(c.points) for c in controls if isinstance(c, TrackControl) and c.points)
-        if drawn > MOST_POINTS:
-            raise ValueError(f"the tracks have {drawn} points, and {MOST_POINTS} are the most: draw fewer")
+        with _as_scene_problem():
+            _check_amount(controls)
         return controls
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> "AnimationRequest":
         # How long a driven face's clip is, is only known when its driver has been read.
         if self.frames is not None or not self.driven_faces:
-            self.check_ends(self.num_frames)
+            with _as_scene_problem():
+                self.check_ends(self.num_frames)
         return self
 
+    def place_of(self, control: "Control", part: str = "") -> str:
+        """Where a control of this request stands in it, as errors say it: "controls.1.region"."""
+        return ".".join(filter(None, ("controls", str(self.controls.index(control)), part)))
+
     def check_ends(self, num_frames: int) -> None:
-        """Raises ValueError when a control runs beyond a clip of this length."""
+        """Raises InputError when a control runs beyond a clip of this length."""
         for index, control in enumerate(self.controls):
             if not isinstance(control, TimedControl):
                 continue
             last = control.start if control.end is None else control.end
             if last > num_frames - 1:
-                raise ValueError(
+                raise InputError(
                     f"controls[{index}] runs to frame {last}, but the clip has frames 0..{num_frames - 1}: "
-                    "ask for more frames or end it earlier"
-                )
+                    "ask for more frames or end it earlier.",
+                    key="timing.beyond",
+                    frame=last,
+                    last=num_frames - 1,
+                ).at(f"controls.{index}.end")
 
     @property
     def adapters(self) -> "tuple[AdapterName, ...]":
@@ -717,21 +715,22 @@ class AnimationRequest(_Frozen):
         """The request that `data` (as read from YAML or JSON) describes; InputError names what is wrong."""
         request = cls.from_call(data, where)
         if request.picture is None:
-            raise InputError(f'{where}: "picture" is missing: every scene needs it.')
+            raise InputError(f'{where}: "picture" is missing: every scene needs it.', key="photo.missing")
         return request
 
     @classmethod
     def from_call(cls, data: object, where: str = "call") -> "AnimationRequest":
         """The request of a caller who may have the picture in memory, and hence name none."""
         if not isinstance(data, dict):
-            raise InputError(f"{where}: a scene is a mapping of keys to values, see docs/scene.md.")
+            raise InputError(
+                f"{where}: a scene is a mapping of keys to values, see docs/scene.md.", key="scene.not"
+            )
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            said = _explain(error)
-            raise InputError(f"{where}: {said}", key="scene.values", said=said) from None
+            raise _refusal(error, where) from None
         except RecursionError:
-            raise InputError(f"{where}: the scene is nested too deeply to be one.") from None
+            raise InputError(f"{where}: the scene is nested too deeply to be one.", key="scene.not") from None
 
     @classmethod
     def from_text(cls, text: str, where: str = "scene") -> "AnimationRequest":
@@ -810,17 +809,21 @@ def read_scene_text(path: Path) -> str:
     """The text of a scene file; InputError when it is missing, not text, or far too long for a scene."""
     try:
         if path.stat().st_size > 2 * LONGEST_SCENE:
-            raise InputError(f"{path} is {path.stat().st_size >> 20} MB, too long for a scene file.")
+            raise InputError(
+                f"{path} is {path.stat().st_size >> 20} MB, too long for a scene file.", key="scene.not"
+            )
         content = path.read_bytes()
         # Windows editors call it Unicode.
         in_words = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         return content.decode("utf-16" if in_words else "utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: check the scene's path.") from None
+        raise InputError(f"{path} does not exist: check the scene's path.", key="scene.absent") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file: a scene is YAML or JSON, see docs/scene.md.") from None
+        raise InputError(
+            f"{path} is not a text file: a scene is YAML or JSON, see docs/scene.md.", key="scene.not"
+        ) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}.", key="scene.not") from None
 
 
 def parse_face(text: str) -> int | Point:
@@ -843,7 +846,9 @@ def _said(parse: Callable[[], Parsed]) -> Parsed:
 def parse_scene(text: str, where: str) -> object:
     """YAML or JSON text as plain data; InputError where it is neither, too long, or nested too deeply."""
     if len(text) > LONGEST_SCENE:
-        raise InputError(f"{where} is longer than {LONGEST_SCENE >> 20} MB, too long for a scene.")
+        raise InputError(
+            f"{where} is longer than {LONGEST_SCENE >> 20} MB, too long for a scene.", key="scene.not"
+        )
     if text.lstrip()[:1] == "{":
         with suppress(ValueError, RecursionError):  # YAML says better what is wrong, and where
             return json.loads(text)
@@ -854,10 +859,12 @@ def parse_scene(text: str, where: str) -> object:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise InputError(f"{where}{place}: not valid YAML or JSON: {problem}.") from None
+        raise InputError(f"{where}{place}: not valid YAML or JSON: {problem}.", key="scene.not") from None
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         # Values that look like dates or numbers but are none end here.
-        raise InputError(f"{where}: not valid YAML or JSON: {str(error) or 'a value is empty'}.") from None
+        raise InputError(
+            f"{where}: not valid YAML or JSON: {str(error) or 'a value is empty'}.", key="scene.not"
+        ) from None
 
 
 YAML_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -908,16 +915,67 @@ def _map_paths(model: Any, rename: Any) -> Any:
 # --- Explaining what is wrong -------------------------------------------------------------------
 
 
-def _explain(error: ValidationError) -> str:
-    """The first problem of a scene in one sentence: where, what, what to do."""
+def _check_amount(controls: tuple[Any, ...]) -> None:
+    """Raises InputError when nothing moves, or more than anybody meant."""
+    if not controls:
+        raise InputError(
+            "nothing is asked to move: add a track, a camera move, a reference video or a driven face "
+            '(for example --track "50%,50% 60%,50%").',
+            key="scene.nothing",
+        )
+    if len(controls) > MOST_CONTROLS:
+        raise InputError(
+            f"there are {len(controls)} controls, and {MOST_CONTROLS} are the most: join some.",
+            key="scene.controls",
+            most=MOST_CONTROLS,
+        )
+    drawn = sum(len(c.points) for c in controls if isinstance(c, TrackControl) and c.points)
+    if drawn > MOST_POINTS:
+        raise InputError(
+            f"the tracks have {drawn} points, and {MOST_POINTS} are the most: draw fewer.",
+            key="scene.many_points",
+            most=MOST_POINTS,
+        )
+
+
+BOUNDS = {
+    "greater_than_equal": ("value.least", "ge"),
+    "greater_than": ("value.above", "gt"),
+    "less_than_equal": ("value.most", "le"),
+    "less_than": ("value.below", "lt"),
+}
+"""pydantic's kind of problem with a number -> the key of ours, and where pydantic keeps the bound."""
+
+
+def _refusal(error: ValidationError, where: str) -> InputError:
+    """The first problem of a scene: in one sentence, and by key, values and place."""
     problems = error.errors(include_url=False, include_context=True)
     # A misspelt key also makes the right one missing: name the key that is there.
     problem = next((p for p in problems if p["type"] in MISSPELT), problems[0])
     # A misspelt key is what somebody wrote, whatever it looks like; it stands last.
     *way, last = problem["loc"] or ("",)
-    place = [part for part in way if not _is_tag(part)]
+    parts = [part for part in way if not _is_tag(part)]
     if problem["type"] in MISSPELT or not _is_tag(last):
-        place.append(last)
+        parts.append(last)
+    said, place = _explain(problem, parts), ".".join(map(str, parts))
+    sentence, context = f"{where}: {said}", problem.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, SettingError):
+        return InputError(sentence, key=cause.key, where=place, **cause.values).at(f"{place}.{cause.setting}")
+    refused = getattr(cause, "__context__", None)
+    if isinstance(refused, MofaError) and refused.key:
+        return InputError(sentence, key=refused.key, **refused.values).at(refused.place or place)
+    if problem["type"] in BOUNDS:
+        key, bound = BOUNDS[problem["type"]]
+        return InputError(sentence, key=key, bound=context[bound], where=place).at(place)
+    if problem["type"] == "literal_error":
+        known = ", ".join(re.findall("'([^']*)'", context["expected"]))
+        return InputError(sentence, key="value.choice", known=known, where=place).at(place)
+    return InputError(sentence, key="scene.values", said=said, where=place or where).at(place)
+
+
+def _explain(problem: Mapping[str, Any], place: Sequence[int | str]) -> str:
+    """A problem in one sentence: where, what, what to do."""
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     kind, value = problem["type"], problem.get("input")
     if kind in MISSPELT:

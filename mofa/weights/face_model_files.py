@@ -46,7 +46,8 @@ def read_face_model() -> FaceModelFiles:
             f"SadTalker needs the Basel Face Model, which nobody may pass on: accept its terms at "
             f"https://faces.dmi.unibas.ch/bfm/, then put {MODEL_FILE} and {STANDARD_FILE} (in the folder "
             f"BFM_Fitting of https://github.com/OpenTalker/SadTalker/releases) into {folder}, or use "
-            "`--driver signal`, which needs none."
+            "`--driver signal`, which needs none.",
+            key="weights.basel",
         )
     fields, points = _read(model), _read(standard)
     try:

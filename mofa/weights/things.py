@@ -20,7 +20,7 @@ def load_things() -> ThingsNet:
     Raises WeightsError: the file is missing or not the one that the package came with.
     """
     if not FILE.is_file() or sha256_of(FILE) != SHA256:
-        raise WeightsError(f"{FILE} is missing or damaged: install mofa again.")
+        raise WeightsError(f"{FILE} is missing or damaged: install mofa again.", key="install.damaged")
     net = ThingsNet()
     tensors = {name: value.float() for name, value in load(FILE.read_bytes()).items()}
     net.load_state_dict(tensors)

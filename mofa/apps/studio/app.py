@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mofa.apps.serve.keys import Key
@@ -75,6 +75,7 @@ def build_app(
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)
+    app.add_exception_handler(RequestValidationError, _misunderstood)
     app.include_router(router)
     app.include_router(clips.router)
     app.include_router(looking.router)
@@ -114,6 +115,12 @@ async def _explained(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(problem(error), status_code=200 if asks else 404)
 
 
+async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
+    """A question that no page of ours asks, or one of before an update does."""
+    said = {"error": "this question is not understood: reload the page.", "key": "page.old", "values": {}}
+    return JSONResponse(said, status_code=422)
+
+
 class Gate:
     """In front of everything: asks for the login, refuses questions that other sites make a browser ask,
     and tells the browser to load nothing from elsewhere."""
@@ -145,16 +152,19 @@ class Gate:
             return
         asker = (scope.get("client") or ("",))[0]
         if self._login is not None and self._failures.too_many(asker):
-            await Response("Too many wrong passwords: wait some minutes.", 429)(scope, receive, send)
+            wrong = {"error": "too many wrong passwords: wait some minutes.", "key": "login.wait"}
+            await JSONResponse(wrong, 429)(scope, receive, send)
             return
         if self._login is not None and not self._login.accepts(headers.get("authorization", "")):
             if "authorization" in headers:
                 self._failures.note(asker)
             asks = {"WWW-Authenticate": 'Basic realm="mofa studio", charset="UTF-8"'}
-            await Response("Name and password, please.", 401, asks)(scope, receive, send)
+            wrong = {"error": "name and password, please.", "key": "login.needed"}
+            await JSONResponse(wrong, 401, asks)(scope, receive, send)
             return
         if _is_foreign(headers):
-            await Response("Asked for by another site.", 403)(scope, receive, send)
+            wrong = {"error": "asked for by another site.", "key": "address.foreign"}
+            await JSONResponse(wrong, 403)(scope, receive, send)
             return
 
         async def send_guarded(message: Any) -> None:

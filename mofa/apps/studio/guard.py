@@ -65,9 +65,8 @@ class Guard:
         headers = Headers(scope=scope)
         ADDRESS.set((scope.get("client") or ("",))[0])
         if not self._knows(headers.get("host", "")):
-            await _refuse(421, "this server is not known by that name: use the address that it printed.")(
-                scope, receive, send
-            )
+            wrong = "this server is not known by that name: use the address that it printed."
+            await _refuse(421, wrong, "address.unknown")(scope, receive, send)
             return
         if scope["type"] == "websocket" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
@@ -75,7 +74,7 @@ class Guard:
         upload = scope["path"].startswith((UPLOADS[0], "/v1/videos")) or scope["path"].endswith(UPLOADS[1])
         most = min(LARGEST_UPLOAD, self._free_bytes()) if upload else LARGEST_BODY
         if _told_length(headers) > most:
-            await _refuse(413, _too_large(most))(scope, receive, send)
+            await _too_large(most)(scope, receive, send)
         elif upload:
             await self._app(scope, _Metered(receive, most), send)
         else:
@@ -84,11 +83,10 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _whole(receive)
         if body is None:
-            await _refuse(413, _too_large(LARGEST_BODY))(scope, receive, send)
+            await _too_large(LARGEST_BODY)(scope, receive, send)
         elif b"http" in body.lower() and names_an_address(body):
-            await _refuse(400, "nothing is fetched for you here: upload the file itself.")(
-                scope, receive, send
-            )
+            wrong = "nothing is fetched for you here: upload the file itself."
+            await _refuse(400, wrong, "file.address")(scope, receive, send)
         else:
             await self._app(scope, _Replayed(body, receive), send)
 
@@ -209,9 +207,11 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _too_large(most: int) -> str:
-    return f"this is larger than {max(most, 0) >> 20} MB, which is the most here: make it smaller."
+def _too_large(most: int) -> JSONResponse:
+    megabytes = max(most, 0) >> 20
+    said = f"this is larger than {megabytes} MB, which is the most here: make it smaller."
+    return _refuse(413, said, "file.large", most=megabytes)
 
 
-def _refuse(status: int, reason: str) -> JSONResponse:
-    return JSONResponse({"error": reason}, status_code=status)
+def _refuse(status: int, reason: str, key: str, **values: int) -> JSONResponse:
+    return JSONResponse({"error": reason, "key": key, "values": values}, status_code=status)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.apps.studio.guard import ADDRESS
-from mofa.errors import Cancelled, InputError, MofaError, reason, shortened
+from mofa.errors import Cancelled, InputError, MofaError, place_of, reason, shortened
 from mofa.media.image import jpeg
 
 LOG = logging.getLogger(__name__)
@@ -241,6 +241,7 @@ def _bare(error: BaseException) -> BaseException:
     """The error without the places it went through, nor the errors behind it, which hold theirs."""
     log.info("a job ended: %s", error)
     if isinstance(error, MofaError):
+        error.place = place_of(error)
         error.key, error.values = reason(error)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
@@ -258,7 +259,8 @@ def sentence(error: BaseException) -> str:
 
 
 def problem(error: BaseException) -> dict[str, Any]:
-    """What went wrong, for the page: key and values for its own words, a sentence for what has no key."""
+    """What went wrong, for the page: key and values for its own words, a sentence for what has no key, and
+    where in the scene it lies."""
     from mofa.devices import is_out_of_memory
 
     key, values = reason(error)
@@ -266,4 +268,4 @@ def problem(error: BaseException) -> dict[str, Any]:
         key = "memory"
     elif not isinstance(error, MofaError):
         key = "internal"
-    return {"error": sentence(error), "key": key, "values": values}
+    return {"error": sentence(error), "key": key, "values": values, "place": place_of(error)}

@@ -13,6 +13,37 @@ _PAIRS = {
         "Not enough memory: choose a smaller size or fewer frames.",
         "内存不足：请减小尺寸或帧数。",
     ),
+    "page.old": ("This page is older than its server: reload it.", "页面版本过旧，请刷新。"),
+    "address.unknown": (
+        "This server is not known by that name: use the address that it printed.",
+        "服务器不认识此名称，请使用它显示的地址。",
+    ),
+    "address.foreign": (
+        "Another site asked for that: open the studio itself.",
+        "请求来自其他网站，请直接打开工作室。",
+    ),
+    "login.needed": ("Reload the page, and give the name and password.", "请刷新页面并输入用户名和密码。"),
+    "login.wait": ("Too many wrong passwords: wait some minutes.", "密码错误次数过多，请等几分钟。"),
+    "install.damaged": (
+        "A file of this server's installation is missing: install mofa again.",
+        "服务器的安装缺少文件，请重新安装 mofa。",
+    ),
+    "memory.process": (
+        "The process on {name} has ended, probably for want of memory: leave it out of the devices.",
+        "{name} 上的进程已结束，可能内存不足：请从设备中去掉它。",
+    ),
+    "device.unknown": (
+        "There is no device {name}: write cpu, cuda, cuda:1 or mps.",
+        "没有设备 {name}：请填 cpu、cuda、cuda:1 或 mps。",
+    ),
+    "offload.device": (
+        "Streaming needs a CUDA device, and this is {name}: choose another offload.",
+        "逐层卸载需要 CUDA 设备，而这是 {name}：请选择其他卸载方式。",
+    ),
+    "attention.missing": (
+        "The attention kernel {name} is not installed here: choose sdpa.",
+        "此处没有安装注意力内核 {name}：请选择 sdpa。",
+    ),
     "jobs.yours": (
         "Enough of your clips are waiting: cancel one, or wait.",
         "等待中的任务过多，请取消一个或稍候。",
@@ -36,6 +67,10 @@ _PAIRS = {
         "The disk is too full for the weights: {needed} are needed, {free} are free.",
         "磁盘空间不足以存放权重：需要 {needed}，剩余 {free}。",
     ),
+    "disk.write": (
+        "A file could not be written on this server: its disk is full, or closed to it.",
+        "服务器无法写入文件：磁盘已满或不可写。",
+    ),
     "disk.home": ("The disk for model weights is full: free some space.", "存放权重的磁盘已满，请清理空间。"),
     "device.none": (
         "This machine has no {name}: choose another device in the settings.",
@@ -54,6 +89,14 @@ _PAIRS = {
     "weights.missing": (
         "Some model weights are missing on this machine: download them in the settings.",
         "本机缺少模型权重：请在设置中下载。",
+    ),
+    "weights.other": (
+        "Weights on this machine are damaged or others than expected: download them again in the settings.",
+        "本机的模型权重已损坏或不匹配：请在设置中重新下载。",
+    ),
+    "weights.basel": (
+        "SadTalker needs the Basel Face Model, which nobody may pass on: choose another driver.",
+        "SadTalker 需要 Basel 人脸模型，该模型不得转发：请选择其他驱动。",
     ),
     "download.unreachable": (
         "{name} could not be downloaded: try again later.",
@@ -91,6 +134,11 @@ _PAIRS = {
     ),
     "file.look": ("This file is nothing to look at.", "此文件不能显示。"),
     "file.sound": ("This file is nothing to listen to.", "此文件不能播放。"),
+    "file.address": (
+        "Nothing is fetched here: choose the file itself.",
+        "此处不会下载链接，请直接选择文件。",
+    ),
+    "sound.none": ("There is no sound in this file: choose another one.", "此文件没有声音，请选择其他文件。"),
     "photo.missing": ("Choose a photo first.", "请先选择照片。"),
     "photo.unreadable": (
         "This picture cannot be read: it is damaged, or no picture. Save it as PNG or JPEG.",
@@ -139,6 +187,10 @@ _PAIRS = {
         "This landmark file cannot be read: write it again, or choose another one.",
         "无法读取此关键点文件：请重新保存或选择其他文件。",
     ),
+    "depth.flat": (
+        "This depth picture is one grey all over: it should be bright near and dark far away.",
+        "深度图只有一种灰度：应近处亮、远处暗。",
+    ),
     "zip.damaged": ("This zip is damaged: save the scene again.", "zip 文件已损坏，请重新保存场景。"),
     "zip.file": ("{name} in this zip is too large.", "zip 中的 {name} 过大。"),
     "zip.files": ("This zip holds {count} files, too many for a scene.", "zip 中有 {count} 个文件，过多。"),
@@ -163,8 +215,37 @@ _PAIRS = {
     "scene.points": ("This scene has too many points to be kept.", "场景的点太多，无法保存。"),
     "scene.values": (
         "A value of the scene is not understood: {said}",
-        "场景中有无法理解的值：{said}",
+        "无法理解场景中 {where} 的值。",
     ),
+    "scene.nothing": ("Nothing moves yet: draw something first.", "还没有任何运动：请先画一条线。"),
+    "scene.controls": (
+        "There are more than {most} things to move: join some.",
+        "控制超过 {most} 个：请合并一些。",
+    ),
+    "scene.many_points": (
+        "The lines have more than {most} points together: draw fewer.",
+        "所有轨迹的点共超过 {most} 个：请减少。",
+    ),
+    "value.least": ("This has to be {bound} or more.", "此值至少为 {bound}。"),
+    "value.above": ("This has to be more than {bound}.", "此值须大于 {bound}。"),
+    "value.most": ("This may be {bound} at most.", "此值最多为 {bound}。"),
+    "value.below": ("This has to be less than {bound}.", "此值须小于 {bound}。"),
+    "value.between": ("This goes from {least} to {most}.", "此值为 {least} 到 {most}。"),
+    "devices.first": ("Leave this empty: the devices below say it already.", "请留空：已在多设备中指定。"),
+    "devices.offload": (
+        "Several devices cannot offload: choose none.",
+        "多设备时不能卸载：请选择 none。",
+    ),
+    "guidance.rows": ("Mixed guidance rows need 2 here.", "引导行为 mixed 时此处须为 2。"),
+    "value.choice": ("Here stands one of {known}.", "此处可选：{known}。"),
+    "seed.range": ("The seed has to be a whole number from 0.", "种子须为不小于 0 的整数。"),
+    "steps.range": ("The steps go from {least} to {most}.", "步数为 {least} 到 {most}。"),
+    "window.range": ("A window has {least} frames or more.", "窗口至少 {least} 帧。"),
+    "stride.range": (
+        "The stride goes from {least} to {most} with this window.",
+        "此窗口的步幅为 {least} 到 {most}。",
+    ),
+    "guide.model": ("This model cannot be guided: turn the guide off.", "此模型不能引路：请关闭引路。"),
     "clip.long": (
         "{frames} frames are too many: {most} at most.",
         "{frames} 帧过多：最多 {most} 帧。",
@@ -181,6 +262,19 @@ _PAIRS = {
     "selection.points": (
         "A selection has at most {most} points: paint it instead.",
         "选择最多 {most} 个点：请改用画笔。",
+    ),
+    "track.points": (
+        "This line has no point that can be shown: draw it again.",
+        "此轨迹没有可显示的点：请重画。",
+    ),
+    "transform.moments": (
+        "The moments of this turn are not in the order of time: take one away.",
+        "关键时刻的顺序有误：请删除一个。",
+    ),
+    "transform.scale": ("A thing can be 0.01 to 100 times its size.", "物体可缩放 0.01 到 100 倍。"),
+    "timing.beyond": (
+        "It goes on to frame {frame}, and the last one is {last}: let it end earlier.",
+        "它到第 {frame} 帧才结束，而最后一帧是 {last}：请提前结束。",
     ),
     "track.first": (
         "No line begins on what is shown: start one there.",
@@ -208,6 +302,17 @@ _PAIRS = {
         "The {adapter} adapter is missing in this model: choose another renderer.",
         "此模型缺少 {adapter} 适配器：请选择其他渲染器。",
     ),
+    # --- for other tools ---
+    "export.none": ("Nothing was drawn that this tool could follow.", "没有此工具可用的轨迹。"),
+    "export.tracks": (
+        "Kling's brush takes lines alone: leave camera, videos and faces out.",
+        "可灵笔刷只支持轨迹：请去掉镜头、视频和人脸。",
+    ),
+    "export.things": (
+        "Kling's brush moves 1 to {most} things, and these are {count}.",
+        "可灵笔刷可移动 1 到 {most} 个物体，现有 {count} 个。",
+    ),
+    "export.frames": ("This tool reads {frames} frames.", "此工具只读 {frames} 帧。"),
     # --- faces ---
     "face.none": (
         "No face was found: a larger or more frontal one helps.",

@@ -178,7 +178,11 @@ def scene_to_offer(path: Path) -> Path | bytes:
 
 def _there(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f"the scene needs {path}, which is not there: check the path in the scene.")
+        raise InputError(
+            f"the scene needs {path}, which is not there: check the path in the scene.",
+            key="scene.file",
+            name=path.name,
+        )
     return path
 
 

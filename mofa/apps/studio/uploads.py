@@ -116,7 +116,9 @@ def check_upload(path: Path, kind: str) -> None:
             _check_video(path, rule)
     except InputError as error:
         # People know their file by its own name, not by ours.
-        raise InputError(str(error).replace(str(path), f"(this {rule.title})")) from None
+        raise InputError(
+            str(error).replace(str(path), f"(this {rule.title})"), key=error.key, **error.values
+        ) from None
 
 
 def _check_photo(path: Path) -> None:

@@ -241,7 +241,9 @@ def warp_guide(
     Raises InputError where nothing moves, and for a video model whose latents stand for several frames.
     """
     if video.frame_stride != 1:
-        raise InputError("this video model has no latent for every frame: use guide none with it.")
+        raise InputError(
+            "this video model has no latent for every frame: use guide none with it.", key="guide.model"
+        )
     frames = (
         cut_window(frame.float() / 255, window).to(placement.device)
         for frame in render_warp(source, plan, WarpSettings())

@@ -23,6 +23,17 @@ def listed(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
+class SettingError(ValueError):
+    """A setting that cannot be: which one, and key and values of what is wrong, as `errors` has them.
+
+    A ValueError, so that pydantic says where in a scene the settings stand.
+    """
+
+    def __init__(self, sentence: str, *, setting: str, key: str, **values: str | int | float) -> None:
+        super().__init__(sentence)
+        self.setting, self.key, self.values = setting, key, values
+
+
 @dataclass(frozen=True)
 class DiffusionSettings:
     """How a video model of any family is run; each family adds what its networks alone are told."""
@@ -137,31 +148,60 @@ class DiffusionSettings:
     def __post_init__(self) -> None:
         self.check_least(steps=1, reuse=1, window=2, stride=1, decode_chunk=1, attention_slices=1)
         if self.reuse > self.steps:
-            raise ValueError(f"reuse {self.reuse} is more than the {self.steps} steps: use 1, 2, 3 or 5")
+            raise SettingError(
+                f"reuse {self.reuse} is more than the {self.steps} steps: use 1, 2, 3 or 5",
+                setting="reuse",
+                key="value.most",
+                bound=self.steps,
+            )
         if self.sampler == "consistency" and self.steps > CONSISTENCY_POINTS:
-            raise ValueError(
-                f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most"
+            raise SettingError(
+                f"steps is {self.steps}, but sampler consistency takes {CONSISTENCY_POINTS} at most",
+                setting="steps",
+                key="value.most",
+                bound=CONSISTENCY_POINTS,
             )
         if self.devices:
             self.check_devices()
         if not 0 <= self.guide_strong <= self.guide_weak:
-            raise ValueError(
+            raise SettingError(
                 f"guide_strong {self.guide_strong:g} must lie in 0..{self.guide_weak:g} (guide_weak): what "
-                "moves follows the guide to a lower noise level than the rest begins at"
+                "moves follows the guide to a lower noise level than the rest begins at",
+                setting="guide_strong",
+                key="value.between",
+                least=0,
+                most=f"{self.guide_weak:g}",
             )
         if not self.guidance_down_to >= 0:
-            raise ValueError(f"guidance_down_to is {self.guidance_down_to}, but must be 0 or more")
+            raise SettingError(
+                f"guidance_down_to is {self.guidance_down_to}, but must be 0 or more",
+                setting="guidance_down_to",
+                key="value.least",
+                bound=0,
+            )
         if self.stride > self.window - 1:
-            raise ValueError(
-                f"stride {self.stride} leaves gaps in windows of {self.window}: use {self.window - 1} or less"
+            raise SettingError(
+                f"stride {self.stride} leaves gaps in windows of {self.window}: "
+                f"use {self.window - 1} or less",
+                setting="stride",
+                key="value.most",
+                bound=self.window - 1,
             )
 
     def check_devices(self) -> None:
         """Raises ValueError where `devices` cannot be followed; `device` becomes the first of them."""
         if self.device not in (None, self.devices[0]):
-            raise ValueError(f"device {self.device} is not the first of devices: leave device out")
+            raise SettingError(
+                f"device {self.device} is not the first of devices: leave device out",
+                setting="device",
+                key="devices.first",
+            )
         if self.offload != "none" and len(self.devices) > 1:
-            raise ValueError("devices keep their networks to themselves: use offload none with several")
+            raise SettingError(
+                "devices keep their networks to themselves: use offload none with several",
+                setting="offload",
+                key="devices.offload",
+            )
         object.__setattr__(self, "device", self.devices[0])
 
     def check_least(self, **least: int) -> None:
@@ -169,7 +209,12 @@ class DiffusionSettings:
         for name, bound in least.items():
             value = getattr(self, name)
             if not value >= bound:
-                raise ValueError(f"{name} is {value}, but must be {bound} or more")
+                raise SettingError(
+                    f"{name} is {value}, but must be {bound} or more",
+                    setting=name,
+                    key="value.least",
+                    bound=bound,
+                )
 
 
 @dataclass(frozen=True)
@@ -208,7 +253,11 @@ class SvdSettings(DiffusionSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.guidance_rows == "mixed" and self.halves_at_once != 2:
-            raise ValueError("guidance_rows mixed needs both halves at once: leave halves_at_once at 2")
+            raise SettingError(
+                "guidance_rows mixed needs both halves at once: leave halves_at_once at 2",
+                setting="halves_at_once",
+                key="guidance.rows",
+            )
         self.check_least(conditioning_fps=1, motion_bucket=0, noise_strength=0)
 
 
