@@ -98,6 +98,18 @@ def test_landmarks_from_a_file_play_over_the_photo(portrait: Any, hand: Any, tmp
     portrait.wait_for_selector(".row .still")
 
 
+def test_a_driver_that_cannot_be_read_is_told_in_the_card(portrait: Any, hand: Any, tmp_path: Path) -> None:
+    wrong = tmp_path / "speech.wav"
+    wrong.write_text("no sound at all", encoding="utf-8")
+    portrait.click("[data-tool=face]")
+    with portrait.expect_file_chooser() as chooser:
+        portrait.click("[data-drive=speech]")
+    chooser.value.set_files(wrong)
+    portrait.wait_for_selector(".face .notice:not(:empty)")
+    assert "cannot be read" in portrait.locator(".face .notice").text_content()
+    assert portrait.locator(".problem").is_hidden()
+
+
 def test_where_there_is_no_face_the_card_says_so(canvas: Any) -> None:
     pytest.importorskip("mediapipe", reason="faces are found with mediapipe: pip install 'mofa-video[faces]'")
     canvas.click("[data-tool=face]")

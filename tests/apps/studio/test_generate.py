@@ -125,8 +125,8 @@ def test_a_wrong_upload_is_explained_in_a_sentence(canvas: Any, hand: Any, tmp_p
     wrong.write_text("no picture at all", encoding="utf-8")
     before = hand.document(canvas)
     hand.upload(canvas, wrong, "#photo")
-    canvas.wait_for_selector(".toast:not([hidden])")
-    assert "cannot be read" in canvas.locator(".toast").text_content()
+    canvas.wait_for_selector(".problem:not([hidden])")
+    assert "cannot be read" in canvas.locator(".problem").text_content()
     assert hand.document(canvas) == before
 
 
@@ -169,10 +169,10 @@ def test_a_renderer_shows_its_own_settings_and_the_weights_it_lacks(canvas: Any,
     canvas.click("[data-value=draft]")
     assert steps.locator("input").input_value() == "10"
     canvas.click(".weights .secondary")
-    canvas.wait_for_function("document.querySelector('.weights .note').textContent.length > 20")
+    canvas.wait_for_function("document.querySelector('.weights .notice').textContent.length > 20")
     canvas.click("#generate")
-    canvas.wait_for_selector(".generate .message:not(:empty)")
-    message = canvas.locator(".generate .message").text_content()
+    canvas.wait_for_selector(".notice[data-part=weights]:not(:empty)")
+    message = canvas.locator(".notice[data-part=weights]").text_content()
     assert "model weights are missing on this machine: download them" in message
 
 

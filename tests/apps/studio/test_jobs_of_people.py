@@ -228,7 +228,7 @@ def test_a_thing_is_bent_at_a_tip_and_what_lies_opposite_holds(canvas: Any, hand
     assert bend["points"][1][0] - bend["points"][0][0] == pytest.approx(0.06 * width, abs=2)
     assert held
     assert all(len(anchor["points"]) == 1 for anchor in held)
-    assert canvas.locator(".preview .note").text_content() == ""
+    assert canvas.locator(".problem").is_hidden()
     canvas.wait_for_selector(".canvas[data-moving=true]")
     canvas.keyboard.press("Control+z")
     assert hand.document(canvas)["controls"] == [thing], "a bend is one step"
@@ -239,7 +239,7 @@ def test_border_pace_and_brush_are_set_in_the_panel(canvas: Any, hand: Any) -> N
     canvas.get_by_label("Lock the border").check()
     line, border = hand.document(canvas)["controls"]
     assert border["region"] == {"border": 4}
-    assert canvas.locator(".preview .note").text_content() == ""
+    assert canvas.locator(".problem").is_hidden()
     assert [row.text_content() for row in canvas.locator(".row .title").all()] == ["Track 1", "Border"]
     canvas.evaluate("id => mofaStudio.store.look({ selected: id })", line["id"])
     length = 0.4 * hand.document(canvas)["picture"]["width"]
@@ -285,10 +285,58 @@ def test_wrong_files_are_refused_in_the_readers_language(
     with page.expect_file_chooser() as chooser:
         page.click(".drop")
     chooser.value.set_files(wrong)
-    page.wait_for_selector(".toast:not([hidden])")
-    text = page.locator(".toast").text_content()
+    page.wait_for_selector(".welcome .notice:not(:empty)")
+    text = page.locator(".welcome .notice").text_content()
     assert "无法读取" in text
     assert "/" not in text
+
+
+def test_what_is_wrong_stands_beside_what_it_is_about_until_the_next_change(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    hand.drag(canvas, (20, 30), (30, 25))
+    # The first line: it may move nothing that it begins on.
+    canvas.evaluate(
+        """async () => {
+          const { newMask } = await mofaStudio.module('canvas/masks.js');
+          const { store } = mofaStudio;
+          const { name, canvas } = newMask(store.document.picture);
+          const pen = canvas.getContext('2d');
+          pen.fillStyle = '#fff';
+          pen.fillRect(0.8 * canvas.width, 0.8 * canvas.height, 99, 99);
+          store.editControl(store.document.controls[0].id, { region: { mask: name } });
+          store.look({ selected: null });
+        }"""
+    )
+    wrong = canvas.locator(".problem:not([hidden])")
+    wrong.wait_for()
+    line, said = hand.place(canvas, 40, 60), wrong.bounding_box()
+    assert said["x"] < line[0] < said["x"] + said["width"]
+    assert 0 < line[1] - (said["y"] + said["height"]) < 60
+    assert "begins inside what may move" in wrong.text_content()
+    canvas.click("#language")
+    assert "没有轨迹" in wrong.text_content(), "said anew, not forgotten"
+    canvas.click("#language")
+    canvas.evaluate("mofaStudio.store.look({ selected: mofaStudio.store.document.controls[0].id })")
+    field = canvas.locator(".inspector .notice[data-part=region]")
+    field.wait_for()
+    assert "begins inside what may move" in field.text_content()
+    assert canvas.locator(".problem").is_hidden(), "it is said once"
+    canvas.click("[data-chip=around]")
+    assert hand.settled(canvas).locator(".notice:not(:empty)").count() == 0
+
+
+def test_a_setting_that_cannot_be_is_told_below_it(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.click("[data-value=diffusion]")
+    canvas.click("#language")
+    canvas.evaluate("mofaStudio.store.edit({ diffusion: { steps: 20, window: 14, stride: 30 } })")
+    canvas.click("#generate")
+    wrong = canvas.locator(".notice[data-part='setting.stride']:not(:empty)")
+    wrong.wait_for()
+    assert wrong.text_content() == "此值最多为 13。"
+    assert wrong.is_visible(), "though it is among those that are folded away"
+    canvas.evaluate("mofaStudio.store.edit({ diffusion: { steps: 20, window: 14, stride: 7 } })")
+    assert canvas.locator(".notice:not(:empty)").count() == 0
 
 
 def test_the_photo_alone_is_kept(visit: Callable[..., Any], hand: Any, photo: Path) -> None:

@@ -2,7 +2,7 @@
 
 import { Stage } from "./canvas/stage.js";
 import { Viewport } from "./canvas/viewport.js";
-import { h, sentenceOf, show } from "./elements/dom.js";
+import { h, show } from "./elements/dom.js";
 import { icon } from "./elements/icons.js";
 import { makeFiles } from "./net/files.js";
 import { keepInAddress } from "./net/keeper.js";
@@ -13,6 +13,7 @@ import { makeGenerate } from "./panels/generate.js";
 import { makeHeader } from "./panels/header.js";
 import { makeInspector } from "./panels/inspector.js";
 import { makePreview } from "./panels/preview.js";
+import { makeProblem } from "./panels/problem.js";
 import { makeReconnecting } from "./panels/reconnecting.js";
 import { makeResults } from "./panels/results.js";
 import { makeSettings } from "./panels/settings.js";
@@ -24,7 +25,7 @@ import { makeWelcome } from "./panels/welcome.js";
 import { Faces } from "./state/faces.js";
 import { listenToKeys } from "./state/keys.js";
 import { pending } from "./state/pending.js";
-import { setProblems } from "./state/problems.js";
+import { askedControls, Notices, sentenceOf, setProblems, spotOf } from "./state/problems.js";
 import { Rendering } from "./state/rendering.js";
 import { Player } from "./state/player.js";
 import { Preview } from "./state/preview.js";
@@ -38,7 +39,7 @@ import { setLanguage, setTexts, t } from "./state/texts.js";
 
 /**
  * @typedef {{store: Store, things: Things, regions: Regions, faces: Faces, viewport: Viewport, player: Player, preview: Preview,
- *   sounds: Sounds, rendering: Rendering, clips: any[]}} Services
+ *   sounds: Sounds, rendering: Rendering, notices: Notices, clips: any[]}} Services
  */
 
 /** Called once, when the page is there. */
@@ -49,15 +50,16 @@ async function mount(root) {
   setProblems(begin.problems);
   const store = new Store(EMPTY);
   const things = new Things();
+  const notices = new Notices();
   /** @type {Services} */
   const services = {
     store, things, regions: new Regions(things), faces: new Faces(store), viewport: new Viewport(), player: new Player(store),
-    preview: new Preview(store), sounds: new Sounds(), rendering: new Rendering(), clips: begin.results,
+    preview: new Preview(store, notices), sounds: new Sounds(), rendering: new Rendering(notices), notices, clips: begin.results,
   };
   const files = build(root, services, begin);
   const wanted = new URLSearchParams(location.search).get("scene");
   if (wanted) await files.named(wanted);
-  keepInAddress(store, wanted?.startsWith("scene-") ? wanted : null);
+  keepInAddress(store, notices, wanted?.startsWith("scene-") ? wanted : null);
   services.rendering.resume();
   root.dataset.ready = "true";
   // For the browser's console, and for tests.
@@ -71,34 +73,33 @@ async function mount(root) {
  * @param {any} begin what the server said at the start
  */
 function build(root, services, begin) {
-  const { store, faces, rendering, player, preview, sounds } = services;
+  const { store, faces, rendering, player, preview, sounds, notices } = services;
   const life = new AbortController();
   const { signal } = life;
   store.listeners.clear();
-  const toast = h("div.toast", { role: "alert", hidden: true });
   const veil = h("div.veil", { hidden: true }, h("div.spinner"));
-  const busy = async (work) => {
+  const busy = async (work, part) => {
     show(veil, true);
-    show(toast, false);
+    notices.clear("file");
     try {
       await pending(work);
     } catch (problem) {
-      toast.replaceChildren(h("span", {}, sentenceOf(problem)), h(
-        "button.quiet", { type: "button", "aria-label": t("close"), onclick: () => show(toast, false) }, icon("close")));
-      show(toast, true);
+      const spot = spotOf(problem, askedControls(store.document));
+      notices.tell("file", problem, part === "photo" && spot?.control ? spot : { part, control: null });
     }
     show(veil, false);
   };
-  store.subscribe((what) => {
-    if (what !== "document") return;
-    show(toast, false);
-    rendering.forget();
-  });
+  // What was wrong may be right now; who asks again is told again.
+  store.subscribe((what) => what === "document" && notices.clear());
   const files = makeFiles(store, begin.accept, busy);
   const stage = new Stage(services, signal);
   const sheet = makeSheet();
   const chips = makeChips(services, signal);
-  stage.placed = chips.place;
+  const problem = makeProblem(services, signal);
+  stage.placed = () => {
+    chips.place();
+    problem.place();
+  };
   const results = makeResults(services.clips, {
     again: (result) => files.named(result.name),
     opened: (isOpen) => {
@@ -122,14 +123,15 @@ function build(root, services, begin) {
     h("div.zoom", {}, zoom("zoom.out", "minus", 0.8), zoom("zoom.fit", "fit", null), zoom("zoom.in", "plus", 1.25)),
     makePreview(store, preview, signal),
     chips.element,
+    problem.element,
     makeTip(store),
-    makeWelcome(store, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }));
-  const faceCard = makeFaceCard(store, faces, { drive: files.drive, choose: files.chooseDriver }, signal);
+    makeWelcome(store, notices, begin.examples, { choose: () => files.choose("photo"), example: (name) => files.named(name) }, signal));
+  const faceCard = makeFaceCard(store, faces, notices, { drive: files.drive, choose: files.chooseDriver }, signal);
   const side = h("aside.side", {},
-    h("div.scroll", {}, faceCard, makeInspector(store, stage, files.choosePicture), makeSettings(store, begin.settings)),
-    makeGenerate(store, rendering, signal));
+    h("div.scroll", {}, faceCard, makeInspector(store, stage, notices, files.choosePicture), makeSettings(store, notices, begin.settings, signal)),
+    makeGenerate(store, rendering, notices, signal));
   root.replaceChildren(
-    header.element, makeToolbar(store), center, makeTimeline(store, player, sounds, signal), side, results.element, toast, veil, sheet.element,
+    header.element, makeToolbar(store), center, makeTimeline(store, player, sounds, signal), side, results.element, veil, sheet.element,
     makeReconnecting(signal));
   files.listen(root, signal);
   listenToKeys(store, stage, player, results, sheet, signal);

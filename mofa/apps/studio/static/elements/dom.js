@@ -94,9 +94,3 @@ export function debounced(callback, milliseconds) {
     }, milliseconds);
   };
 }
-
-/**
- * What went wrong, in words.
- * @param {unknown} problem
- */
-export const sentenceOf = (problem) => (problem instanceof Error ? problem.message : String(problem));

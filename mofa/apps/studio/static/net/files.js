@@ -8,7 +8,7 @@ import { t } from "../state/texts.js";
 /**
  * @param {import("../state/store.js").Store} store
  * @param {Record<string, string>} accept kind of file -> its suffixes
- * @param {(work: Promise<unknown>) => Promise<void>} busy shows that work is going on, and what went wrong
+ * @param {(work: Promise<unknown>, part: string) => Promise<void>} busy shows that work is going on, and what went wrong beside that part of the page
  */
 export function makeFiles(store, accept, busy) {
   const suffixes = Object.fromEntries(Object.entries(accept).map(([kind, list]) => [kind, list.split(",")]));
@@ -17,6 +17,10 @@ export function makeFiles(store, accept, busy) {
     const name = nameFor(file).toLowerCase();
     return Object.keys(suffixes).find((kind) => kind !== "mask" && kind !== "landmarks" && suffixes[kind].some((suffix) => name.endsWith(suffix)));
   }
+
+  /** What is refused is said where it would have landed. */
+  const landing = () => (store.document.picture ? "photo" : "drop");
+  const partOf = (file) => (store.document.picture && kindOf(file) === "speech" ? "face" : landing());
 
   async function take(file) {
     const kind = kindOf(file);
@@ -69,10 +73,10 @@ export function makeFiles(store, accept, busy) {
     store.load(document);
   }
 
-  function pick(kinds, taken) {
+  function pick(kinds, taken, part = landing()) {
     const types = kinds.map((kind) => accept[kind]).join(",");
     const input = h("input", { type: "file", accept: kinds.includes("photo") ? `image/*,${types}` : types });
-    input.addEventListener("change", () => input.files?.length && busy(taken(input.files[0])));
+    input.addEventListener("change", () => input.files?.length && busy(taken(input.files[0]), part));
     input.click();
   }
 
@@ -84,11 +88,11 @@ export function makeFiles(store, accept, busy) {
     const dropped = (event) => {
       over(event);
       const [file] = event.dataTransfer.files;
-      if (file) busy(take(file));
+      if (file) busy(take(file), partOf(file));
     };
     const pasted = (event) => {
       const file = [...(event.clipboardData?.files ?? [])][0];
-      if (file) busy(take(file));
+      if (file) busy(take(file), partOf(file));
     };
     root.addEventListener("dragover", over, { signal });
     root.addEventListener("dragleave", over, { signal });
@@ -98,11 +102,11 @@ export function makeFiles(store, accept, busy) {
 
   return {
     choose: (...kinds) => pick(kinds, take),
-    choosePicture: (taken) => pick(["photo"], async (file) => taken((await upload("photo", file, nameFor(file))).name)),
-    chooseDriver: (kind) => pick([kind], (file) => drive(kind, file, file.name)),
-    drive: (kind, file, name) => busy(drive(kind, file, name)),
+    choosePicture: (taken) => pick(["photo"], async (file) => taken((await upload("photo", file, nameFor(file))).name), "depth"),
+    chooseDriver: (kind) => pick([kind], (file) => drive(kind, file, file.name), "face"),
+    drive: (kind, file, name) => busy(drive(kind, file, name), "face"),
     listen,
-    named: (name) => busy(namedScene(name).then(show)),
+    named: (name) => busy(namedScene(name).then(show), landing()),
   };
 }
 

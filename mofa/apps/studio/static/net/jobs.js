@@ -1,7 +1,7 @@
 /** Jobs on the server, followed until they are over. */
 
 import { job as ask } from "./server.js";
-import { said } from "../state/problems.js";
+import { Problem } from "../state/problems.js";
 import { duration, t } from "../state/texts.js";
 
 const PAUSE = 250;
@@ -9,7 +9,7 @@ const OVER = ["done", "failed", "cancelled"];
 
 /**
  * @typedef {{job: string, state: string, ahead: number, stage: string, done: number, total: number,
- *   seconds_left: number | null, shown: number, result: any, problem: import("../state/problems.js").Problem | null}} JobState
+ *   seconds_left: number | null, shown: number, result: any, problem: import("../state/problems.js").Told | null}} JobState
  * @param {JobState} job
  * @param {(state: JobState) => void} report
  * @returns {Promise<JobState>} how it ended; one that failed throws its reason
@@ -21,7 +21,7 @@ export async function followJob(job, report) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
     state = await ask(job.job);
   }
-  if (state.problem) throw new Error(said(state.problem));
+  if (state.problem) throw new Problem(state.problem);
   return state;
 }
 

@@ -12,9 +12,10 @@ const PAUSE = 120;
 
 /**
  * @param {import("../state/store.js").Store} store
+ * @param {import("../state/problems.js").Notices} notices
  * @param {string | null} name of the scene that is in the address already
  */
-export function keepInAddress(store, name) {
+export function keepInAddress(store, notices, name) {
   const kept = name ?? `scene-${Math.random().toString(36).slice(2, 12)}`;
   /** @type {import("../state/scene.js").Document | null} */
   let saved = store.document;
@@ -30,9 +31,12 @@ export function keepInAddress(store, name) {
     history.replaceState(history.state, "", `?scene=${kept}`);
     try {
       await keepDocument(kept, await withServerNames(document), signal);
-    } catch {
+      notices.clear("keep");
+    } catch (problem) {
       // A newer one is on its way, or the next change is tried again.
-      if (!signal.aborted) saved = null;
+      if (signal.aborted) return;
+      saved = null;
+      notices.tell("keep", problem, { part: "photo", control: null });
     }
   };
   const soon = debounced(save, PAUSE);

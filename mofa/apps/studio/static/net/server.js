@@ -1,9 +1,9 @@
 /**
- * Questions to the server; answers as plain data, problems as an Error with a sentence for people. A question that
+ * Questions to the server; answers as plain data, problems as a `Problem`. A question that
  * gets through to nobody is asked again until it does: all of them may be asked twice.
  */
 
-import { said } from "../state/problems.js";
+import { Problem } from "../state/problems.js";
 import { pending } from "../state/pending.js";
 import { connection } from "./connection.js";
 
@@ -51,7 +51,7 @@ async function reached(address, options) {
 async function answerIn(response) {
   const answer = await response.json().catch(() => ({}));
   if (response.ok && !answer.error) return answer;
-  throw new Error(said({ error: `${response.status} ${response.statusText}`, ...answer }));
+  throw new Problem({ error: `${response.status} ${response.statusText}`, key: "internal", ...answer });
 }
 
 /** @returns {{method: string, headers: Record<string, string>, body: string}} */
@@ -110,5 +110,10 @@ export const photoAddress = (name) => `studio/photos/${name}`;
 export const soundAddress = (name) => `studio/sounds/${name}`;
 export const fileAddress = (name) => `studio/files/${name}`;
 export const resultAddress = (result, file) => `studio/results/${result.name}/${result.files[file]}`;
-export const exportAddress = (result, form) => `studio/clips/${result.name}/for/${form}`;
+/** The clip's motion as another tool reads it. @returns {Promise<{content: Blob, name: string}>} */
+export async function exported(result, form) {
+  const response = await pending(reached(`studio/clips/${result.name}/for/${form}`, { headers: { Accept: "application/json" } }));
+  const named = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "");
+  return named ? { content: await response.blob(), name: named[1] } : answerIn(response);
+}
 export const downloadAddress = (result, form) => `studio/results/${result.name}/as/${form}`;

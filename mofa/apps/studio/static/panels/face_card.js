@@ -2,7 +2,9 @@
 
 import { h, show } from "../elements/dom.js";
 import { choice, slider, toggle, words } from "../elements/fields.js";
+import { noticeFor } from "../elements/notices.js";
 import { icon } from "../elements/icons.js";
+import { sentenceOf } from "../state/problems.js";
 import { t } from "../state/texts.js";
 
 const STRENGTHS = ["mouth", "eyes", "brows", "pose"];
@@ -12,28 +14,31 @@ const DRIVERS = ["signal", "aniportrait", "sadtalker"];
  * The card of the face tool, as long as no driven face is selected.
  * @param {import("../state/store.js").Store} store
  * @param {import("../state/faces.js").Faces} faces
+ * @param {import("../state/problems.js").Notices} notices
  * @param {{drive: (source: string, file: Blob, name: string) => void, choose: (source: string) => void}} actions
  * @param {AbortSignal} signal ends it
  */
-export function makeFaceCard(store, faces, { drive, choose }, signal) {
+export function makeFaceCard(store, faces, notices, { drive, choose }, signal) {
   const told = h("p.note");
   const button = (source, picture) => h(
     "button.secondary", { type: "button", "data-drive": source, onclick: () => choose(source) }, icon(picture), t(`face.${source}`));
   const record = makeRecorder((blob) => drive("speech", blob, "recording.weba"));
+  const wrong = noticeFor(notices, "face");
   const sources = h("div.sources", {}, button("speech", "sound"), record, button("video", "film"), button("landmarks", "face"));
-  const element = h("section.card.face", { "aria-label": t("kind.landmarks") }, h("h2", {}, t("face.title")), told, sources);
+  const element = h("section.card.face", { "aria-label": t("kind.landmarks") }, h("h2", {}, t("face.title")), told, sources, wrong.element);
   const update = () => {
     const open = store.view.tool === "face" && Boolean(store.document.picture) && store.selected?.kind !== "landmarks";
     show(element, open);
     if (!open) return;
     const { detected } = faces;
-    told.textContent = detected === null ? t("face.looking")
+    told.textContent = faces.problem ? sentenceOf(faces.problem) : detected === null ? t("face.looking")
       : detected.length > 1 ? t("face.several", { count: detected.length })
         : t(detected.length ? "face.one" : "face.none");
     show(sources, Boolean(detected?.length));
+    wrong.update();
   };
   store.subscribe(update);
-  faces.addEventListener("change", update, { signal });
+  for (const source of [faces, notices]) source.addEventListener("change", update, { signal });
   update();
   return element;
 }

@@ -4,6 +4,7 @@ import { h, show } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
 import { inWords } from "../net/jobs.js";
 import { glimpseOf } from "../net/server.js";
+import { askedControls, sentenceOf } from "../state/problems.js";
 import { moves } from "../state/preview.js";
 import { toScene } from "../state/scene.js";
 import { t } from "../state/texts.js";
@@ -11,11 +12,12 @@ import { t } from "../state/texts.js";
 /**
  * @param {import("../state/store.js").Store} store
  * @param {import("../state/rendering.js").Rendering} rendering
+ * @param {import("../state/problems.js").Notices} notices
  * @param {AbortSignal} signal ends it
  */
-export function makeGenerate(store, rendering, signal) {
+export function makeGenerate(store, rendering, notices, signal) {
   const button = h(
-    "button.primary", { type: "button", id: "generate", onclick: () => rendering.begin(() => toScene(store.document)) },
+    "button.primary", { type: "button", id: "generate", onclick: () => rendering.begin(() => toScene(store.document), askedControls(store.document)) },
     icon("spark"), t("generate"));
   const bar = h("div.bar-fill");
   const words = h("span.words", { role: "status" });
@@ -24,14 +26,13 @@ export function makeGenerate(store, rendering, signal) {
   // A few frames of the clip while it is denoised, where the server has the weights for it.
   const glimpse = h("img.glimpse", { alt: t("generate.glimpse") });
   const progress = h("div.progress", {}, glimpse, track, words, stop);
-  const message = h("p.message", { role: "alert" });
+  const message = h("p.notice", { role: "alert", "data-part": "clip" });
   const element = h("section.generate", {}, message, button, progress);
 
   const told = () => {
-    const { active, job, problem, share } = rendering;
+    const { active, job, share } = rendering;
     show(button, !active);
     show(progress, active);
-    message.textContent = problem;
     const seen = active && job?.state === "running" && job.shown > 0;
     show(glimpse, Boolean(seen));
     if (seen) glimpse.setAttribute("src", glimpseOf(job.job, job.shown));
@@ -47,12 +48,15 @@ export function makeGenerate(store, rendering, signal) {
   };
   rendering.addEventListener("change", told, { signal });
   store.subscribe((what) => {
-    if (what !== "document") return;
-    // What was wrong may be right now.
-    if (!rendering.active) message.textContent = "";
-    update();
+    if (what === "document") update();
   });
+  const wrong = () => {
+    const told = notices.all.find(({ spot }) => spot.part === "clip");
+    message.textContent = told ? sentenceOf(told.problem) : "";
+  };
+  notices.addEventListener("change", wrong, { signal });
   update();
   told();
+  wrong();
   return element;
 }

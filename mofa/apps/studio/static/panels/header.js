@@ -10,7 +10,7 @@ import { currentTheme, setTheme } from "../state/theme.js";
 
 /**
  * @param {import("../state/store.js").Store} store
- * @param {{files: any, busy: (work: Promise<unknown>) => void, sheet: {open: () => void}, language: (name: string) => void,
+ * @param {{files: any, busy: (work: Promise<unknown>, part: string) => void, sheet: {open: () => void}, language: (name: string) => void,
  *   results: any}} parts
  */
 export function makeHeader(store, { files, busy, sheet, language, results }) {
@@ -19,7 +19,7 @@ export function makeHeader(store, { files, busy, sheet, language, results }) {
     icon(picture), text && h("span", {}, text));
   const undo = button("undo", "undo", () => store.undo());
   const redo = button("redo", "redo", () => store.redo());
-  const save = button("save", "save", () => busy(saved()), t("header.save.short"));
+  const save = button("save", "save", () => busy(saved(), "photo"), t("header.save.short"));
   const clips = button("clips", "film", () => results.open(), t("header.clips.short"));
   const theme = button("theme", "moon", () => {
     setTheme(currentTheme() === "dark" ? "light" : "dark");

@@ -7,6 +7,7 @@ import { editedAt } from "../canvas/thing_tools.js";
 import { depthFields } from "./depth.js";
 import { makeEasing } from "./easing.js";
 import { faceFields } from "./face_card.js";
+import { noticed } from "../elements/notices.js";
 import { number, segments, slider, toggle } from "../elements/fields.js";
 import { icon } from "../elements/icons.js";
 import { nameOf } from "../state/names.js";
@@ -18,9 +19,10 @@ import { t } from "../state/texts.js";
 /**
  * @param {import("../state/store.js").Store} store
  * @param {import("../canvas/stage.js").Stage} stage
+ * @param {import("../state/problems.js").Notices} notices
  * @param {(taken: (name: string) => void) => void} choosePicture
  */
-export function makeInspector(store, stage, choosePicture) {
+export function makeInspector(store, stage, notices, choosePicture) {
   const element = h("section.card.inspector");
   /** @type {string | null | undefined} */
   let shownFor = undefined;
@@ -32,36 +34,39 @@ export function makeInspector(store, stage, choosePicture) {
     const key = control ? `${control.id} ${control.kind} ${isAnchor(control)} ${isBorder(control)}` : null;
     if (key !== shownFor) {
       shownFor = key;
-      parts = control ? partsOf(store, stage, choosePicture) : [region(store)];
+      parts = control ? partsOf(store, stage, notices, choosePicture) : [noticed(notices, "region", region(store))];
       element.replaceChildren(...parts.map((part) => part.element));
     }
     for (const part of parts) part.update();
     element.hidden = !control && !store.document.region;
   };
   store.subscribe(update);
+  notices.addEventListener("change", update, { signal: stage.signal });
   // The pose of a thing is another at every frame.
   stage.player.addEventListener("frame", () => !stage.player.playing && store.selected?.kind === "transform" && update(), { signal: stage.signal });
   update();
   return element;
 }
 
-function partsOf(store, stage, choosePicture) {
+function partsOf(store, stage, notices, choosePicture) {
   const control = store.selected;
   const get = () => store.selected ?? control;
   const set = (change, gesture) => store.editControl(control.id, change, gesture);
-  const title = heading(store, stage);
-  if (isAnchor(control)) return [title, note(t("inspector.anchor")), colours(get, set), region(store)];
+  const with_ = (part, field) => noticed(notices, part, field, () => control.id);
+  const title = with_("line", heading(store, stage));
+  const where = with_("region", region(store));
+  if (isAnchor(control)) return [title, note(t("inspector.anchor")), colours(get, set), where];
   const strength = slider({
     text: t("strength"), help: t("strength.help"), min: -2, max: 2, step: 0.05, get: () => get().strength,
     set: (value, gesture) => set({ strength: value }, gesture), say: (value) => `${value.toFixed(2)} ×`,
   });
   if (isBorder(control)) return [title, note(t("inspector.border")), borderWidth(get, set), colours(get, set)];
-  if (control.kind === "still") return [title, note(t("inspector.still")), region(store), colours(get, set)];
-  if (control.kind === "sway") return [title, region(store), ...swayFields(get, set), colours(get, set)];
+  if (control.kind === "still") return [title, note(t("inspector.still")), where, colours(get, set)];
+  if (control.kind === "sway") return [title, where, ...swayFields(get, set), colours(get, set)];
   // In the order of need: what may move, when, how, and then its looks.
-  if (control.kind === "landmarks") return [title, ...faceFields(get, set), region(store), colours(get, set)];
+  if (control.kind === "landmarks") return [title, with_("face", group(faceFields(get, set))), where, colours(get, set)];
   const timed = [
-    timing(store, get, set),
+    with_("when", timing(store, get, set)),
     makeEasing(get, set),
     toggle({
       text: t("there_and_back"), help: t("there_and_back.help"), get: () => get().thereAndBack,
@@ -69,11 +74,11 @@ function partsOf(store, stage, choosePicture) {
     }),
     strength,
   ];
-  if (control.kind === "transform") return [title, region(store), poseNumbers(store, stage, get, set), ...timed, colours(get, set)];
-  if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), ...depthFields(get, set, choosePicture), ...timed];
+  if (control.kind === "transform") return [title, where, with_("pose", poseNumbers(store, stage, get, set)), ...timed, colours(get, set)];
+  if (control.kind === "camera") return [title, cameraPresets(store, get, set), cameraNumbers(get, set), with_("depth", group(depthFields(get, set, choosePicture))), ...timed];
   const [when, ...how] = timed;
   const along = control.kind === "track" ? [when, pace(store, get, set), ...how, shapes(store)] : timed;
-  return [title, region(store), ...along, colours(get, set)];
+  return [title, where, ...along, colours(get, set)];
 }
 
 function heading(store, stage) {
@@ -90,6 +95,11 @@ function heading(store, stage) {
     }));
   return { element, update: () => { if (store.selected) name.textContent = nameOf(store.selected, store.document); } };
 }
+
+/** Fields that a problem may be about together. */
+const group = (fields) => ({
+  element: h("div.fields", {}, fields.map((field) => field.element)), update: () => fields.forEach((field) => field.update()),
+});
 
 const note = (text) => ({ element: h("p.note", {}, text), update() {} });
 

@@ -1,4 +1,4 @@
-/** What the canvas knows about the preview: that it is on its way, what is wrong, and the flow for who wants to see it. */
+/** What the canvas knows about the preview: that it is on its way, and the flow for who wants to see it. */
 
 import { h, show } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
@@ -10,20 +10,18 @@ import { t } from "../state/texts.js";
  * @param {AbortSignal} signal ends it
  */
 export function makePreview(store, preview, signal) {
-  const note = h("p.note", { role: "alert" });
   const waiting = h("span.waiting", {}, h("span.spinner"), t("preview.coming"));
   const flow = h("button.quiet", {
     type: "button", title: t("preview.flow.help"), "aria-label": t("preview.flow"), "data-value": "flow",
     onclick: () => store.look({ flow: !store.view.flow }),
   }, icon("waves"));
-  const element = h("div.preview", {}, waiting, note, flow);
+  const element = h("div.preview", {}, waiting, flow);
   const update = () => {
-    const { busy, problem, sheet, seconds } = preview;
+    const { busy, sheet, seconds } = preview;
     show(waiting, busy);
-    note.textContent = problem;
     show(flow, Boolean(sheet));
     flow.setAttribute("aria-pressed", String(Boolean(store.view.flow)));
-    element.dataset.state = busy ? "busy" : problem ? "wrong" : sheet ? "true" : "none";
+    element.dataset.state = busy ? "busy" : sheet ? "true" : "none";
     if (sheet && seconds) element.dataset.seconds = seconds.toFixed(2);
     else delete element.dataset.seconds;
   };

@@ -3,12 +3,13 @@
  * the clips of the visit. Being open is a step in the browser's history.
  */
 
-import { h, show } from "../elements/dom.js";
+import { h, saveAs, show } from "../elements/dom.js";
 import { segments } from "../elements/fields.js";
 import { icon } from "../elements/icons.js";
+import { sentenceOf } from "../state/problems.js";
 import { differences } from "../state/differences.js";
 import { clipTitle } from "../state/names.js";
-import { deleteClip, downloadAddress, exportAddress, nameClip, resultAddress } from "../net/server.js";
+import { deleteClip, downloadAddress, exported, nameClip, resultAddress } from "../net/server.js";
 import { t } from "../state/texts.js";
 import { makeShare } from "./share.js";
 
@@ -80,8 +81,25 @@ export function makeResults(results, { again, opened }, signal) {
 
   /** The motion in the files of other models and tools. */
   function forOthers() {
-    const links = OTHERS.map((form) => h("a.button", { href: exportAddress(current, form), download: "", "data-for": form }, t(`for.${form}`)));
-    return h("details.menu", {}, h("summary.button", {}, t("form.others")), h("div", {}, links));
+    const wrong = h("p.notice", { role: "alert" });
+    const take = async (result, form, button) => {
+      wrong.textContent = "";
+      button.disabled = true;
+      try {
+        const { content, name } = await exported(result, form);
+        const address = URL.createObjectURL(content);
+        saveAs(address, name);
+        URL.revokeObjectURL(address);
+      } catch (problem) {
+        wrong.textContent = sentenceOf(problem);
+      }
+      button.disabled = false;
+    };
+    const buttons = OTHERS.map((form) => {
+      const button = h("button.button", { type: "button", "data-for": form, onclick: () => take(current, form, button) }, t(`for.${form}`));
+      return button;
+    });
+    return h("details.menu", {}, h("summary.button", {}, t("form.others")), h("div", {}, buttons, wrong));
   }
 
   function draw() {

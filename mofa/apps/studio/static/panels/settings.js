@@ -1,6 +1,7 @@
 /** The clip's settings: renderer, length, size; and what the chosen renderer alone has. */
 
 import { h, show } from "../elements/dom.js";
+import { noticed } from "../elements/notices.js";
 import { choice, number, segments, slider, toggle, words } from "../elements/fields.js";
 import { isBorder, newControl, retimed, SIDES, sizeAt } from "../state/scene.js";
 import { inLanguage, t } from "../state/texts.js";
@@ -11,37 +12,39 @@ const MOST_FRAMES = 121;
 
 /**
  * @param {import("../state/store.js").Store} store
+ * @param {import("../state/problems.js").Notices} notices
  * @param {any} form what the server says about the settings
+ * @param {AbortSignal} signal ends it
  */
-export function makeSettings(store, form) {
+export function makeSettings(store, notices, form, signal) {
   const document_ = () => store.document;
   const edit = (change, gesture) => store.edit(change, gesture);
   const help = (name) => inLanguage(form.clip[name].help);
   const clip = [
-    segments({
+    noticed(notices, "renderer", segments({
       text: t("renderer"), help: help("renderer"), get: () => document_().renderer, set: (renderer) => edit({ renderer }),
       choices: [["warp", t("renderer.warp"), t("renderer.warp.help")], ["diffusion", t("renderer.diffusion"), t("renderer.diffusion.help")]],
-    }),
-    slider({
+    })),
+    noticed(notices, "length", slider({
       text: t("length"), help: help("frames"), min: 8, max: () => Math.max(MOST_FRAMES, document_().frames), step: 1, get: () => document_().frames,
       set: (frames, gesture) => edit(retimed(document_(), frames), gesture),
       say: (frames) => t("length.value", { frames, seconds: (frames / document_().fps).toFixed(1) }),
-    }),
+    })),
   ];
   const more = [
-    choice({
+    noticed(notices, "fps", choice({
       text: t("fps"), help: help("fps"), get: () => document_().fps, set: (fps) => edit({ fps }),
       choices: () => withCurrent(RATES, document_().fps).map((rate) => [rate, t("fps.value", { rate })]),
-    }),
-    choice({
+    })),
+    noticed(notices, "size", choice({
       text: t("size"), help: help("size"), get: () => String(document_().size), choices: () => sizes(document_()),
       set: (size) => edit({ size: size.split(",").map(Number) }),
-    }),
+    })),
     toggle({ text: t("loop"), help: help("loop"), get: () => document_().loop, set: (loop) => edit({ loop }) }),
     toggle({ text: t("border"), help: t("border.help"), get: () => document_().controls.some(isBorder), set: (locked) => edit({ controls: withBorder(document_(), locked) }) }),
   ];
-  const weights = makeWeights(store);
-  const diffusion = makeDiffusion(store, form);
+  const weights = noticed(notices, "weights", makeWeights(store));
+  const diffusion = makeDiffusion(store, notices, form);
   const element = h("section.card.settings", { "aria-label": t("settings") },
     clip.map((field) => field.element), h("div.pair", {}, more.map((field) => field.element)), weights.element, diffusion.element);
   const update = () => {
@@ -51,6 +54,7 @@ export function makeSettings(store, form) {
     diffusion.update();
   };
   store.subscribe((what) => what === "document" && update());
+  notices.addEventListener("change", update, { signal });
   update();
   return element;
 }
@@ -74,7 +78,7 @@ function sizes(document) {
   return [...distinct].reverse();
 }
 
-function makeDiffusion(store, form) {
+function makeDiffusion(store, notices, form) {
   const settings = () => store.document.diffusion ?? form.presets.standard;
   const set = (change, gesture) => store.edit({ diffusion: { ...settings(), ...change } }, gesture);
   const preset = segments({
@@ -82,11 +86,12 @@ function makeDiffusion(store, form) {
     set: (name) => store.edit({ diffusion: { ...form.presets[name] } }),
     choices: Object.keys(form.presets).map((name) => [name, t(`preset.${name}`)]),
   });
-  const seed = number({
+  const seed = noticed(notices, "seed", number({
     text: t("seed"), help: inLanguage(form.clip.seed.help), step: 1, get: () => store.document.seed,
     set: (value) => store.edit({ seed: Math.max(0, Math.round(value)) }),
-  });
-  const fields = form.diffusion.map((field) => ({ ...fieldOf(field, settings, set), everyday: field.everyday }));
+  }));
+  const fields = form.diffusion.map((field) => (
+    { ...noticed(notices, `setting.${field.name}`, fieldOf(field, settings, set)), everyday: field.everyday }));
   const everyday = fields.filter((field) => field.everyday);
   const rest = fields.filter((field) => !field.everyday);
   const element = h("div.diffusion", {}, preset.element, everyday.map((field) => field.element),

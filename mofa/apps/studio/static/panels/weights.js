@@ -4,15 +4,16 @@ import { h, show } from "../elements/dom.js";
 import { followJob } from "../net/jobs.js";
 import { toScene } from "../state/scene.js";
 import { downloadWeights, missingWeights } from "../net/server.js";
-import { sentenceOf } from "../elements/dom.js";
+import { sentenceOf } from "../state/problems.js";
 import { t } from "../state/texts.js";
 
 /** @param {import("../state/store.js").Store} store */
 export function makeWeights(store) {
   const list = h("ul");
-  const state = h("p.note");
+  const state = h("p.note", { role: "status" });
+  const wrong = h("p.notice", { role: "alert" });
   const button = h("button.secondary", { type: "button", onclick: fetchThem }, t("weights.download"));
-  const element = h("div.weights", { hidden: true }, h("strong", {}, t("weights.missing")), list, button, state);
+  const element = h("div.weights", { hidden: true }, h("strong", {}, t("weights.missing")), list, button, state, wrong);
   /** @type {string | null} */
   let checked = null;
 
@@ -32,15 +33,16 @@ export function makeWeights(store) {
 
   async function fetchThem() {
     button.disabled = true;
+    wrong.textContent = "";
     try {
       await followJob(await downloadWeights(await asked()), ({ done, total, stage }) => {
         state.textContent = total ? `${stage}: ${Math.floor((100 * done) / total)} %` : t("job.waiting");
       });
-      state.textContent = "";
       await check();
     } catch (problem) {
-      state.textContent = sentenceOf(problem);
+      wrong.textContent = sentenceOf(problem);
     }
+    state.textContent = "";
     button.disabled = false;
   }
 
@@ -52,8 +54,9 @@ export function makeWeights(store) {
       ? JSON.stringify([renderer, diffusion?.model, diffusion?.densifier, drivers, [...new Set(kinds)]]) : null;
     if (key === checked) return;
     checked = key;
+    wrong.textContent = "";
     if (key === null) show(element, false);
-    else check().catch((problem) => { state.textContent = problem.message; });
+    else check().catch((problem) => { wrong.textContent = sentenceOf(problem); });
   };
   return { element, update };
 }

@@ -16,7 +16,7 @@ export class Faces extends EventTarget {
     super();
     this.store = store;
     this.changed = () => this.dispatchEvent(new Event("change"));
-    /** @type {Map<string, {faces: Points[] | null, problem: string}>} */
+    /** @type {Map<string, {faces: Points[] | null, problem: unknown}>} */
     this.found = new Map();
     /** @type {Map<number, Points[]>} control -> its points per frame */
     this.clips = new Map();
@@ -32,15 +32,20 @@ export class Faces extends EventTarget {
     const { picture } = this.store.document;
     if (!picture) return null;
     if (!this.found.has(picture.name)) {
-      /** @type {{faces: Points[] | null, problem: string}} */
-      const entry = { faces: null, problem: "" };
+      /** @type {{faces: Points[] | null, problem: unknown}} */
+      const entry = { faces: null, problem: null };
       this.found.set(picture.name, entry);
       facesIn(picture.name).then(({ faces }) => { entry.faces = faces; }, (problem) => {
         entry.faces = [];
-        entry.problem = problem.message;
+        entry.problem = problem;
       }).then(this.changed);
     }
     return this.found.get(picture.name)?.faces ?? null;
+  }
+
+  /** Why nobody could look for faces in the photo; null where somebody could. */
+  get problem() {
+    return this.found.get(this.store.document.picture?.name ?? "")?.problem ?? null;
   }
 
   /** Where a driven face is at rest: as set by hand, else as found. */

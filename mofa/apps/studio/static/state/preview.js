@@ -3,8 +3,9 @@
  * guess moves.
  */
 
-import { debounced, sentenceOf } from "../elements/dom.js";
+import { debounced } from "../elements/dom.js";
 import { preview } from "../net/server.js";
+import { askedControls, spotOf } from "./problems.js";
 import { toScene } from "./scene.js";
 
 const PAUSE = 120;
@@ -16,7 +17,6 @@ const MATTERS = /** @type {const} */ (["frames", "fps", "fit", "loop", "region",
 /** Tells with a "change" when it begins, ends or is out of date. */
 export class Preview extends EventTarget {
   busy = false;
-  problem = "";
   /** Seconds that the last one took. */
   seconds = 0;
   /** @type {Sheet | null} */
@@ -27,10 +27,11 @@ export class Preview extends EventTarget {
   #asking = null;
   #wanted = false;
 
-  /** @param {import("./store.js").Store} store */
-  constructor(store) {
+  /** @param {import("./store.js").Store} store @param {import("./problems.js").Notices} notices */
+  constructor(store, notices) {
     super();
     this.store = store;
+    this.notices = notices;
     this.#before = store.document;
     store.lasting.push((what) => (what === "document" ? this.#changed() : this.#handMoved()));
   }
@@ -47,7 +48,6 @@ export class Preview extends EventTarget {
     const now = this.store.document;
     if (alike(this.#before, now)) return;
     this.#before = now;
-    this.problem = "";
     this.#wanted = true;
     this.#asking?.abort();
     this.#tell();
@@ -92,7 +92,7 @@ export class Preview extends EventTarget {
       }
     } catch (problem) {
       if (signal.aborted) return;
-      this.problem = sentenceOf(problem);
+      this.notices.tell("preview", problem, spotOf(problem, askedControls(document)) ?? { part: "photo", control: null });
     }
     this.#asking = null;
     this.busy = false;

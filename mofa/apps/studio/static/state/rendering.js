@@ -4,8 +4,7 @@
  */
 
 import { cancel, job as ask, render } from "../net/server.js";
-import { sentenceOf } from "../elements/dom.js";
-import { said } from "./problems.js";
+import { Problem, spotOf } from "./problems.js";
 
 const PAUSE = 250;
 const KEPT = "mofa-render";
@@ -14,11 +13,16 @@ const OVER = ["done", "failed", "cancelled"];
 export class Rendering extends EventTarget {
   /** @type {import("../net/jobs.js").JobState | null} */
   job = null;
-  problem = "";
   /** The furthest share of the job that was shown: a bar never goes back. */
   share = 0;
   /** @type {AbortController | null} */
   #running = null;
+
+  /** @param {import("./problems.js").Notices} notices */
+  constructor(notices) {
+    super();
+    this.notices = notices;
+  }
 
   get active() {
     return this.#running !== null;
@@ -27,17 +31,19 @@ export class Rendering extends EventTarget {
   /**
    * Begins a clip.
    * @param {() => Promise<Record<string, any>>} scene
+   * @param {number[]} controls those that it has, in its order
    */
-  async begin(scene) {
+  async begin(scene, controls) {
     if (this.active) return;
     const running = this.#started();
     const name = Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join("").padEnd(8, "0");
     try {
-      const asked = { name, scene: await scene() };
+      const asked = { name, scene: await scene(), controls };
       localStorage.setItem(KEPT, JSON.stringify(asked));
       await this.#follow(asked, running);
     } catch (problem) {
-      this.#ended(running, sentenceOf(problem));
+      this.#ended(running);
+      this.#tell(problem, controls);
     }
   }
 
@@ -50,7 +56,7 @@ export class Rendering extends EventTarget {
       await this.#follow(JSON.parse(kept), running);
     } catch {
       // It was of another visit, whose files are gone: nobody waits for it.
-      this.#ended(running, "");
+      this.#ended(running);
     }
   }
 
@@ -59,28 +65,27 @@ export class Rendering extends EventTarget {
     const name = this.job?.job ?? JSON.parse(localStorage.getItem(KEPT) ?? "null")?.name;
     const running = this.#running;
     if (!running) return;
-    this.#ended(running, "");
+    this.#ended(running);
     // Its beginning may be on its way yet: then there is nothing to stop before that has arrived.
     if (name) stopped(name);
   }
 
-  /** What was wrong with the last clip is no news any more once the scene has changed. */
-  forget() {
-    if (!this.problem) return;
-    this.problem = "";
-    this.dispatchEvent(new Event("change"));
+  /** What is wrong stands where it can be set right, and beside the button where nobody knows where that is. */
+  #tell(problem, controls) {
+    this.notices.tell("clip", problem, spotOf(problem, controls) ?? { part: "clip", control: null });
   }
 
   #started() {
     const running = new AbortController();
-    Object.assign(this, { job: null, problem: "", share: 0 });
+    Object.assign(this, { job: null, share: 0 });
+    this.notices.clear("clip");
     this.#running = running;
     this.dispatchEvent(new Event("change"));
     return running;
   }
 
-  /** @param {{name: string, scene: Record<string, any>}} asked @param {AbortController} running */
-  async #follow({ name, scene }, running) {
+  /** @param {{name: string, scene: Record<string, any>, controls?: number[]}} asked @param {AbortController} running */
+  async #follow({ name, scene, controls = [] }, running) {
     const { signal } = running;
     let state = await render(name, scene, signal);
     while (!signal.aborted) {
@@ -94,15 +99,15 @@ export class Rendering extends EventTarget {
       state = await ask(name).catch(() => render(name, scene, signal));
     }
     if (signal.aborted) return;
-    this.#ended(running, state.problem ? said(state.problem) : "");
+    this.#ended(running);
+    if (state.problem) this.#tell(new Problem(state.problem), controls);
     if (state.state === "done") this.dispatchEvent(new CustomEvent("done", { detail: state.result }));
   }
 
-  #ended(running, problem) {
+  #ended(running) {
     if (this.#running !== running) return;
     running.abort();
     this.#running = null;
-    this.problem = problem;
     localStorage.removeItem(KEPT);
     this.dispatchEvent(new Event("change"));
   }
