@@ -15,9 +15,12 @@ from mofa.tensors.gaps import fill_gaps
 from mofa.tensors.geometry import pixel_grid, resize_flow, shrunk
 from mofa.types import FlowField, Progress, silent
 
-WORKING_SIDE = 640  # longest side at which a video's motion is measured
-MOST_PIXELS = 40_000_000  # of all measured frames together, 320 MB of flow; beyond it they are smaller
-ENOUGH = 0.95  # share of the frame that must be measured directly before chaining is spared
+WORKING_SIDE = 640
+"""Pixels: the longest side at which a video's motion is measured; chosen, above what UniMatch sees (512)."""
+MOST_PIXELS = 40_000_000
+"""Of all measured frames together, 320 MB of flow; beyond it they are smaller. Chosen to bound the memory."""
+ENOUGH = 0.95
+"""Share of the frame that must be measured directly before chaining is spared; chosen."""
 
 
 @runtime_checkable
@@ -71,13 +74,36 @@ def video_motion(
         raise InputError(
             f"the reference video has {len(frames)} frame(s): motion needs at least two.", key="video.frames"
         )
-    measured = measured_flow(_chosen(frames, len(fraction)), estimate, progress)
+    measured = measured_flow(measurable(frames, len(fraction)), estimate, progress)
     for flow, known in zip(measured.pixels, measured.valid, strict=True):
         flow.copy_(fill_gaps(flow, known[0]))
     # A fraction of single precision must still meet the frame that it means.
     times = (fraction[1:].double() * len(measured.pixels)).round(decimals=4).tolist()
     seen = measured.valid.flatten(1).any(1)
     return VideoMotion(measured.pixels, seen, tuple(times), height, width)
+
+
+def measurable(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, "K 3 H W"]:
+    """What of a video is measured for a clip of `num_frames`: so many at most, evenly spread, and small.
+
+    The first and the last frame are among them. What is small and few already is returned as it is.
+    """
+    count = min(len(frames), num_frames)
+    height, width = frames.shape[2:]
+    side = min(WORKING_SIDE, int((MOST_PIXELS / count * max(height, width) / min(height, width)) ** 0.5))
+    small_width, small_height = shrunk(width, height, side)
+    size = small_height, small_width
+    if count == len(frames) and size == (height, width):
+        return frames
+    # One by one: all of them in their own size would be a second video.
+    chosen = frames.new_empty(count, 3, *size)
+    places = torch.linspace(0, len(frames) - 1, count).round().long().tolist()
+    for place, index in enumerate(places):
+        frame = frames[index : index + 1]
+        if size != (height, width):
+            frame = F.interpolate(frame.float(), size, mode="bilinear", antialias=True).round().clamp(0, 255)
+        chosen[place] = frame[0]
+    return chosen
 
 
 def measured_flow(
@@ -90,7 +116,8 @@ def measured_flow(
     """
     flow = torch.zeros_like(frames[0, :2], dtype=torch.float32)
     valid = torch.ones_like(frames[0, :1], dtype=torch.bool)
-    flows, valids = [], []
+    steps = len(frames) - 1, -1, -1, -1
+    flows, valids = flow.expand(steps).contiguous(), valid.expand(steps).contiguous()
     for step in range(1, len(frames)):
         progress("reference", step - 1, len(frames) - 1)
         direct, agrees = _checked(frames[0], frames[step], estimate)
@@ -99,10 +126,9 @@ def measured_flow(
             flow, valid = torch.where(agrees, direct, chained), agrees | unbroken
         else:
             flow, valid = direct, agrees
-        flows.append(flow)
-        valids.append(valid)
+        flows[step - 1], valids[step - 1] = flow, valid
     progress("reference", len(frames) - 1, len(frames) - 1)
-    return FlowField(torch.stack(flows), torch.stack(valids))
+    return FlowField(flows, valids)
 
 
 def consistent(forward: Float[Tensor, "2 H W"], backward: Float[Tensor, "2 H W"]) -> Bool[Tensor, "1 H W"]:
@@ -138,20 +164,6 @@ def _chained(
     places = pixel_grid(flow.shape[1], flow.shape[2], flow) + flow
     onward = bilinear_sample(torch.cat([step, agrees.to(step)])[None], places[None])[0]
     return flow + onward[:2], valid & (onward[2:] > 0.5)
-
-
-def _chosen(frames: UInt8[Tensor, "R 3 h w"], num_frames: int) -> UInt8[Tensor, "K 3 H W"]:
-    """At most `num_frames` frames, reduced: evenly spread over the video, its first and last among them."""
-    count = min(len(frames), num_frames)
-    frames = frames[torch.linspace(0, len(frames) - 1, count).round().long()]
-    height, width = frames.shape[2:]
-    side = min(WORKING_SIDE, int((MOST_PIXELS / count * max(height, width) / min(height, width)) ** 0.5))
-    small_width, small_height = shrunk(width, height, side)
-    if (small_width, small_height) == (width, height):
-        return frames
-    size = small_height, small_width
-    reduced = [F.interpolate(frame[None].float(), size, mode="bilinear", antialias=True) for frame in frames]
-    return torch.cat([frame.round().clamp(0, 255).to(torch.uint8) for frame in reduced])
 
 
 def _at(

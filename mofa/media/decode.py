@@ -32,6 +32,8 @@ LARGEST_FRAME = 50_000_000
 """Pixels of a frame: 8K has 33 million. Decoded to bytes, such a frame takes 150 MB."""
 MOST_BYTES = 4_000_000_000
 """Of all decoded frames that `read_video` holds at once."""
+GROWN_BY = 64_000_000
+"""Bytes by which the room for frames grows: chosen so that what is left over is little beside the rest."""
 FASTEST = 60.0
 """Frames per second that are made of frames at irregular times; screens rarely show more."""
 STEADY = 0.5
@@ -94,22 +96,27 @@ def read_video(
 
     Raises InputError as `video_frames` does, and beyond `MOST_BYTES`.
     """
-    pixels: list[NDArray[np.uint8]] = []
     starts: list[float] = []
     end = 0.0
+    # Each frame goes where it stays: a list of them would have to be copied once more, as a whole.
+    held = np.empty((0, 3, 1, 1), np.uint8)
     with closing(video_frames(path, long_side, progress, note)) as coded:
         for frame in islice(coded, max_frames):
-            pixels.append(frame.pixels)
+            if len(starts) == len(held):
+                height, width, _ = frame.pixels.shape
+                room = len(held) + max(1, GROWN_BY // frame.pixels.nbytes)
+                held.resize((room, 3, height, width), refcheck=False)
+            held[len(starts)] = frame.pixels.transpose(2, 0, 1)
             starts.append(frame.start)
             end = frame.end
-            if len(pixels) * frame.pixels.nbytes > MOST_BYTES:
+            if len(starts) * frame.pixels.nbytes > MOST_BYTES:
                 raise InputError(_too_long(path), key="video.long")
     fps, shown = evenly(starts, end)
     shown = shown[:max_frames]
-    if len(shown) * pixels[0].nbytes > MOST_BYTES:
+    if len(shown) * held[0].nbytes > MOST_BYTES:
         raise InputError(_too_long(path), key="video.long")
-    frames = torch.from_numpy(np.stack([pixels[index] for index in shown]))
-    return Clip(frames=frames.permute(0, 3, 1, 2).contiguous(), fps=fps)
+    held = held[: len(starts)] if shown == list(range(len(starts))) else held[shown]
+    return Clip(frames=torch.from_numpy(held), fps=fps)
 
 
 def evenly(starts: Sequence[float], end: float) -> tuple[float, list[int]]:

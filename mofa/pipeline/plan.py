@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mofa.control.brush import inside
 from mofa.control.merge import Share, merge
-from mofa.control.reference import WORKING_SIDE, FlowEstimator, video_motion
+from mofa.control.reference import WORKING_SIDE, FlowEstimator, measurable, video_motion
 from mofa.control.sway import Sway
 from mofa.control.timing import Ease
 from mofa.control.timing import progress as fraction_of_the_way
@@ -405,7 +405,8 @@ def reference_motion(
     progress: Progress,
 ) -> DenseMotion:
     """A video's motion on the working picture, timed and scaled as the control says."""
-    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
     fraction = fraction_of_the_way(control.timing, num_frames)
-    motion = video_motion(video.frames, fraction, height, width, estimate_flow, progress)
-    return Scaled(motion, control.strength)
+    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
+    frames = measurable(video.frames, num_frames)
+    del video  # it is many times as large as what is measured of it
+    return Scaled(video_motion(frames, fraction, height, width, estimate_flow, progress), control.strength)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mofa.control.reference import consistent, measured_flow, video_motion
+from mofa.control.reference import consistent, measurable, measured_flow, video_motion
 from mofa.errors import InputError
 from mofa.types import FlowField
 
@@ -93,6 +93,31 @@ def test_large_videos_are_measured_at_a_bounded_size() -> None:
     flow = reference_flow(frames, torch.tensor([0.0, 1.0]), 10, 128, watch)
     assert set(seen) == {(3, 50, 640)}
     torch.testing.assert_close(flow.pixels[0, :, 0, 0], torch.tensor([1.0, 0.0]))
+
+
+def test_the_longer_the_video_the_smaller_it_is_measured(monkeypatch) -> None:
+    most = 5 * HEIGHT * WIDTH
+    monkeypatch.setattr("mofa.control.reference.MOST_PIXELS", most)
+    seen = []
+
+    def watch(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        seen.append(first.shape[1] * first.shape[2])
+        return ideal(first, second)
+
+    for count in (5, 20, 40):
+        frames = video([0.0] * count)
+        motion = video_motion(frames, torch.linspace(0, 1, count), HEIGHT, WIDTH, watch)
+        assert count * max(seen) <= most
+        assert motion.flow.shape[2] * motion.flow.shape[3] == max(seen)
+        seen.clear()
+
+
+def test_only_as_much_of_a_video_is_kept_as_is_measured() -> None:
+    frames = video([0, 1, 2, 3, 4, 5, 6])
+    few = measurable(frames, 3)
+    assert few[:, 0, 0, 0].tolist() == [0, 3, 6]
+    assert few.untyped_storage().nbytes() == 3 * 3 * HEIGHT * WIDTH
+    assert measurable(few, 3) is few, "asked twice, nothing is done twice"
 
 
 def test_one_frame_has_no_motion() -> None:

@@ -1,6 +1,7 @@
 import io
 import math
 import struct
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -184,6 +185,20 @@ def test_a_disk_that_refuses_is_explained(tmp_path: Path, name: str) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_is_held_once_while_it_is_read(tmp_path: Path, monkeypatch) -> None:
+    frames = torch.arange(96, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 120, 160)
+    path = tmp_path / "grey.mkv"
+    write_clip(Clip(frames=frames.contiguous(), fps=24.0), path)
+    monkeypatch.setattr("mofa.media.decode.GROWN_BY", 8 * 3 * 120 * 160)
+    tracemalloc.start()
+    read = read_video(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read.frames[:, 0, 60, 80].float().sub(frames[:, 0, 0, 0].float()).abs().max() <= 2
+    assert read.frames.is_contiguous()
+    assert peak < 1.3 * frames.numel()
 
 
 def test_reading_stops_where_asked(tmp_path: Path) -> None:
