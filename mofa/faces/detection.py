@@ -36,6 +36,15 @@ MOST_FACES = 10
 WINDOW_SHARES = (0.6, 0.35)
 """Sides of the windows that a picture is searched in, besides the whole of it: the detector sees 128 x 128
 pixels and finds only faces that are large in them."""
+DEEPER_SHARES = (0.2,)
+"""Windows that a picture is searched in where larger ones show no face at all."""
+SEARCHED_EVERY = 5
+"""Frames: how often the beginning of a video is searched in windows while no face is seen."""
+CLOSER = 0.6
+"""Of the square before: where a face is pointed at that no window shows, smaller and smaller ones are looked
+at."""
+CLOSEST = 2.5 * SMALLEST_FACE
+"""Pixels of the last such square's side."""
 LARGE, NEAR = 0.3, 1.6
 """A face smaller than this share of its picture is looked at again, in a square of so many sizes around."""
 SEEN_ENOUGH = 0.2
@@ -140,15 +149,42 @@ class FaceFinder:
     def search(self, picture: UInt8[Tensor, "3 H W"]) -> tuple[Face, ...]:
         """All faces of a picture, the largest first: it is looked at as a whole and in ever smaller windows.
 
-        A face that several windows show is taken from the largest of them.
+        A face that several windows show is taken from the largest of them. Where none is seen in all of
+        them, even smaller windows are looked at.
         """
-        faces: list[Face] = []
-        for rows, columns in windows_of(*picture.shape[1:]):
-            for face in self.look(picture[:, rows, columns].contiguous()):
-                candidate = shifted(face, columns.start, rows.start)
-                if not any(same_face(candidate, other) for other in faces):
-                    faces.append(candidate)
+        faces = self.in_windows(picture, (1.0, *WINDOW_SHARES)) or self.in_windows(picture, DEEPER_SHARES)
         return tuple(sorted(faces, key=lambda face: -face.size))
+
+    def in_windows(self, picture: UInt8[Tensor, "3 H W"], shares: Sequence[float]) -> list[Face]:
+        """The faces in windows with these shares of the picture's long side, each once."""
+        faces: list[Face] = []
+        for rows, columns in windows_of(picture.shape[1], picture.shape[2], shares):
+            for face in self._within(picture, rows, columns):
+                if not any(same_face(face, other) for other in faces):
+                    faces.append(face)
+        return faces
+
+    def at(self, picture: UInt8[Tensor, "3 H W"], point: tuple[float, float]) -> Face | None:
+        """The face at a point (x, y), looked for in ever smaller squares around it."""
+        side = CLOSER * max(picture.shape[1:])
+        while side >= CLOSEST:
+            rows, columns = _square(torch.tensor(point), side / 2, picture)
+            near = [face for face in self._within(picture, rows, columns) if lies_at(face, point)]
+            if near:
+                return choose_face(near, point, "")
+            side *= CLOSER
+        return None
+
+    def again(self, picture: UInt8[Tensor, "3 H W"], last: Face) -> Face | None:
+        """A face of the frame before, looked for where it was: at a glance small faces are not seen."""
+        rows, columns = _around(last.mesh, NEAR * last.size, picture)
+        return _nearest(self._within(picture, rows, columns), last)
+
+    def _within(self, picture: UInt8[Tensor, "3 H W"], rows: slice, columns: slice) -> list[Face]:
+        window = picture[:, rows, columns].contiguous()
+        if 0 in window.shape:
+            return []
+        return [shifted(face, columns.start, rows.start) for face in self.look(window)]
 
     def _from_near(self, picture: UInt8[Tensor, "3 H W"], face: Face) -> Face:
         """The same face, seen larger: the mesh may lie beside a face that is small in its picture."""
@@ -218,17 +254,26 @@ def find_face(
 ) -> tuple[Face, int]:
     """The face that is meant, and how many there are.
 
-    `which` is a number, 1 being the largest face, or a point (x, y) in pixels: the face nearest to it.
-    Raises InputError: there is none, not so many, or the one that is meant is too small.
+    `which` is a number, 1 being the largest face, or a point (x, y) in pixels that lies on it: there it is
+    looked for more closely. Raises InputError: there is none, not so many, none at that point, or the one
+    that is meant is too small.
     """
     height, width = picture.shape[1:]
     with open_face_finder() as finder:
         faces = finder.search(picture)
+        if not isinstance(which, int) and not any(lies_at(face, which) for face in faces):
+            closer = finder.at(picture, which)
+            if closer is None and faces:
+                raise InputError(
+                    _elsewhere(choose_face(faces, which, what), which, what), key="face.elsewhere"
+                )
+            faces = faces if closer is None else (*faces, closer)
     if not faces:
+        windows = [f"{share:.0%}" for share in (*WINDOW_SHARES, *DEEPER_SHARES)]
         raise InputError(
             f"no face was found in {what} ({width} x {height} pixels), looking at the whole and at windows "
-            f"of {' and '.join(f'{share:.0%}' for share in WINDOW_SHARES)} of it: give a larger or more "
-            "frontal face, or its 68 points by hand with --landmarks points.json.",
+            f"of {', '.join(windows[:-1])} and {windows[-1]} of it: point at it with --face x,y, "
+            "give a larger or more frontal face, or its 68 points by hand with --landmarks points.json.",
             key="face.none",
         )
     face = choose_face(faces, which, what)
@@ -240,6 +285,20 @@ def find_face(
             least=f"{SMALLEST_FACE:.0f}",
         )
     return face, len(faces)
+
+
+def lies_at(face: Face, point: tuple[float, float]) -> bool:
+    """Whether a point in pixels lies on a face, or hardly beside it."""
+    return float((face.points.mean(0) - torch.tensor(point)).norm()) < face.size
+
+
+def _elsewhere(nearest: Face, point: tuple[float, float], what: str) -> str:
+    x, y = nearest.points.mean(0).tolist()
+    return (
+        f"no face was found at {point[0]:.0f},{point[1]:.0f} in {what}, looking as closely as at "
+        f"{CLOSEST:.0f} pixels around; the nearest that was lies at {x:.0f},{y:.0f}: point at it, or give "
+        "the 68 points of yours by hand with --landmarks points.json."
+    )
 
 
 def choose_face(faces: Sequence[Face], which: int | tuple[float, float], what: str) -> Face:
@@ -266,6 +325,7 @@ def follow_face(
 ) -> FaceTrack:
     """One face through a video: the one meant in the first frame that shows any, then always the nearest.
 
+    What is pointed at, and what was there in the frame before, is looked for more closely there.
     Frames are taken one at a time and let go. Where the face is not seen it is bridged in a straight line.
     Raises InputError when no frame shows a face, when too few do, or when it is too small.
     """
@@ -276,12 +336,10 @@ def follow_face(
     with open_face_finder() as finder:
         for index, frame in enumerate(frames):
             height, width = frame.shape[-2:]
-            faces = finder.look(frame) or (finder.search(frame) if last is None else ())
             if last is None:
-                ordered = sorted(faces, key=lambda face: -face.size)
-                face = choose_face(ordered, which, what) if ordered else None
+                face = _first(finder, frame, which, what, thoroughly=index % SEARCHED_EVERY == 0)
             else:
-                face = _nearest(faces, last)
+                face = _nearest(finder.look(frame), last) or finder.again(frame, last)
             tracked.append(face)
             last = face or last
             progress("faces", index + 1, max(index + 1, expected))
@@ -317,6 +375,24 @@ def follow_face(
     return track
 
 
+def _first(
+    finder: FaceFinder,
+    frame: UInt8[Tensor, "3 H W"],
+    which: int | tuple[float, float],
+    what: str,
+    thoroughly: bool,
+) -> Face | None:
+    """The face that is meant in a frame before which none was seen."""
+    faces: Sequence[Face] = finder.look(frame)
+    if not faces and thoroughly:
+        faces = finder.in_windows(frame, WINDOW_SHARES)
+    if thoroughly and not isinstance(which, int) and not any(lies_at(face, which) for face in faces):
+        closer = finder.at(frame, which)
+        faces = faces if closer is None else (closer,)
+    ordered = sorted(faces, key=lambda face: -face.size)
+    return choose_face(ordered, which, what) if ordered else None
+
+
 def _nearest(faces: Sequence[Face], last: Face) -> Face | None:
     """The face that is where the last one was; another person far away is none."""
     near = [face for face in faces if float((face.points.mean(0) - last.points.mean(0)).norm()) < last.size]
@@ -332,8 +408,13 @@ def _around(
     mesh: Float[Tensor, "478 3"], radius: float, picture: UInt8[Tensor, "3 H W"]
 ) -> tuple[slice, slice]:
     """Rows and columns of a square around a face, as far as the picture goes."""
+    return _square(mesh[:, :2].mean(0), radius, picture)
+
+
+def _square(
+    middle: Float[Tensor, "2"], radius: float, picture: UInt8[Tensor, "3 H W"]
+) -> tuple[slice, slice]:
     _, height, width = picture.shape
-    middle = mesh[:, :2].mean(0)
     low = (middle - radius).floor().long().clamp(min=0).tolist()
     high = (middle + radius).ceil().long().clamp(min=1).tolist()
     return slice(low[1], min(high[1], height)), slice(low[0], min(high[0], width))
@@ -345,10 +426,11 @@ def same_face(one: Face, other: Face) -> bool:
     return apart < 0.5 * max(one.size, other.size)
 
 
-def windows_of(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """The whole picture, then squares that overlap by half, the larger ones first."""
-    yield slice(0, height), slice(0, width)
-    for share in WINDOW_SHARES:
+def windows_of(
+    height: int, width: int, shares: Sequence[float] = (1.0, *WINDOW_SHARES)
+) -> Iterator[tuple[slice, slice]]:
+    """Squares that overlap by half, their sides shares of the picture's long one; 1 is all of it."""
+    for share in shares:
         side = round(share * max(height, width))
         for rows in _spans(height, side):
             for columns in _spans(width, side):

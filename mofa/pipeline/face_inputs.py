@@ -27,7 +27,9 @@ from mofa.types import LandmarkClip, Note, Progress, Waveform, silent, unsaid
 SPEECH_FPS = 25.0
 """What the learned drivers were trained with, and lips need."""
 VIDEO_LONG_SIDE = 640
-"""Pixels: driving videos are looked at no larger; the face mesh sees 256 x 256."""
+"""Pixels: driving videos are looked at no larger where that shows a face; the face mesh sees 256 x 256."""
+UNSEEN = ("face.none", "face.small", "face.seldom")
+"""What may be wrong because a video was shrunk."""
 
 Drives = Mapping[LandmarkControl, "FaceDrive"]
 
@@ -74,13 +76,26 @@ def drive_from(motion: LandmarkClip | BlendshapeClip | Waveform, notes: tuple[st
 def followed(control: LandmarkControl, video: Video, progress: Progress) -> FaceDrive:
     """The motion of the face in a video. Raises InputError: too long, or no face in it."""
     notes: list[str] = []
-    track = face_of_video(video, 1, control.max_seconds, progress, notes.append, long_side=VIDEO_LONG_SIDE)
+    try:
+        track = face_of_video(
+            video, 1, control.max_seconds, progress, notes.append, long_side=VIDEO_LONG_SIDE
+        )
+    except InputError as error:
+        if error.key not in UNSEEN or not _is_shrunk(video):
+            raise
+        notes.clear()  # the same file is read once more
+        track = face_of_video(video, 1, control.max_seconds, progress, notes.append)
     if track.gaps:
         lost = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in track.gaps[:5])
         more = f" and {len(track.gaps) - 5} more stretches" if len(track.gaps) > 5 else ""
         notes.append(f"{video}: no face is seen in frames {lost}{more}; its motion is bridged there.")
     sound = video.clip.audio if isinstance(video, VideoInMemory) else _sound_of(control, notes.append)
     return FaceDrive(track.landmarks, track.fps, len(track.found) / track.fps, sound, tuple(notes))
+
+
+def _is_shrunk(video: Video) -> bool:
+    frames = video.frames()
+    return max(next(frames).pixels.shape[:2]) > VIDEO_LONG_SIDE
 
 
 def face_of_video(

@@ -3,8 +3,10 @@
 import builtins
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from mofa.errors import InputError, ResourceError, WeightsError
@@ -26,6 +28,8 @@ from mofa.faces.sketch import draw_sketch
 from mofa.media.decode import read_video
 
 pytest.importorskip("mediapipe")
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
 
@@ -65,6 +69,46 @@ def test_a_face_that_is_small_in_a_large_picture_is_found(person):
     face, _ = find_face(picture)
     alone, _ = find_face(person(size=160))
     assert (face.points - alone.points - torch.tensor([30.0, 500.0])).norm(dim=1).max() < 5
+
+
+@pytest.fixture
+def crowded(person) -> torch.Tensor:
+    """A photo of 2400 x 1600 with a face of 60 pixels at 1565, 970, and a larger one at 2130, 330."""
+    photo = Image.open(PHOTOS / "rocket.jpg").convert("RGB").resize((2400, 1600))
+    picture = torch.from_numpy(np.array(photo)).permute(2, 0, 1).clone()
+    picture[:, 900:1030, 1500:1630] = person(size=130)
+    picture[:, 200:456, 2000:2256] = person()
+    return picture
+
+
+def test_a_face_of_60_pixels_is_found_where_it_is_pointed_at(crowded, person):
+    face, count = find_face(crowded, (1555.0, 985.0))
+    alone, _ = find_face(person(size=130))
+    assert count == 2
+    assert face.size == pytest.approx(60, abs=3)
+    assert (face.points - alone.points - torch.tensor([1500.0, 900.0])).norm(dim=1).max() < 4
+
+
+def test_another_face_than_the_one_pointed_at_is_not_driven(crowded):
+    with pytest.raises(InputError, match=r"no face was found at 300,1300 in it.*nearest.* lies at 2\d\d\d,3"):
+        find_face(crowded, (300.0, 1300.0), "it")
+
+
+def test_a_small_face_alone_is_found_unasked(crowded):
+    alone = crowded.clone()
+    alone[:, 200:456, 2000:2256] = alone[:, 500:756, 2000:2256]
+    face, count = find_face(alone)
+    assert count == 1
+    assert face.points.mean(0).tolist() == pytest.approx([1565, 975], abs=10)
+
+
+def test_a_small_face_is_followed_through_a_large_video(person):
+    frames = torch.full((4, 3, 720, 1280), 128, dtype=torch.uint8)
+    for index, frame in enumerate(frames):
+        frame[:, 300:430, 600 + 10 * index : 730 + 10 * index] = person(size=130)
+    track = follow_face(frames, 25.0, (665.0, 370.0))
+    assert track.found.all()
+    assert track.mesh[:, :, 0].mean(1).diff().tolist() == pytest.approx([10, 10, 10], abs=1.5)
 
 
 def test_where_there_is_no_face_the_message_says_what_was_tried():

@@ -12,6 +12,7 @@ from PIL import Image
 from mofa.errors import InputError, WeightsError
 from mofa.evaluation.stages import toy_networks
 from mofa.faces.landmark_files import landmark_bytes
+from mofa.faces.points import face_size
 from mofa.faces.retarget import at_rate
 from mofa.media.audio import read_audio
 from mofa.media.decode import read_video
@@ -212,6 +213,17 @@ def test_a_take_turns_the_head_to_the_persons_right_and_a_flip_to_the_left(folde
     assert right[0] < -4  # towards the left of the picture
     assert left[0] > 4
     assert still == [0, 0]
+
+
+def test_a_face_that_is_small_in_a_large_driving_video_drives(folder, person):
+    frames = torch.full((4, 3, 720, 1280), 128, dtype=torch.uint8)
+    for index, frame in enumerate(frames):
+        frame[:, 300:430, 600:730] = person(size=130, opening=3.0 * index)
+    [drive] = read_drives(request(folder, video_file(folder, frames))).values()
+    assert isinstance(drive.motion, LandmarkClip)
+    opening = drive.motion.points[:, 66, 1] - drive.motion.points[:, 62, 1]
+    assert float(face_size(drive.motion.points[0])) == pytest.approx(60, abs=4)
+    assert opening[-1] > opening[0] + 2
 
 
 def voice_file(folder, seconds: float = 0.6):

@@ -318,6 +318,10 @@ _PAIRS = {
         "No face was found: a larger or more frontal one helps.",
         "没有找到人脸，请换更大或更正面的。",
     ),
+    "face.elsewhere": (
+        "No face was found there: click on one that is marked.",
+        "该处没有找到人脸：请点击已标出的人脸。",
+    ),
     "face.small": (
         "The face is too small: use a picture in which it has {least} pixels or more.",
         "人脸太小：请用人脸至少 {least} 像素的图片。",
