@@ -145,12 +145,38 @@ def test_several_lines_are_moved_copied_and_deleted_at_once(canvas: Any, hand: A
     for old, new in zip(before, after, strict=True):
         assert new[0][1] - old[0][1] == pytest.approx(0.1 * height, abs=1)
     canvas.keyboard.press("Control+d")
-    assert len(hand.document(canvas)["controls"]) == 4
+    copies = [control["id"] for control in hand.document(canvas)["controls"]][2:]
+    assert len(copies) == 2
+    assert canvas.evaluate("mofaStudio.store.chosen.map(({ id }) => id)") == copies
+    canvas.keyboard.press("Control+z")
+    assert len(hand.document(canvas)["controls"]) == 2, "what came at once goes at once"
+    canvas.keyboard.press("Control+Shift+z")
     canvas.keyboard.press("Control+a")
     canvas.keyboard.press("Delete")
     assert hand.document(canvas)["controls"] == []
     canvas.keyboard.press("Control+z")
     assert len(hand.document(canvas)["controls"]) == 4
+
+
+def test_what_a_line_moves_is_what_it_begins_on(visit: Callable[..., Any], hand: Any) -> None:
+    page = opened(visit(), "1-liftoff", hand)
+    hand.drag(page, (50.2, 55), (50.2, 35), (58, 25))
+    [line] = hand.document(page)["controls"]
+    page.click("[data-shape=reverse]")
+    [back] = hand.document(page)["controls"]
+    assert back["points"][0] == line["points"][0], "the thing goes from where it is"
+    assert back["points"][-1][0] < line["points"][0][0] - 10, "and the other way"
+    assert back["region"] == line["region"]
+    page.keyboard.press("v")
+    start = back["points"][0]
+    size = hand.document(page)["picture"]
+    at = (100 * start[0] / size["width"], 100 * start[1] / size["height"])
+    hand.drag(page, at, (20, 20))
+    [moved] = hand.document(page)["controls"]
+    assert moved["region"] is None, "nobody means the sky"
+    page.keyboard.press("Control+z")
+    assert hand.document(page)["controls"] == [back], "one step"
+    assert page.locator(".notice:not(:empty)").count() == 0
 
 
 def test_the_camera_moves_together_with_a_thing(canvas: Any, hand: Any) -> None:

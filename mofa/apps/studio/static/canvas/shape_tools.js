@@ -7,6 +7,8 @@
  */
 
 import { copied, isAnchor, newControl } from "../state/scene.js";
+import { parsed, selectionAt } from "../state/selection.js";
+import { covers } from "../state/things.js";
 import { nearestOn, paceOf, simplified } from "./curve.js";
 
 const FINGER = 22;
@@ -65,8 +67,42 @@ function dragging(stage, control, index, start) {
         points: origins.get(id).map(([x, y], k) => (index === null || k === index ? stage.viewport.inside([x + dx, y + dy]) : [x, y])),
       }), gesture);
     },
+    up: () => {
+      if (store.document !== before) follow(stage, [...origins.keys()], gesture);
+    },
     cancel: () => store.takeBack(before, gesture),
   };
+}
+
+/**
+ * What a line moves is what it begins on: one that was taken to another place moves what is there.
+ * @param {Stage} stage
+ * @param {number[]} ids
+ * @param {unknown} gesture
+ */
+function follow(stage, ids, gesture) {
+  const { store, things, regions } = stage;
+  const picture = /** @type {import("../state/scene.js").Picture} */ (store.document.picture);
+  for (const control of store.document.controls) {
+    if (!ids.includes(control.id) || control.kind !== "track" || !control.region || !("select" in control.region)) continue;
+    const { on, beside, level } = parsed(control.region.select, picture);
+    const [start] = control.points;
+    const known = regions.canvas(control.region, picture);
+    // What somebody has put together click by click is meant as it is.
+    if (on.length + beside.length > 1 || !known || covers(known, start, picture)) continue;
+    const settle = () => {
+      const thing = things.at(picture, start);
+      if (thing === "looking") {
+        things.addEventListener("change", settle, { once: true });
+        return;
+      }
+      const now = store.document.controls.find(({ id }) => id === control.id);
+      if (now?.kind !== "track" || now.points[0] !== start) return;
+      const meant = typeof thing === "object" && things.meant(thing);
+      store.editControl(control.id, { region: meant ? { select: level === "part" ? selectionAt(start, "part") : thing.select } : null }, gesture);
+    };
+    settle();
+  }
 }
 
 /** Takes hold of the point under the pointer, if there is one. */
@@ -222,15 +258,20 @@ export function deleteSelected(store) {
   else if (spared !== control.id) store.removeControls(store.chosen.map(({ id }) => id));
 }
 
-/** Copies of controls, a little aside. */
+/** Copies of controls, a little aside: one step, and all of them selected. */
 export function addCopies(stage, controls) {
   const { store, viewport } = stage;
   const aside = 24 / viewport.scale;
-  for (const control of controls) {
+  const gesture = {};
+  const ids = controls.map((control) => {
     const points = control.kind === "track" ? control.points.map(([x, y]) => viewport.inside([x + aside, y + aside])) : control.points;
     const copy = copied(store.document, control);
-    store.add(points ? { ...copy, points } : copy);
-  }
+    store.edit({ controls: [...store.document.controls, points ? { ...copy, points } : copy] }, gesture);
+    return copy.id;
+  });
+  if (!ids.length) return;
+  store.look({ selected: ids[ids.length - 1], also: ids.slice(0, -1), point: null, spared: null });
+  follow(stage, ids, gesture);
 }
 
 export const duplicateSelected = (stage) => addCopies(stage, stage.store.chosen);
@@ -244,6 +285,7 @@ export function nudgeSelected(stage, dx, dy) {
   store.editControls(tracks.map(({ id }) => id), ({ points }) => ({
     points: points.map(([x, y], k) => (point === null || k === point ? viewport.inside([x + dx, y + dy]) : [x, y])),
   }), `nudge ${tracks[0].id}`);
+  follow(stage, tracks.map(({ id }) => id), `nudge ${tracks[0].id}`);
 }
 
 /**
@@ -261,7 +303,20 @@ export const SHAPES = {
 /** @param {keyof typeof SHAPES} shape */
 export function shapeSelected(store, shape) {
   const lines = store.chosen.filter((control) => control.kind === "track" && !isAnchor(control) && !control.locked);
-  store.editControls(lines.map(({ id }) => id), ({ points }) => ({ points: SHAPES[shape](points) }));
+  store.editControls(lines.map(({ id }) => id), ({ points, region }) => ({ points: begunAt(region ? points[0] : null, SHAPES[shape](points), store.document.picture) }));
+}
+
+/**
+ * A line moved so that it begins where it shall: what has something to move takes it along from where it is.
+ * @param {Point | null} start null: where it begins
+ * @param {Point[]} points
+ * @param {{width: number, height: number}} picture that it stays in
+ */
+function begunAt(start, points, { width, height }) {
+  if (!start) return points;
+  const [dx, dy] = [start[0] - points[0][0], start[1] - points[0][1]];
+  const held = (value, length) => Math.min(length - 1, Math.max(0, value));
+  return points.map(([x, y]) => /** @type {Point} */ ([held(x + dx, width), held(y + dy, height)]));
 }
 
 /**

@@ -192,7 +192,7 @@ export function makeTimeline(store, player, sounds, signal) {
     if (!wave) return h("div.lane", {}, words);
     const picture = svg("svg", { viewBox: "0 0 100 20", preserveAspectRatio: "none", class: "wave" }, svg("path", { d: wave }));
     picture.style.setProperty("--colour", control.colour);
-    return h("div.lane", { title: control.transcript || t("timeline.speech") }, picture);
+    return h("div.lane", { title: control.transcript || t("timeline.speech") }, picture, control.transcript && h("span.spoken", {}, control.transcript));
   }
 
   /** @type {unknown[] | null} */

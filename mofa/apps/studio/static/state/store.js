@@ -58,7 +58,12 @@ export class Store {
     this.tell("document");
   }
 
-  /** Replaces one control, or removes it when `change` is null. */
+  /**
+   * Replaces one control, or removes it when `change` is null.
+   * @param {number | null} id
+   * @param {any} change
+   * @param {unknown} [gesture]
+   */
   editControl(id, change, gesture = null) {
     const controls = this.document.controls.flatMap((control) => {
       if (control.id !== id) return [control];
