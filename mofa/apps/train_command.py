@@ -77,22 +77,25 @@ def _dry_run(recipe: "Recipe", rate: float | None) -> int:
 
     print(yaml.safe_dump(plain(recipe), sort_keys=False))
     try:
-        cost, trained, frozen = count_step(recipe)
+        count = count_step(recipe)
     except InputError as error:
         print(f"cost: {error}")
         return 0
-    for title, parameters in (("trained", trained), ("frozen", frozen)):
+    cost = count.cost
+    for note in count.notes:
+        print(f"note: {note}")
+    for title, parameters in (("trained", count.trained), ("frozen", count.frozen)):
         print(f"{title}: {len(parameters)} tensors, {sum(parameters.values()) / 1e6:.1f} M numbers")
-        for name, count in parameters.items():
-            print(f"  {name} {count}")
+        for name, size in parameters.items():
+            print(f"  {name} {size}")
     print(f"work of a step, per process: {cost.flop / 1e12:.2f} TFLOP")
-    for title, size in (
+    for title, taken in (
         ("activations", cost.activation_bytes),
         ("trained weights, gradients, optimiser, running mean", cost.state_bytes),
         ("frozen weights", cost.frozen_bytes),
         ("together", cost.peak_bytes),
     ):
-        print(f"memory, {title}: {size / 1e9:.2f} GB")
+        print(f"memory, {title}: {taken / 1e9:.2f} GB")
     if rate is not None:
         print(f"seconds of a step at {rate:g} TFLOP/s: {cost.flop / 1e12 / rate:.2f}")
     return 0

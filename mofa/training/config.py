@@ -18,13 +18,18 @@ from mofa.training.registry import OBJECTIVES, SOURCES, find_kind
 class OptimiserSettings:
     """How parameters are changed; the defaults are the paper's."""
 
-    name: Literal["adamw", "adamw-8bit"] = "adamw"
+    name: Literal["adamw", "adamw-8bit", "sgd"] = "adamw"
     learning_rate: float = 2e-5
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 1e-2
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """What becomes of the rate after the warm-up: nothing, or it falls to zero at the last step."""
+    momentum: float = 0.9
+    """Of sgd, in place of betas and epsilon."""
+    schedule: Literal["constant", "cosine", "linear", "tenths"] = "constant"
+    """What becomes of the rate after the warm-up: nothing, it falls to zero at the last step, or to a tenth
+    at each of `falls`."""
+    falls: tuple[int, ...] = ()
+    """Steps at which a rate in tenths falls."""
     warmup_steps: int = 0
     max_gradient_norm: float | None = 1.0
     """Gradients longer than this are shortened to it; null leaves them."""

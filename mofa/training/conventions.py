@@ -50,3 +50,26 @@ RELEASED = Conventions(
     flow_precision="float16",
     hint_grid="network",
 )
+
+
+@dataclass(frozen=True)
+class SparseConventions:
+    """How the sparse-to-dense network is shown pictures and flow, and how its answer is judged.
+
+    The defaults fit what inference does with it; `RELEASED_SPARSE` is what the released training of
+    Conditional Motion Propagation does.
+    """
+
+    pictures: Literal["signed", "imagenet"] = "signed"
+    """-1..1, as MOFA-Video's scripts show it pictures; or less ImageNet's mean and over its deviation, as it
+    was trained (that those scripts do otherwise is a fault)."""
+    judged: Literal["network", "picture"] = "network"
+    """Where bins are compared: on the network's own grid of half the side, or on the whole one."""
+    axes: Literal["mean", "sum"] = "mean"
+    """What the losses of x and y make together."""
+    flow: Literal["exact", "byte"] = "exact"
+    """Truth as it is, or of 256 values between -50 and 50 px, as flow kept in JPEG files has."""
+
+
+OURS_SPARSE = SparseConventions()
+RELEASED_SPARSE = SparseConventions(pictures="imagenet", judged="picture", axes="sum", flow="byte")

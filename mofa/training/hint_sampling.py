@@ -37,8 +37,8 @@ class HintSampling:
 
 
 RELEASED_SAMPLING = HintSampling()
-CMP_SAMPLING = HintSampling(grid=200, window=41)
-"""About as sparse as Conditional Motion Propagation itself was trained: grid ratio 5.74e-5 of 384 x 384."""
+CMP_SAMPLING = HintSampling(grid=131, window=41, apart=20)
+"""As Conditional Motion Propagation itself was trained: one grid point in 1 / 5.74e-5 pixels, window 41."""
 
 
 def sample_mask(

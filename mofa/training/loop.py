@@ -153,7 +153,14 @@ def check_processes(checkpoint: Path, shares: Shares) -> None:
 
 
 def make_optimiser(objective: Objective, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """AdamW over the trained parameters, or its 8-bit form where bitsandbytes is installed."""
+    """SGD or AdamW over the trained parameters, or AdamW in 8 bits where bitsandbytes is installed."""
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            objective.trained.values(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
     options: dict[str, Any] = {
         "lr": settings.learning_rate,
         "betas": settings.betas,
@@ -181,6 +188,7 @@ def rate_at(step: int, settings: OptimiserSettings, steps: int) -> float:
         "constant": 1.0,
         "linear": 1 - share,
         "cosine": 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi)))),
+        "tenths": 0.1 ** sum(step >= fall for fall in settings.falls),
     }[settings.schedule]
     return settings.learning_rate * warm * fall
 

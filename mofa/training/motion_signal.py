@@ -94,11 +94,22 @@ def network_flow(
     scripts read the picture at the nearest pixel.
     """
     side = network.config.side
+    return dense_flow(network, picture, *rasterise(hints, side, side), conventions)
+
+
+def dense_flow(
+    network: ConditionalMotionPropagation,
+    picture: Float[Tensor, "3 H W"],
+    displacement: Float[Tensor, "S 2 g g"],
+    known: Bool[Tensor, "S 1 g g"],
+    conventions: Conventions,
+) -> Float[Tensor, "S 2 H W"]:
+    """`network_flow` of hints that are on the network's grid already."""
+    side = network.config.side
     height, width = picture.shape[-2:]
     if conventions.hint_grid == "network":
         square = F.interpolate(picture[None], (side, side), mode="nearest")
     else:
         square = F.interpolate(picture[None], (side, side), mode="bilinear", antialias=True)
-    displacement, known = rasterise(hints, side, side)
     dense = network(network.encode(square * 2 - 1), displacement * known, known)
     return resize_flow(dense, height, width, "nearest")

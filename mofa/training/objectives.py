@@ -21,7 +21,7 @@ from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
 from mofa.training.adapters import AdapterObjective, adapter_config_beside, freeze, start_from_backbone
 from mofa.training.backbones import BackboneObjective
-from mofa.training.conventions import OURS, Conventions
+from mofa.training.conventions import OURS, OURS_SPARSE, Conventions, SparseConventions
 from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
 from mofa.training.low_rank import LowRankSettings, add_low_rank
 from mofa.training.motion_signal import PairFlow
@@ -155,6 +155,7 @@ class SparseToDenseRecipe:
     reach: float = 50.0
     """Longest displacement along an axis, in pixels of the grid, of a random one."""
     sampling: HintSampling = CMP_SAMPLING
+    conventions: SparseConventions = OURS_SPARSE
 
     def build(self, device: torch.device, dtype: torch.dtype) -> SparseToDenseObjective:
         """The network in float32, as its bins ask for."""
@@ -166,7 +167,9 @@ class SparseToDenseRecipe:
                 network = ConditionalMotionPropagation(
                     SparseToDenseConfig(side=self.side, width=self.width, reach=self.reach, blocks=blocks)
                 )
-        return SparseToDenseObjective(network.to(device).requires_grad_(True), self.sampling)
+        return SparseToDenseObjective(
+            network.to(device).requires_grad_(True), self.sampling, self.conventions
+        )
 
 
 def load_estimator(device: torch.device) -> PairFlow:

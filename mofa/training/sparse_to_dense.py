@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mofa.densify import edge_aware
@@ -18,50 +18,87 @@ from mofa.models.sparse_to_dense import ConditionalMotionPropagation, ImageFeatu
 from mofa.tensors.geometry import resize_flow
 from mofa.tensors.hints import rasterise
 from mofa.training.clips import Clips
-from mofa.training.conventions import OURS
+from mofa.training.conventions import OURS, OURS_SPARSE, SparseConventions
 from mofa.training.hint_sampling import HintSampling, Uniform
 from mofa.training.motion_signal import flow_hints
 from mofa.training.protocol import Draws, Loss, Objective
 from mofa.types import SparseMotion
 from mofa.weights.networks import save_sparse_to_dense
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of pictures in 0..1."""
+LARGEST_KEPT = 50.0
+"""Longest displacement along an axis, in px, that CMP's flow in JPEG files has."""
+
 
 class SparseToDenseObjective(Objective):
     """The network, its samples of flow, and the bins it shall choose."""
 
-    def __init__(self, network: ConditionalMotionPropagation, sampling: HintSampling) -> None:
+    def __init__(
+        self,
+        network: ConditionalMotionPropagation,
+        sampling: HintSampling,
+        conventions: SparseConventions = OURS_SPARSE,
+    ) -> None:
         super().__init__()
-        self.network, self.sampling = network, sampling
+        self.network, self.sampling, self.conventions = network, sampling, conventions
 
     def forward(self, batch: Clips, draws: Draws) -> Loss:
         """Mean cross entropy of every clip, over pixels, steps and axes.
 
         All clips go through the network together: its norms take their means over the batch.
         """
-        config, coins = self.network.config, draws.numpy("hints")
-        batch_size, steps = len(batch.frames), batch.frames.shape[1] - 1
-        pictures = batch.frames[:, 0].float() / 255
-        square = F.interpolate(pictures, (config.side, config.side), mode="bilinear", antialias=True)
-        features = self.network.encode(square * 2 - 1)
+        side, coins = self.network.config.side, draws.numpy("hints")
+        drawn = [
+            rasterise(self.hints(batch, i, coins[i].random), side, side) for i in range(len(batch.frames))
+        ]
+        displacement, known = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        return Loss(self.entropy(batch, displacement, known))
+
+    def entropy(
+        self, batch: Clips, displacement: Float[Tensor, "N 2 g g"], known: Bool[Tensor, "N 1 g g"]
+    ) -> Float[Tensor, " B"]:
+        """Every clip's cross entropy; hints of all steps of all clips, one after another, on the grid."""
+        config, batch_size = self.network.config, len(batch.frames)
+        steps = batch.frames.shape[1] - 1
+        features = self.network.encode(self.seen(batch.frames[:, 0].float() / 255))
         each = ImageFeatures(
             *(x.repeat_interleave(steps, 0) for x in (features.eighth, features.quarter, features.half))
         )
-        drawn = [
-            rasterise(self.hints(batch, i, coins[i].random), config.side, config.side)
-            for i in range(batch_size)
-        ]
-        displacement, known = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         scores = self.network.classify(each, displacement * known, known)
-        wanted = resize_flow(flow_of(batch).flatten(0, 1).float(), config.side, config.side)
-        wanted = F.interpolate(wanted, scores.shape[-2:], mode="area")
+        wanted = resize_flow(self.truth(batch).flatten(0, 1), config.side, config.side)
+        if self.conventions.judged == "picture":
+            scores = F.interpolate(scores, wanted.shape[-2:], mode="bilinear", align_corners=True)
+        else:
+            wanted = F.interpolate(wanted, scores.shape[-2:], mode="area")
         bins = bins_of(wanted, config.num_bins, config.reach)
         choices = scores.unflatten(1, (2, config.num_bins)).flatten(0, 1)
         entropy = F.cross_entropy(choices, bins.flatten(0, 1), reduction="none")
-        return Loss(entropy.reshape(batch_size, -1).mean(dim=1))
+        mean = entropy.reshape(batch_size, -1).mean(dim=1)
+        return 2 * mean if self.conventions.axes == "sum" else mean
+
+    def seen(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 g g"]:
+        """Pictures (0..1) as the network is shown them."""
+        side = self.network.config.side
+        square = F.interpolate(pictures, (side, side), mode="bilinear", antialias=True)
+        if self.conventions.pictures == "signed":
+            return square * 2 - 1
+        mean, deviation = (
+            square.new_tensor(each)[:, None, None] for each in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        )
+        return (square - mean) / deviation
+
+    def truth(self, batch: Clips) -> Float[Tensor, "B S 2 H W"]:
+        """The flow to be found, in the clips' pixels."""
+        flow = flow_of(batch).float()
+        if self.conventions.flow == "exact":
+            return flow
+        share = ((flow + LARGEST_KEPT) / (2 * LARGEST_KEPT)).clamp(0, 1)
+        return (share * 255).round() / 255 * 2 * LARGEST_KEPT - LARGEST_KEPT
 
     def hints(self, batch: Clips, i: int, uniform: Uniform) -> SparseMotion:
         """Samples of a clip's flow."""
-        return flow_hints(flow_of(batch)[i], uniform, self.sampling, OURS, self.network.config.side)
+        return flow_hints(self.truth(batch)[i], uniform, self.sampling, OURS, self.network.config.side)
 
     def measure(self, batch: Clips, draws: Draws) -> Mapping[str, float]:
         """End-point errors on visible pixels, of the network and of the edge-aware spread, in px."""

@@ -40,6 +40,8 @@ class ClipSettings:
     width: int = 256
     fit: Literal["crop", "squeeze"] = "crop"
     """Keep the aspect and cut what does not fit, or squeeze the whole picture as the released scripts."""
+    shown: float = 1.0
+    """The window's sides, as a share of those of the largest that fits; a smaller one lies anywhere."""
     flip: bool = True
     """Mirror every other clip."""
     flow: Literal["none", "dis"] = "none"
@@ -146,12 +148,12 @@ def window_of(facts: VideoFacts, settings: ClipSettings, rng: np.random.Generato
     if settings.fit == "squeeze":
         whole = float(facts.width), float(facts.height)
         return CropBox(0.0, 0.0, *whole, settings.width, settings.height)
-    middle = fit_crop(facts.width, facts.height, settings.width, settings.height, "crop")
-    if not settings.random_windows:
-        return middle
-    left = float(rng.uniform(0, facts.width - middle.width))
-    top = float(rng.uniform(0, facts.height - middle.height))
-    return CropBox(left, top, middle.width, middle.height, settings.width, settings.height)
+    largest = fit_crop(facts.width, facts.height, settings.width, settings.height, "crop")
+    width, height = settings.shown * largest.width, settings.shown * largest.height
+    left, top = (facts.width - width) / 2, (facts.height - height) / 2
+    if settings.random_windows:
+        left, top = float(rng.uniform(0, 2 * left)), float(rng.uniform(0, 2 * top))
+    return CropBox(left, top, width, height, settings.width, settings.height)
 
 
 def dis_flows(frames: UInt8[Tensor, "T 3 H W"]) -> Float[Tensor, "S 2 H W"]:

@@ -4,6 +4,7 @@ import json
 import logging
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,14 @@ import pytest
 import torch
 
 from mofa.errors import InputError
+from mofa.media.clips import VideoFacts
 from mofa.training.clips import Clips
 from mofa.training.loading import Shares, batches
 from mofa.training.shards import Shards, packed, unpacked
 from mofa.training.sources import SyntheticClips
 from mofa.training.synthetic import SceneSettings
 from mofa.training.synthetic_faces import SyntheticFaces
-from mofa.training.videos import ClipSettings, Videos
+from mofa.training.videos import ClipSettings, Videos, window_of
 
 SMALL = ClipSettings(num_frames=3, stride=4, height=32, width=32, flip=False)
 
@@ -55,6 +57,18 @@ def test_a_clip_has_the_frames_of_its_stride_and_the_size_asked_for(folder: Path
         assert clip.frames.shape == (3, 3, 32, 32)
         steps = np.diff(brightness(clip))
         assert steps == pytest.approx([4, 4], abs=0.3), "every fourth frame of the video"
+
+
+def test_a_smaller_window_shows_its_share_of_the_picture_anywhere(folder: Path) -> None:
+    facts = VideoFacts(10.0, 2.0, 64, 48)
+    rng = np.random.default_rng(0)
+    boxes = [window_of(facts, replace(SMALL, shown=0.5), rng) for _ in range(50)]
+    assert all((box.width, box.height) == (24, 24) for box in boxes)
+    assert all(0 <= box.left <= 40 and 0 <= box.top <= 24 for box in boxes)
+    assert max(box.left for box in boxes) - min(box.left for box in boxes) > 25
+    middle = window_of(facts, replace(SMALL, shown=0.5, random_windows=False), rng)
+    assert (middle.left, middle.top) == (20, 12)
+    assert Videos(folder, replace(SMALL, shown=0.5)).build(0)[0].frames.shape == (3, 3, 32, 32)
 
 
 def test_every_video_comes_once_before_any_comes_again(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,22 @@ def test_latest_of_nothing_is_a_new_run_and_a_path_that_is_not_there_is_named(tm
     assert find_resume(tmp_path, "latest") is None
     with pytest.raises(InputError, match="does not exist"):
         find_resume(tmp_path, str(tmp_path / "checkpoint-7"))
+
+
+def test_sgd_goes_on_with_its_momentum_bit_for_bit(line_recipe, tmp_path: Path) -> None:
+    recipe = line_recipe()
+    recipe = replace(recipe, optimiser=OptimiserSettings(name="sgd", learning_rate=0.01))
+    whole = train(recipe, tmp_path / "run", on_cpu=True)
+    memory = load_file(whole / "training/optimiser.safetensors")
+    assert any(name.endswith("momentum_buffer") and value.any() for name, value in memory.items())
+    whole = whole.rename(tmp_path / "whole")
+    assert_same(whole, train(recipe, tmp_path / "run", resume="latest", on_cpu=True))
+
+
+def test_rates_in_tenths_fall_where_they_are_told() -> None:
+    settings = OptimiserSettings(learning_rate=1.0, schedule="tenths", falls=(40, 60))
+    rates = [rate_at(step, settings, 70) for step in range(70)]
+    assert rates == pytest.approx([1.0] * 40 + [0.1] * 20 + [0.01] * 10)
 
 
 def test_rates_warm_up_and_fall() -> None:

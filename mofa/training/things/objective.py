@@ -47,6 +47,11 @@ def losses(net: ThingsNet, batch: Questions, rng: np.random.Generator) -> Losses
         with torch.no_grad():
             first = net.first(seen, prompts).logits
         answers = net.second(seen, correct(first[:, :, THING], batch, rng), first)
+    return judged(answers, batch)
+
+
+def judged(answers: Answers, batch: Questions) -> Losses:
+    """The losses of answers to a batch of questions."""
     found = iou(answers.logits > 0, batch.targets)
     known = batch.weights.amax((3, 4))
     guessed = F.binary_cross_entropy_with_logits(answers.scores, found, reduction="none")
