@@ -88,14 +88,14 @@ def _dry_run(recipe: "Recipe", rate: float | None) -> int:
         print(f"{title}: {len(parameters)} tensors, {sum(parameters.values()) / 1e6:.1f} M numbers")
         for name, size in parameters.items():
             print(f"  {name} {size}")
-    print(f"work of a step, per process: {cost.flop / 1e12:.2f} TFLOP")
+    print(f"work of a step, per process: {cost.flop / 1e12:.4g} TFLOP")
     for title, taken in (
         ("activations", cost.activation_bytes),
         ("trained weights, gradients, optimiser, running mean", cost.state_bytes),
         ("frozen weights", cost.frozen_bytes),
         ("together", cost.peak_bytes),
     ):
-        print(f"memory, {title}: {taken / 1e9:.2f} GB")
+        print(f"memory, {title}: {taken / 1e9:.3g} GB")
     if rate is not None:
-        print(f"seconds of a step at {rate:g} TFLOP/s: {cost.flop / 1e12 / rate:.2f}")
+        print(f"seconds of a step at {rate:g} TFLOP/s: {cost.flop / 1e12 / rate:.3g}")
     return 0
