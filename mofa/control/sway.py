@@ -108,7 +108,8 @@ class Sway:
         grid = pixel_grid(self.region.shape[1], self.region.shape[2], self.region)
         weight = self.region[0] / self.region.sum().clamp(min=1)
         away = grid - (grid * weight).sum((1, 2), keepdim=True)
-        reach = away[:, self.region[0] > 0].abs().amax(1).clamp(min=1) if (self.region > 0).any() else 1
+        inside = self.region[0] >= 0.5
+        reach = away[:, inside].abs().amax(1).clamp(min=1) if inside.any() else 1
         angle = math.radians(self.direction)
         # A chest rises more than it widens.
         stretch = torch.tensor([0.4 + 0.6 * abs(math.cos(angle)), 0.4 + 0.6 * abs(math.sin(angle))])
@@ -116,6 +117,6 @@ class Sway:
 
     def _envelope(self) -> Float[Tensor, "1 H W"]:
         """0 at the region's border and outside, 1 deep inside."""
-        inside = np.pad((self.region[0] > 0).numpy(), 1)  # the picture's own border is one, too
+        inside = np.pad((self.region[0] >= 0.5).numpy(), 1)  # the picture's own border is one, too
         depth = torch.from_numpy(distance_transform_edt(inside)[1:-1, 1:-1]).to(self.region) - 1
         return smoothstep(depth / (STYLES[self.kind].fade * max(1.0, float(depth.max()))))[None]

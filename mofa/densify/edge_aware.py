@@ -25,10 +25,19 @@ from torch import Tensor
 
 from mofa.densify.hint_motion import HintMotion, Patch, correction
 from mofa.densify.kriging import shares
-from mofa.densify.layers import HintLayer, HintLayerSettings, find_layers, ground_hints, is_scene, place_hints
+from mofa.densify.layers import (
+    HintLayer,
+    HintLayerSettings,
+    cells_at,
+    find_layers,
+    ground_hints,
+    is_scene,
+    place_hints,
+)
 from mofa.densify.readings import ReadingSettings, scene_shares
-from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, lab, make_cells
+from mofa.densify.segments import Array, Indices, Mask, PartSettings, cell_means, lab, make_cells
 from mofa.densify.similarity import affine_shares, third_hint
+from mofa.densify.things import BELONGS, on_grid, thing_under
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
 from mofa.types import Progress, SenseOfThings, SparseMotion, silent
@@ -103,7 +112,7 @@ def spread_hints(
             patches = [_patch(inside[0], asked, weights, image)]
         else:
             layers = find_layers(cells, placed, ground, settings.layers, settings.parts)
-            labels = refine_labels(colour, cells, layers)
+            labels = refine_labels(colour, cells.colour, layers)
             motion, patches = _layer_patches(layers, labels, asked, positions, motion, settings, image)
         progress("densify", 2, 3)
     else:
@@ -113,6 +122,31 @@ def spread_hints(
     exact = correction(positions, labels, settings.fade * float(np.hypot(height, width)), image)
     progress("densify", 3, 3)
     return HintMotion(torch.from_numpy(motion).to(image), known_at, inside, tuple(patches), exact)
+
+
+def moved_pixels(
+    image: Float[Tensor, "3 H W"],
+    logits: Float[Tensor, "h w"],
+    places: Float[Tensor, "N 2"] | None,
+    settings: EdgeAwareSettings = EdgeAwareSettings(),
+) -> Bool[Tensor, "H W"]:
+    """What a bare drag at some places (in pixels) moves, given what is known of the thing there.
+
+    Of the answer (logits on any grid) the pieces that hold a place count, without places all of it; they are
+    outlined as `spread_hints` does.
+    """
+    colour = lab(image)
+    means = cell_means(colour, settings.parts)
+    grid = (means.shape[1], means.shape[2])
+    known = on_grid(logits[None], grid).double().cpu().numpy()
+    if places is None:
+        thing = known[0] > BELONGS
+    else:
+        cells = cells_at(places.double().cpu().numpy(), (image.shape[1], image.shape[2]), grid)
+        thing = thing_under(known.repeat(len(cells), axis=0), cells)
+    nobody = np.arange(0)
+    layers = [HintLayer(nobody, ~thing), HintLayer(nobody, thing)]
+    return refine_labels(colour, means.permute(1, 2, 0).double().cpu().numpy(), layers) == 1
 
 
 def representatives(positions: Array, motion: Array, most: int) -> Indices:
@@ -164,12 +198,12 @@ def bridge_gaps(displacement: Array, known: Mask) -> Array:
 
 
 def refine_labels(
-    colour: Float[Tensor, "3 H W"], cells: Cells, layers: list[HintLayer]
+    colour: Float[Tensor, "3 H W"], means: Array, layers: list[HintLayer]
 ) -> Int[Tensor, "H W"]:
     """[H, W] layer index of every pixel: near a border the 5 x 5 cells around it vote.
 
-    A cell's vote weighs by nearness in place and in colour: joint bilateral upsampling (Kopf and
-    others, 2007) of the layer map, so that the border follows the edges of the full picture.
+    A cell's vote weighs by nearness in place and in colour (`means` [h, w, 3]): joint bilateral upsampling
+    (Kopf and others, 2007) of the layer map, so that the border follows the edges of the full picture.
     """
     height, width = colour.shape[-2:]
     owner = np.argmax([layer.cells for layer in layers], axis=0)
@@ -188,7 +222,7 @@ def refine_labels(
             j = (cell_row[y] + dy).clip(0, grid[0] - 1)
             i = (cell_column[x] + dx).clip(0, grid[1] - 1)
             away = (row[y] - j) ** 2 + (column[x] - i) ** 2
-            unlike = ((own - cells.colour[j, i]) ** 2).sum(axis=1)
+            unlike = ((own - means[j, i]) ** 2).sum(axis=1)
             # The small term decides where no colour is alike.
             votes[owner[j, i], pixels] += np.exp(-away / 2) * (np.exp(-unlike / (2 * 0.1**2)) + 1e-9)
     labels[y, x] = votes.argmax(axis=0)

@@ -85,14 +85,19 @@ def place_hints(
     look: LookedAt | None = None,
 ) -> PlacedHints:
     """The hints on the grid of cells, and the ways from each to every cell."""
-    grid = np.array(cells.word.shape)
-    row, column = np.floor((positions[:, ::-1] + 0.5) * grid / size).astype(np.int64).clip(0, grid - 1).T
-    places = row * grid[1] + column
+    places = cells_at(positions, size, cells.word.shape)
     cost = travel_cost(cells, places)
     if look is None:
         return PlacedHints(positions, motion, places, cost, size)
     known = things_of_hints(look, positions, _anchors(motion, settings), cells.word.shape)
     return PlacedHints(positions, motion, places, cost, size, known)
+
+
+def cells_at(positions: Array, size: tuple[int, int], grid: tuple[int, ...]) -> Indices:
+    """[N]: the cell, an index into the flat grid, that holds each of some positions [N, 2] in pixels."""
+    ends = np.array(grid)
+    row, column = np.floor((positions[:, ::-1] + 0.5) * ends / size).astype(np.int64).clip(0, ends - 1).T
+    return row * ends[1] + column
 
 
 def _anchors(motion: Array, settings: HintLayerSettings) -> Mask:

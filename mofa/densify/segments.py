@@ -57,16 +57,21 @@ class Cells:
 
 def make_cells(colour: Float[Tensor, "3 H W"], settings: PartSettings) -> Cells:
     """Cells of about equal sides; the word of each tells its mean colour (L*a*b*) and roughness."""
-    scale = min(1.0, settings.cells / max(colour.shape[-2:]))
-    grid = [max(2, round(side * scale)) for side in colour.shape[-2:]]
-    mean = F.interpolate(colour[None], grid, mode="area")[0]
-    variance = F.interpolate(colour[None] ** 2, grid, mode="area")[0] - mean**2
+    mean = cell_means(colour, settings)
+    variance = cell_means(colour**2, settings) - mean**2
     roughness = variance.clamp(min=0).sqrt().sum(dim=0, keepdim=True)
     observed = torch.cat([mean, roughness]).flatten(1).T.double().cpu().numpy()
     words = min(settings.words, len(np.unique(observed, axis=0)))
-    word = kmeans2(observed, words, iter=8, minit="++", rng=0)[1].astype(np.int64).reshape(grid)
+    word = kmeans2(observed, words, iter=8, minit="++", rng=0)[1].astype(np.int64).reshape(mean.shape[1:])
     contrast = np.sum([_contrast(word, radius, words) for radius in settings.neighbourhoods], axis=0)
     return Cells(mean.permute(1, 2, 0).double().cpu().numpy(), word, _graph(settings.smooth_cost + contrast))
+
+
+def cell_means(colour: Float[Tensor, "3 H W"], settings: PartSettings) -> Float[Tensor, "3 h w"]:
+    """The mean of every cell; cells have about equal sides."""
+    scale = min(1.0, settings.cells / max(colour.shape[-2:]))
+    grid = [max(2, round(side * scale)) for side in colour.shape[-2:]]
+    return F.interpolate(colour[None], grid, mode="area")[0]
 
 
 def lab(image: Float[Tensor, " 3 *n"]) -> Float[Tensor, " 3 *n"]:

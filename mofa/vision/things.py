@@ -1,7 +1,7 @@
 """What clicks mean: the part, the thing or the group under them, with outlines on the picture's own edges.
 
 A learned sense of things says what belongs together, coarsely; GrabCut (Rother et al., SIGGRAPH 2004) only
-sharpens the outline, and a guided filter carries it to the full picture.
+sharpens the outline.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mofa.tensors.geometry import shrunk
 from mofa.types import LookedAt, SenseOfThings, ThingsAt
-from mofa.vision.select import at_full_size, check_inside, grab_cut, one_piece, pixel_of, to_colours
+from mofa.vision.select import check_inside, grab_cut, one_piece, pixel_of, to_colours
 
 Level = Literal["part", "thing", "group"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -38,14 +38,6 @@ class Outline:
     level: Level
     region: Float[Tensor, "1 H W"]
     score: float
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What was selected (0..1), and whether the first click lay on the border of two things."""
-
-    region: Float[Tensor, "1 H W"]
-    on_a_border: bool
 
 
 def outlines_at(picture: Float[Tensor, "3 H W"], look: LookedAt, x: float, y: float) -> tuple[Outline, ...]:
@@ -71,35 +63,6 @@ def outlines_at(picture: Float[Tensor, "3 H W"], look: LookedAt, x: float, y: fl
     return tuple(found[n] for n in order)
 
 
-def select_thing(
-    picture: Float[Tensor, "3 H W"],
-    look: LookedAt,
-    points: Sequence[tuple[float, float]],
-    beside: Sequence[tuple[float, float]] = (),
-    level: Level = "thing",
-) -> Selection:
-    """The region of the thing (or part, or group) at some points, in pixels, but not at those beside it.
-
-    Soft by one pixel. Raises InputError for a point outside the picture.
-    """
-    height, width = picture.shape[1:]
-    for x, y in (*points, *beside):
-        check_inside(x, y, height, width)
-    clicks = torch.tensor([*points, *beside]).float()
-    signs = torch.tensor([1.0] * len(points) + [-1.0] * len(beside))
-    logits, split = _answer(look, clicks, signs, LEVELS.index(level), ASIDE * max(height, width))
-    full = to_colours(picture)
-    columns, rows = shrunk(width, height, OUTLINE_SIDE)
-    fine = F.interpolate(logits[None, None], (rows, columns), mode="bilinear", align_corners=False)
-    rough = fine[0, 0].numpy()
-    on = [pixel_of(x, y, (height, width), rough.shape) for x, y in points]
-    off = [pixel_of(x, y, (height, width), rough.shape) for x, y in beside]
-    thing = _sharpened(full, rough, on, off)
-    if level != "group":  # what only touches at a point may part when its outline is sharpened
-        thing = np.any([one_piece(thing, click) for click in on], axis=0)
-    return Selection(torch.from_numpy(at_full_size(full, thing)).to(picture)[None], split)
-
-
 @dataclass(frozen=True)
 class SharpSense:
     """A sense of things whose outlines lie where the picture's own colours part."""
@@ -113,13 +76,15 @@ class SharpSense:
 
 @dataclass(frozen=True)
 class SharpLook:
-    """A picture that has been looked at; things of few questions are sharpened, which takes a while each."""
+    """A picture that has been looked at; answers to few questions are sharpened, which takes a while each."""
 
     picture: Float[Tensor, "3 H W"]
     look: LookedAt
+    level: Level = "thing"
+    """Which of the nested answers is sharpened."""
 
     def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> ThingsAt:
-        """What the questions are about, the thing's outline on a finer grid."""
+        """What the questions are about, the outline at the level on a finer grid."""
         answers = self.look.ask(points, signs)
         if len(points) > MOST_SHARPENED:
             return answers
@@ -128,7 +93,7 @@ class SharpLook:
         fine = F.interpolate(answers.logits, (rows, columns), mode="bilinear", align_corners=False)
         full = to_colours(self.picture)
         for answer, clicks, kinds, chance in zip(
-            fine[:, LEVELS.index("thing")], points, signs, answers.is_thing.tolist(), strict=True
+            fine[:, LEVELS.index(self.level)], points, signs, answers.is_thing.tolist(), strict=True
         ):
             if chance < A_THING:
                 continue
@@ -145,19 +110,15 @@ class SharpLook:
         return self.look.glance(points)
 
 
-def _answer(
-    look: LookedAt, clicks: Float[Tensor, "P 2"], signs: Float[Tensor, " P"], level: int, aside: float
-) -> tuple[Float[Tensor, "h w"], bool]:
-    """The logits of the answer, and whether the neighbours of a single click belong to another thing."""
-    answer = look.ask(clicks[None], signs[None]).logits[0, level]
-    if len(clicks) > 1:
-        return answer, False
+def is_between_things(look: LookedAt, click: Float[Tensor, "2"], level: Level, size: tuple[int, int]) -> bool:
+    """Whether some neighbours of a click in a picture of a size (height, width) belong to another thing."""
+    aside = ASIDE * max(size)
     round_about = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) * aside
-    answers = look.glance((clicks + round_about)[:, None])
-    masks = [(one > 0).numpy() for one in answers.logits[:, level]]
+    answers = look.glance((click + round_about)[:, None])
+    masks = [(one > 0).numpy() for one in answers.logits[:, LEVELS.index(level)]]
     things = [k for k in range(1, 5) if answers.is_thing[k] > 0.5 and masks[k].any()]
     split = [k for k in things if _iou(masks[0], masks[k]) < SPLIT]
-    return answer, len(split) > 0 and len(split) < len(things)
+    return 0 < len(split) < len(things)
 
 
 def _sharpened(

@@ -3,14 +3,12 @@
 import itertools
 from dataclasses import replace
 
-import pytest
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mofa.errors import InputError
 from mofa.types import ThingsAt
-from mofa.vision.things import SharpSense, outlines_at, select_thing
+from mofa.vision.things import SharpSense, outlines_at
 
 HEIGHT, WIDTH = 96, 128
 
@@ -64,13 +62,6 @@ def test_outlines_are_nested_and_scored() -> None:
     assert max(found, key=lambda one: one.score).level == "thing"
 
 
-def test_a_selection_ends_where_the_colours_end() -> None:
-    discs = Discs()
-    selected = select_thing(discs.picture(), discs, [(44.0, 48.0)])
-    assert overlap(selected.region, discs.disc(0, 20)) > 0.93
-    assert not selected.on_a_border
-
-
 def test_a_sense_is_sharpened_for_few_questions_only() -> None:
     discs = Discs()
     look = SharpSense(lambda picture: discs)(discs.picture())
@@ -97,26 +88,3 @@ def test_what_is_mere_ground_keeps_its_rough_outline() -> None:
     )
     assert torch.equal(found[1], rough[1])
     assert not torch.equal(found[0], rough[0])
-
-
-def test_a_level_and_more_clicks_say_which() -> None:
-    discs = Discs()
-    picture = discs.picture()
-    both = discs.disc(0, 20) | discs.disc(1, 20)
-    assert overlap(select_thing(picture, discs, [(44.0, 48.0)], level="group").region, both) > 0.9
-    assert overlap(select_thing(picture, discs, [(44.0, 48.0), (84.0, 48.0)]).region, both) > 0.9
-    alone = select_thing(picture, discs, [(44.0, 48.0), (84.0, 48.0)], beside=[(84.0, 50.0)])
-    assert overlap(alone.region, discs.disc(0, 20)) > 0.9
-
-
-def test_a_click_on_the_border_of_two_things_takes_the_nearer_one_and_says_so() -> None:
-    discs = Discs()
-    selected = select_thing(discs.picture(), discs, [(63.2, 48.0)])
-    assert selected.on_a_border
-    assert overlap(selected.region, discs.disc(0, 20)) > 0.85
-
-
-def test_points_outside_the_picture_are_refused() -> None:
-    discs = Discs()
-    with pytest.raises(InputError, match="outside the picture"):
-        select_thing(discs.picture(), discs, [(44.0, 48.0)], beside=[(500.0, 5.0)])
