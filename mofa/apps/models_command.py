@@ -35,6 +35,9 @@ def add_parser(commands: Any) -> None:
         action.add_argument("slots", nargs="*", metavar="NAME", help="default: all")
     for action in (fetch, drop):
         action.add_argument("slots", nargs="+", metavar="NAME", help="a name from `mofa models list`")
+    fetch.add_argument(
+        "--newest", action="store_true", help="the newest version, not the one that was fetched before"
+    )
     for action in (listing, where, check):
         action.add_argument("--json", action="store_true", help="print JSON")
     take.add_argument("source", type=Path, metavar="PATH", help="a folder laid out in any way, or one file")
@@ -137,6 +140,7 @@ def _where(arguments: argparse.Namespace) -> int:
 def _download(arguments: argparse.Namespace) -> int:
     from mofa.errors import Cancelled
     from mofa.weights.download import download
+    from mofa.weights.pins import read_pins, unpin
     from mofa.weights.registry import in_words
     from mofa.weights.store import locate
 
@@ -144,6 +148,9 @@ def _download(arguments: argparse.Namespace) -> int:
     for slot in slots:
         terms = f"{slot.licence.name}; {slot.licence.sentence}; {slot.licence.url}"
         print(f"{slot.name}: about {in_words(slot.size)}. Licence: {terms}")
+    if arguments.newest:
+        unpin(slots)
+    before = read_pins()
     try:
         with _progress_in_megabytes() as progress:
             fetched = download(slots, progress)
@@ -152,6 +159,10 @@ def _download(arguments: argparse.Namespace) -> int:
     for name in arguments.slots:
         news = f"{len(fetched[name])} files fetched" if name in fetched else "already here"
         print(f"{name}: {news}")
+    for key, version in read_pins().items():
+        if key.partition("/")[0] in fetched and before.get(key) != version:
+            commits = "".join(f", commit {commit[:12]}" for commit in version.revisions.values())
+            print(f"recorded for later downloads: {key}, SHA-256 {version.sha256}{commits}")
     return 0
 
 

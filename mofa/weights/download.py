@@ -1,7 +1,8 @@
 """Fetches weights from where they are published: the Hugging Face hub, or an author's own storage.
 
 huggingface_hub finds the files, sends the token and opens the connections, and so honours HF_HOME,
-HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. Files that its cache holds already are used where they lie.
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. Files that its cache holds already are used where they lie. Which
+version of a file is fetched, `weights.pins` says.
 """
 
 import hashlib
@@ -11,13 +12,14 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mofa.errors import MofaError, OutputError, WeightsError
 from mofa.types import Progress, silent
 from mofa.weights.convert import sha256_of
+from mofa.weights.pins import pin, pinned
 from mofa.weights.registry import Slot, WeightFile, in_words
 from mofa.weights.store import check_room, home, locate, record, slot_folder, unfinished_folder, wrong_content
 
@@ -32,7 +34,11 @@ PARTIAL_CONTENT = 206
 
 @dataclass(frozen=True)
 class Offer:
-    """A file as a server announces it: where, how many bytes, and the tag of this version of it."""
+    """A file as a server announces it: where, how many bytes, and the tag of this version of it.
+
+    `repository` and `revision` are the hub's, "" elsewhere; `wanted` is the SHA-256 that it has to have, ""
+    for any.
+    """
 
     slot: Slot
     file: WeightFile
@@ -40,6 +46,9 @@ class Offer:
     origin: str
     size: int
     tag: str
+    repository: str = ""
+    revision: str = ""
+    wanted: str = ""
 
     @property
     def sha256(self) -> str | None:
@@ -65,12 +74,15 @@ def download(slots: Sequence[Slot], progress: Progress = silent) -> dict[str, li
     interrupted goes on where it stopped when called again. `progress` counts bytes of each file.
 
     Raises WeightsError: a gated repository without access, no network, offline by wish, or content
-    that is not what was announced. OutputError: not enough room.
+    that is not what was announced, or another version than the pinned one. OutputError: not enough room.
     """
     wanted = [(slot, file) for slot in slots for file in locate(slot).missing]
     for slot in {slot.name: slot for slot, _ in wanted}.values():
         _check_access(slot)
     offers = [offer for slot, file in wanted if (offer := _offer(slot, file))]
+    for offer in offers:
+        if offer.sha256 is not None:
+            _check_version(offer, offer.sha256)
     check_room(home(), sum(offer.rest for offer in offers))
     fetched: dict[str, list[Path]] = {slot.name: [] for slot in slots}
     for offer in offers:
@@ -100,17 +112,19 @@ def _closed(slot: Slot) -> str:
 
 def _offer(slot: Slot, file: WeightFile) -> Offer | None:
     """The first place that has the file. None for an optional file that nobody has."""
+    version = pinned(slot, file)
     if slot.url:
         with _explained(slot):
-            return _announced(slot, file, slot.url, slot.url)
+            return replace(_announced(slot, file, slot.url, slot.url), wanted=version.sha256)
     hub = _hub()
     for source in slot.sources:
         if source.mirror:
             continue
-        path = source.path(file)
+        path, revision = source.path(file), version.revisions.get(source.repository)
         with _explained(slot), suppress(hub.errors.RemoteEntryNotFoundError):
-            address = hub.hf_hub_url(source.repository, path)
-            return _announced(slot, file, address, f"{source.repository}/{path}")
+            address = hub.hf_hub_url(source.repository, path, revision=revision)
+            offer = _announced(slot, file, address, f"{source.repository}/{path}")
+            return replace(offer, repository=source.repository, wanted=version.sha256)
     if file.optional:
         return None
     places = " or ".join(f"{source.repository}/{source.path(file)}" for source in slot.sources)
@@ -123,7 +137,21 @@ def _offer(slot: Slot, file: WeightFile) -> Offer | None:
 
 def _announced(slot: Slot, file: WeightFile, address: str, origin: str) -> Offer:
     announced = _hub().get_hf_file_metadata(address, token=_token(slot))
-    return Offer(slot, file, address, origin, announced.size or file.size, announced.etag or "")
+    revision = (announced.commit_hash or "") if slot.sources else ""
+    return Offer(
+        slot, file, address, origin, announced.size or file.size, announced.etag or "", revision=revision
+    )
+
+
+def _check_version(offer: Offer, sha256: str) -> None:
+    if offer.wanted and sha256 != offer.wanted:
+        raise WeightsError(
+            f"{offer.file.name} of {offer.slot.name} is another version than the one on record (SHA-256 "
+            f"{sha256[:12]}..., not {offer.wanted[:12]}...); take the newest with "
+            f"`mofa models download {offer.slot.name} --newest`, or import yours.",
+            key="download.version",
+            name=offer.slot.name,
+        )
 
 
 def _fetch(offer: Offer, progress: Progress) -> Path:
@@ -138,10 +166,16 @@ def _fetch(offer: Offer, progress: Progress) -> Path:
             key="download.damaged",
             name=offer.slot.name,
         )
+    try:
+        _check_version(offer, sha256)
+    except WeightsError:
+        landed.unlink()
+        raise
     target = slot_folder(offer.slot) / offer.file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(landed, target)
     record(offer.slot, target, sha256, offer.origin)
+    pin(offer.slot, offer.file, sha256, offer.repository, offer.revision)
     return target
 
 
@@ -201,6 +235,13 @@ def _refusal(slot: Slot, error: Exception) -> MofaError:
         return WeightsError(
             f"HF_HUB_OFFLINE forbids to fetch {slot.name}; unset it, or {instead}.",
             key="download.unreachable",
+            name=slot.name,
+        )
+    if "RevisionNotFoundError" in names:
+        return WeightsError(
+            f"The version of {slot.name} on record is no longer published; take the newest with "
+            f"`mofa models download {slot.name} --newest`, or import yours.",
+            key="download.version",
             name=slot.name,
         )
     if "GatedRepoError" in names:

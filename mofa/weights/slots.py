@@ -46,7 +46,7 @@ class WeightFile:
     remote: str = ""
     optional: bool = False
     sha256: str = ""
-    """In hexadecimal, where the file is used by its content and not by its keys."""
+    """In hexadecimal, where the publisher says it, or the file is used by its content and not by its keys."""
 
     @property
     def released_as(self) -> str:
@@ -65,6 +65,8 @@ class Source:
     repository: str
     folder: str = ""
     mirror: bool = False
+    revision: str = ""
+    """The commit that is meant; "" for the one that the first verified download finds, see `weights.pins`."""
 
     def path(self, file: WeightFile) -> str:
         """Where `file` is in the repository."""

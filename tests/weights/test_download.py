@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +13,12 @@ import huggingface_hub.constants
 import pytest
 from safetensors.torch import save
 
+from mofa.apps.models_command import run as run_models
 from mofa.errors import Cancelled, OutputError, WeightsError
 from mofa.weights import download as downloading
 from mofa.weights import store
 from mofa.weights.download import download
+from mofa.weights.pins import Pin, pinned, read_pins, unpin
 from mofa.weights.registry import Slot, find_slot
 
 COMMIT = "b" * 40
@@ -25,7 +28,8 @@ COMMIT = "b" * 40
 class Hub:
     """Repository path -> content; `gated` repositories want a token; `asked` notes the requests.
 
-    A `liar` announces other content than it serves; `cut_at` is where the line goes dead.
+    A `liar` announces other content than it serves; `cut_at` is where the line goes dead; the files are
+    those of `commit`, and no other is known.
     """
 
     endpoint: str = ""
@@ -33,6 +37,7 @@ class Hub:
     gated: set[str] = field(default_factory=set)
     liar: bool = False
     cut_at: int | None = None
+    commit: str = COMMIT
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def offer(self, slot: Slot, contents: dict[str, bytes], source: int = 0) -> None:
@@ -55,7 +60,10 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def answer(self, send: bool) -> None:
             hub.asked.append((self.command, self.path, self.headers.get("Range")))
             repository = "/".join(self.path.split("/")[1:3])
-            content = hub.files.get(self.path)
+            revision = self.path.split("/")[4] if "/resolve/" in self.path else "main"
+            if revision not in ("main", hub.commit):
+                return self.refuse(404, "RevisionNotFound")
+            content = hub.files.get(self.path.replace(f"/resolve/{hub.commit}/", "/resolve/main/"))
             if repository in hub.gated and not self.headers.get("Authorization"):
                 return self.refuse(403, "GatedRepo")
             if content is None:
@@ -66,7 +74,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.send_header("ETag", f'"{digest}"')
             self.send_header("X-Linked-Etag", f'"{digest}"')
             self.send_header("X-Linked-Size", str(len(content)))
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("X-Repo-Commit", hub.commit)
             self.send_header("Content-Length", str(len(content) - start))
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -301,3 +309,97 @@ def test_files_in_the_hub_cache_are_not_fetched_again(hub: Hub, landmark_content
     download([slot])
     assert [path.rsplit("/", 1)[1] for path, _ in gets(hub)] == ["config.json"]
     assert store.locate(slot).present
+
+
+def test_the_first_download_is_recorded_and_later_ones_bring_the_same(
+    hub: Hub, landmark_contents: dict[str, bytes]
+) -> None:
+    slot = find_slot("landmark")
+    hub.offer(slot, landmark_contents)
+    download([slot])
+    weights = landmark_contents["diffusion_pytorch_model.safetensors"]
+    version = Pin(hashlib.sha256(weights).hexdigest(), {slot.sources[0].repository: COMMIT})
+    assert read_pins()["landmark/diffusion_pytorch_model.safetensors"] == version
+    store.remove(slot)
+    hub.asked.clear()
+    download([slot])
+    assert hub.asked
+    assert all(f"/resolve/{COMMIT}/" in path for _, path, _ in hub.asked)
+    assert read_pins()["landmark/diffusion_pytorch_model.safetensors"] == version
+
+
+def test_a_version_that_is_gone_is_said_and_the_newest_taken_on_demand(
+    hub: Hub, landmark_contents: dict[str, bytes]
+) -> None:
+    slot = find_slot("landmark")
+    hub.offer(slot, landmark_contents)
+    download([slot])
+    store.remove(slot)
+    hub.commit = "c" * 40
+    with pytest.raises(WeightsError, match=r"no longer published.*download landmark --newest"):
+        download([slot])
+    unpin([slot])
+    download([slot])
+    assert pinned(slot, slot.files[0]).revisions == {slot.sources[0].repository: "c" * 40}
+
+
+def test_a_commit_that_brings_other_content_is_refused_before_it_is_fetched(
+    hub: Hub, landmark_contents: dict[str, bytes]
+) -> None:
+    slot = find_slot("landmark")
+    hub.offer(slot, landmark_contents)
+    download([slot])
+    store.remove(slot)
+    hub.offer(slot, landmark_contents | {"diffusion_pytorch_model.safetensors": b"another"})
+    hub.asked.clear()
+    with pytest.raises(WeightsError, match=r"diffusion_pytorch_model.safetensors of landmark is another"):
+        download([slot])
+    assert gets(hub) == []
+
+
+def test_a_plain_address_is_held_to_what_it_served_first(hub: Hub, fingerprint) -> None:
+    slot = replace(find_slot("unimatch"), url=f"{hub.endpoint}/gmflow.pth")
+    hub.files["/gmflow.pth"] = save(fingerprint("unimatch"))
+    [path] = download([slot])["unimatch"]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read_pins() == {f"unimatch/{slot.files[0].name}": Pin(digest, {})}
+    store.remove(slot)
+    hub.files["/gmflow.pth"] = save(fingerprint("unimatch"), metadata={"trained": "again"})
+    with pytest.raises(WeightsError, match=rf"another version.*not {digest[:12]}"):
+        download([slot])
+    assert not store.locate(slot).paths
+    unpin([slot])
+    [path] = download([slot])["unimatch"]
+    assert path.read_bytes() == hub.files["/gmflow.pth"]
+
+
+def test_what_the_registry_says_goes_before_what_was_recorded(
+    hub: Hub, landmark_contents: dict[str, bytes]
+) -> None:
+    slot = find_slot("landmark")
+    hub.offer(slot, landmark_contents)
+    download([slot])
+    said = replace(slot, sources=(replace(slot.sources[0], revision="d" * 40),))
+    weights = replace(slot.files[1], sha256="0" * 64)
+    assert pinned(said, weights) == Pin("0" * 64, {slot.sources[0].repository: "d" * 40})
+
+
+def test_a_damaged_record_of_versions_is_one_sentence(hub: Hub) -> None:
+    (store.home() / "models").mkdir(parents=True)
+    (store.home() / "models" / "pins.json").write_text("{}")
+    with pytest.raises(WeightsError, match=r"pins\.json.*damaged; delete it"):
+        download([find_slot("landmark")])
+
+
+def test_the_command_tells_what_it_recorded(
+    hub: Hub, landmark_contents: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.offer(find_slot("landmark"), landmark_contents)
+    wish = Namespace(action="download", slots=["landmark"], newest=False)
+    assert run_models(wish) == 0
+    digest = hashlib.sha256(b"{}").hexdigest()
+    told = f"recorded for later downloads: landmark/config.json, SHA-256 {digest}, commit {COMMIT[:12]}"
+    assert told in capsys.readouterr().out
+    store.remove(find_slot("landmark"))
+    run_models(wish)
+    assert "recorded" not in capsys.readouterr().out

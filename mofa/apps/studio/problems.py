@@ -104,6 +104,10 @@ _PAIRS = {
     ),
     "download.damaged": ("{name} arrived damaged: download it again.", "{name} 下载后损坏，请重新下载。"),
     "download.gone": ("{name} is no longer where it was published.", "{name} 的下载地址已失效。"),
+    "download.version": (
+        "{name} is published in another version than the one fetched here before.",
+        "{name} 发布的版本与之前下载的不同。",
+    ),
     "download.closed": (
         "{name} needs an account that has accepted its terms.",
         "下载 {name} 需要已接受其条款的账号。",
