@@ -116,7 +116,8 @@ def drag_score(field: str) -> Callable[[Trial], float | None]:
             return None
         may = scene.may_move if scene.may_move is not None else torch.zeros_like(scene.thing)
         drag = motion.displacement(scene.hints)[trial.moving_hints][0, -1]
-        return float(getattr(motion.drag_scores(trial.final_flow, scene.thing, may, drag), field))
+        moved = motion.settle_drag(trial.final_flow, trial.frames[0], trial.frames[-1], drag)
+        return float(getattr(motion.drag_scores(moved, scene.thing, may, drag), field))
 
     return reading
 

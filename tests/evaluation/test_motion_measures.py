@@ -5,8 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mofa.control.reference import measured_flow
 from mofa.evaluation.measures import motion
 from mofa.types import TrackSet
+from mofa.vision.dis import dis_flow
 
 
 def straight(starts: list[list[float]], velocity: tuple[float, float], num_frames: int = 5) -> TrackSet:
@@ -113,6 +115,45 @@ def test_drag_scores_count_as_the_drag_set_defines_them() -> None:
     assert (still.moved, still.leak, still.iou) == (0, 0, 0)
     everything = motion.drag_scores(torch.full((2, 20, 20), 8.0), thing, may_move, drag)
     assert everything.leak == motion.MOST_LEAK
+
+
+def a_clip_of_a_small_thing(moves: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two frames [2, 3, 96, 128] of a 12 x 12 thing before a smooth ground, and its mask in the first."""
+    random = torch.Generator().manual_seed(0)
+    ground = torch.linspace(60, 120, 128).expand(3, 96, 128) + 4 * torch.rand(3, 96, 128, generator=random)
+    thing = 160 + 90 * torch.rand(3, 12, 12, generator=random)
+    frames = ground.repeat(2, 1, 1, 1)
+    mask = torch.zeros(96, 128, dtype=torch.bool)
+    mask[40:52, 20:32] = True
+    frames[0][:, mask] = thing.flatten(1)
+    x, y = 20 + moves[0], 40 + moves[1]
+    frames[1, :, y : y + 12, x : x + 12] = thing
+    return frames.round().to(torch.uint8), mask
+
+
+def read_drag(moves: tuple[int, int], drag: tuple[int, int]) -> tuple[motion.DragScores, motion.DragScores]:
+    """The scores by the flow alone, and with the drag itself put to the test."""
+    frames, thing = a_clip_of_a_small_thing(moves)
+    way = torch.tensor(drag, dtype=torch.float32)
+    measured = measured_flow(frames, dis_flow)
+    flow = torch.where(measured.valid[-1], measured.pixels[-1], 0.0)
+    settled = motion.settle_drag(flow, frames[0], frames[1], way)
+    nothing = torch.zeros_like(thing)
+    return motion.drag_scores(flow, thing, nothing, way), motion.drag_scores(settled, thing, nothing, way)
+
+
+def test_a_small_thing_dragged_far_is_seen_to_have_moved() -> None:
+    by_flow, seen = read_drag(moves=(40, 10), drag=(40, 10))
+    assert by_flow.moved < 0.1
+    assert seen.moved > 0.9
+    assert seen.iou > 0.85
+    assert seen.leak < 0.15
+
+
+@pytest.mark.parametrize("moves", [(0, 0), (-10, 30)])
+def test_what_stays_or_goes_elsewhere_did_not_follow_the_drag(moves: tuple[int, int]) -> None:
+    _, seen = read_drag(moves=moves, drag=(40, 10))
+    assert seen.moved < 0.1
 
 
 def test_leak_outside_a_brush_is_what_moves_there() -> None:

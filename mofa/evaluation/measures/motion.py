@@ -7,10 +7,12 @@ and frame 0 is the picture, in which both start.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mofa.faces.points import fit_similarity, move_points
+from mofa.tensors.flow import bilinear_sample
 from mofa.tensors.geometry import pixel_grid
 from mofa.types import TrackSet
 
@@ -19,6 +21,8 @@ STANDS_STILL = 0.1
 DRAG_MOVED, DRAG_LEAKED, MOST_LEAK = 0.5, 0.25, 3.0
 """Of one drag: what moves more than half of it belongs to the thing, what moves more than a quarter of it
 outside is leak, and leak counts up to three times the thing's area."""
+SURE_LEVELS = 5.0
+"""Levels of grey by which the drag must explain a place better than rest does: twice what coding adds."""
 GROUND_GRID = 16
 """Points per side of the grid that camera and background are read on (Time-to-Move, arXiv 2511.08633)."""
 
@@ -148,6 +152,34 @@ def frame_lag(asked: TrackSet, tracked: TrackSet) -> int | None:
         return _mean(error[seen[:, early] & seen[:, late]]) or 0.0
 
     return min(sorted(range(-reach, reach + 1), key=abs), key=lambda shift: round(apart(shift), 6))
+
+
+def settle_drag(
+    flow: Float[Tensor, "2 H W"],
+    first: UInt8[Tensor, "3 H W"],
+    last: UInt8[Tensor, "3 H W"],
+    drag: Float[Tensor, "2"],
+) -> Float[Tensor, "2 H W"]:
+    """Flow between two frames, with the drag itself wherever the frames say that it happened.
+
+    A flow estimator loses what is smaller than its own motion. But the motion that was asked for is known, and
+    a known motion is easily tested: at p it happened if p's look is found where the drag ends, better than
+    where the flow says, and if rest explains neither what p shows in the end nor what the drag's end does.
+    """
+    grid = pixel_grid(*flow.shape[-2:], flow)
+    asked = drag.to(flow)[:, None, None].expand_as(flow)
+    rest, along, read = (_unlikeness(first, last, grid + way) for way in (torch.zeros_like(flow), asked, flow))
+    rest_at_end = bilinear_sample(rest[None], (grid + asked)[None])[0]
+    happened = (along + SURE_LEVELS < torch.minimum(rest, rest_at_end)) & (along < read)
+    return torch.where(happened, asked, flow)
+
+
+def _unlikeness(
+    first: UInt8[Tensor, "3 H W"], last: UInt8[Tensor, "3 H W"], places: Float[Tensor, "2 H W"]
+) -> Float[Tensor, "1 H W"]:
+    """Mean difference in levels of each pixel of the first frame, lightly smoothed, from places of the last."""
+    levels = (bilinear_sample(last.to(places)[None], places[None])[0] - first.to(places)).abs().mean(dim=0)
+    return torch.from_numpy(gaussian_filter(levels.cpu().numpy(), 0.5))[None].to(places)
 
 
 @dataclass(frozen=True)
