@@ -162,13 +162,13 @@ def settle_drag(
 ) -> Float[Tensor, "2 H W"]:
     """Flow between two frames, with the drag itself wherever the frames say that it happened.
 
-    A flow estimator loses what is smaller than its own motion. But the motion that was asked for is known, and
-    a known motion is easily tested: at p it happened if p's look is found where the drag ends, better than
-    where the flow says, and if rest explains neither what p shows in the end nor what the drag's end does.
+    A flow estimator loses what is smaller than its own motion. But the motion that was asked for is known,
+    and a known motion is easily tested: at p it happened if p's look is found where the drag ends, better
+    than where the flow says, and if rest explains neither what p shows in the end nor what the drag's end does.
     """
     grid = pixel_grid(*flow.shape[-2:], flow)
     asked = drag.to(flow)[:, None, None].expand_as(flow)
-    rest, along, read = (_unlikeness(first, last, grid + way) for way in (torch.zeros_like(flow), asked, flow))
+    rest, along, read = (_unlikeness(first, last, grid + way) for way in (0 * flow, asked, flow))
     rest_at_end = bilinear_sample(rest[None], (grid + asked)[None])[0]
     happened = (along + SURE_LEVELS < torch.minimum(rest, rest_at_end)) & (along < read)
     return torch.where(happened, asked, flow)
@@ -177,7 +177,7 @@ def settle_drag(
 def _unlikeness(
     first: UInt8[Tensor, "3 H W"], last: UInt8[Tensor, "3 H W"], places: Float[Tensor, "2 H W"]
 ) -> Float[Tensor, "1 H W"]:
-    """Mean difference in levels of each pixel of the first frame, lightly smoothed, from places of the last."""
+    """Mean difference in levels of the first frame's pixels, lightly smoothed, from places of the last."""
     levels = (bilinear_sample(last.to(places)[None], places[None])[0] - first.to(places)).abs().mean(dim=0)
     return torch.from_numpy(gaussian_filter(levels.cpu().numpy(), 0.5))[None].to(places)
 
