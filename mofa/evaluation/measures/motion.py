@@ -164,7 +164,7 @@ def settle_drag(
 
     A flow estimator loses what is smaller than its own motion. But the motion that was asked for is known,
     and a known motion is easily tested: at p it happened if p's look is found where the drag ends, better
-    than where the flow says, and if rest explains neither what p shows in the end nor what the drag's end does.
+    than where the flow says, and if rest explains neither what p shows in the end nor what that end does.
     """
     grid = pixel_grid(*flow.shape[-2:], flow)
     asked = drag.to(flow)[:, None, None].expand_as(flow)
