@@ -166,7 +166,7 @@ def settle_drag(
     and a known motion is easily tested: at p it happened if p's look is found where the drag ends, better
     than where the flow says, and if rest explains neither what p shows in the end nor what that end does.
     """
-    grid = pixel_grid(*flow.shape[-2:], flow)
+    grid = pixel_grid(flow.shape[-2], flow.shape[-1], flow)
     asked = drag.to(flow)[:, None, None].expand_as(flow)
     rest, along, read = (_unlikeness(first, last, grid + way) for way in (0 * flow, asked, flow))
     rest_at_end = bilinear_sample(rest[None], (grid + asked)[None])[0]
