@@ -9,12 +9,15 @@ many-coloured thing is found from a click on one of its colours. As in interacti
 others, "Reviving iterative training with mask guidance", 2022) the second pass also sees the first mask.
 """
 
+import copy
+import itertools
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 LEVELS = ("part", "thing", "group")
 STRIDE = 4
@@ -39,13 +42,37 @@ _GROUPS = 8  # likeness is compared in as many groups of channels
 
 @dataclass(frozen=True)
 class Embedding:
-    """What the network knows of a picture: [B, C, h, w] at strides 16, 8 and 4, and local context."""
+    """What the network knows of a picture: its features at strides 16, 8 and 4, and local context."""
 
-    coarse: Float[Tensor, "B 64 h16 w16"]
-    middle: Float[Tensor, "B 64 h8 w8"]
-    fine: Float[Tensor, "B 32 h4 w4"]
+    coarse: "Features"
+    middle: "Features"
+    fine: "Features"
     context: Float[Tensor, "B 24 h8 w8"]
     detail: Float[Tensor, "B 12 h4 w4"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """By which places are compared: as they are, and with each group of channels brought to unit length.
+
+    The latter is what every question asks for, so that it is made once per picture.
+    """
+
+    raw: Float[Tensor, "B C h w"]
+    units: Float[Tensor, "B G C_by_G h w"]
+
+    @classmethod
+    def of(cls, raw: Float[Tensor, "B C h w"]) -> "Features":
+        """The features, grouped."""
+        groups = raw.contiguous().unflatten(1, (_GROUPS, -1))
+        # Tensor.norm along a middle dimension takes 20 times as long; the small term keeps its slope finite.
+        length = (groups.square().sum(2, keepdim=True) + 1e-12).sqrt()
+        return cls(raw, groups / (length + 1e-2))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.raw.shape[-2], self.raw.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -77,14 +104,15 @@ class _Convolution(nn.Module):
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: bool = True
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, 0, groups=groups)
         total = kernel - stride
-        self.padding = (total // 2, total - total // 2) * 2
+        even = total // 2 if total % 2 == 0 else 0
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, even, groups=groups)
+        self.padding = None if total % 2 == 0 else (total // 2, total - total // 2) * 2
         self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(F.pad(x, self.padding))
-        return F.relu6(x) if self.act else x
+        x = self.conv(x if self.padding is None else F.pad(x, self.padding))
+        return F.relu6(x, inplace=True) if self.act else x
 
 
 class Encoder(nn.Module):
@@ -145,7 +173,10 @@ class Decoder(nn.Module):
         p8 = self.join8(self.lateral8(f8) + _upsample(self.down8(p16), f8))
         seen = torch.cat([f4, F.avg_pool2d(picture, STRIDE)], dim=1)
         p4 = self.join4(self.lateral4(seen) + _upsample(self.down4(p8), f4))
-        return Embedding(self.coarse(p16), self.middle(p8), self.fine(p4), self.context(p8), self.detail(p4))
+        features16, features8, features4 = map(
+            Features.of, (self.coarse(p16), self.middle(p8), self.fine(p4))
+        )
+        return Embedding(features16, features8, features4, self.context(p8), self.detail(p4))
 
 
 class Head(nn.Module):
@@ -167,9 +198,9 @@ class Head(nn.Module):
     def forward(self, seen: Embedding, prompts: Prompts, before: Tensor | None = None) -> Answers:
         """Answers to the prompts; `before` [B, K, 3, h, w] are the logits of an earlier pass."""
         batch, count = prompts.signs.shape[:2]
-        h4, w4 = seen.fine.shape[-2:]
+        h4, w4 = seen.fine.grid
         if before is None:
-            before = seen.fine.new_zeros(batch, count, len(LEVELS), h4, w4)
+            before = seen.detail.new_zeros(batch, count, len(LEVELS), h4, w4)
             weight = None
         else:
             weight = before[:, :, LEVELS.index("thing")].sigmoid()
@@ -182,10 +213,10 @@ class Head(nn.Module):
             return x[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
 
         before = before.flatten(0, 1).clamp(-6, 6) / 3
-        where = _places(prompts, (seen.middle.shape[-2], seen.middle.shape[-1]), 2 * STRIDE)
+        where = _places(prompts, seen.middle.grid, 2 * STRIDE)
         x = torch.cat(
             [
-                _upsample(coarse, seen.middle),
+                _upsample(coarse, seen.context),
                 middle,
                 each(seen.context),
                 where,
@@ -199,10 +230,12 @@ class Head(nn.Module):
         for step in (self.near, self.wide, self.wider, self.settle):
             x = x + step(x)
         spots = _places(prompts, (h4, w4), STRIDE)[:, 3:]
-        y = torch.cat([_upsample(self.pass_on(x), seen.fine), fine, each(seen.detail), spots, before], dim=1)
+        y = torch.cat(
+            [_upsample(self.pass_on(x), seen.detail), fine, each(seen.detail), spots, before], dim=1
+        )
         y = F.relu(self.read_fine(y))
         y = y + self.join_fine(y)
-        logits = _upsample(self.middle_logits(x), seen.fine) + self.fine_logits(y)
+        logits = _upsample(self.middle_logits(x), seen.detail) + self.fine_logits(y)
         judged = self.judge(self._summary(x, logits)).view(batch, count, len(LEVELS) + 1)
         shaped = logits.view(batch, count, len(LEVELS), h4, w4)
         return Answers(shaped, judged[..., :-1], judged[..., -1])
@@ -218,16 +251,16 @@ class Head(nn.Module):
 
 
 def _likenesses(
-    x: Float[Tensor, "B C h w"], prompts: Prompts, stride: int, weight: Float[Tensor, "B K h4 w4"] | None
+    x: Features, prompts: Prompts, stride: int, weight: Float[Tensor, "B K h4 w4"] | None
 ) -> tuple[Float[Tensor, "BK G3 h w"], Float[Tensor, "B K C"]]:
     """How alike every place is to the clicks on the thing, beside it, and to the mask so far.
 
     Also the mean embedding at the clicks on the thing.
     """
-    at = _sample(x, prompts.positions.flatten(1, 2), stride).unflatten(1, prompts.signs.shape[1:])
+    at = _sample(x.raw, prompts.positions.flatten(1, 2), stride).unflatten(1, prompts.signs.shape[1:])
     on, beside = prompts.signs > 0, prompts.signs < 0
     mean = (at * on[..., None]).sum(2) / on.sum(2, keepdim=True).clamp(min=1)
-    alike = _cosine(x, at.flatten(1, 2)).unflatten(1, prompts.signs.shape[1:])
+    alike = _cosine(x.units, at.flatten(1, 2)).unflatten(1, prompts.signs.shape[1:])
 
     def best(which: Tensor) -> Tensor:
         kept = alike.masked_fill(~which[..., None, None, None], -1.0).amax(2)
@@ -236,9 +269,9 @@ def _likenesses(
     if weight is None:
         whole = torch.zeros_like(alike[:, :, 0])
     else:
-        share = F.interpolate(weight, x.shape[-2:], mode="area")
-        prototype = torch.einsum("bkhw,bchw->bkc", share, x) / (share.sum((2, 3)) + 1e-3)[..., None]
-        whole = _cosine(x, prototype)
+        share = F.interpolate(weight, x.grid, mode="area")
+        prototype = torch.einsum("bkhw,bchw->bkc", share, x.raw) / (share.sum((2, 3)) + 1e-3)[..., None]
+        whole = _cosine(x.units, prototype)
     return torch.cat([best(on), best(beside), whole], dim=2).flatten(0, 1), mean
 
 
@@ -249,10 +282,10 @@ def _sample(x: Float[Tensor, "B C h w"], positions: Float[Tensor, "B N 2"], stri
     return F.grid_sample(x, grid.to(x.dtype), align_corners=False, padding_mode="border")[:, :, 0].mT
 
 
-def _cosine(x: Float[Tensor, "B C h w"], vectors: Float[Tensor, "B N C"]) -> Float[Tensor, "B N G h w"]:
+def _cosine(
+    places: Float[Tensor, "B G C_by_G h w"], vectors: Float[Tensor, "B N C"]
+) -> Float[Tensor, "B N G h w"]:
     """Cosine of the angle between every place and every vector, per group of channels."""
-    places = x.unflatten(1, (_GROUPS, -1))
-    places = places / (places.norm(dim=2, keepdim=True) + 1e-2)
     units = vectors.unflatten(2, (_GROUPS, -1))
     units = units / (units.norm(dim=3, keepdim=True) + 1e-2)
     return torch.einsum("bgchw,bngc->bnghw", places, units)
@@ -293,6 +326,17 @@ class ThingsNet(nn.Module):
         """Both passes; clicks beside the thing correct the first, which knows clicks on it alone."""
         first = self.first(seen, Prompts(prompts.positions, prompts.signs.clamp(min=0)))
         return self.second(seen, prompts, first.logits.detach())
+
+
+def folded(net: ThingsNet) -> ThingsNet:
+    """The network for answering alone: its batch norms lie in the convolutions before them."""
+    net = copy.deepcopy(net).eval()
+    for block in [module for module in net.modules() if isinstance(module, nn.Sequential)]:
+        parts = list(block)
+        for index, (convolution, norm) in enumerate(itertools.pairwise(parts)):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[index], block[index + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return net
 
 
 def start_from_imagenet(encoder: Encoder, published: dict[str, Tensor]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load
 
 from mofa.errors import WeightsError
-from mofa.models.things import ThingsNet
+from mofa.models.things import ThingsNet, folded
 from mofa.weights.convert import sha256_of
 
 FILE = Path(__file__).parent.parent / "assets" / "things.safetensors"
@@ -24,4 +24,4 @@ def load_things() -> ThingsNet:
     net = ThingsNet()
     tensors = {name: value.float() for name, value in load(FILE.read_bytes()).items()}
     net.load_state_dict(tensors)
-    return net.eval().requires_grad_(False)
+    return folded(net).requires_grad_(False)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mofa.models.things import LEVELS, Answers, Embedding, Prompts, ThingsNet, start_from_imagenet
+from mofa.models.things import LEVELS, Answers, Embedding, Prompts, ThingsNet, folded, start_from_imagenet
 from mofa.models.things_in_picture import ThingsSense
 
 
@@ -93,7 +93,7 @@ def test_a_small_thing_is_looked_at_again_closer(net: ThingsNet, monkeypatch: py
     answers = []
 
     def small_then_all(seen: Embedding, prompts: Prompts) -> Answers:
-        logits = torch.full((1, 1, 3, *seen.fine.shape[-2:]), -1.0)
+        logits = torch.full((1, 1, 3, *seen.fine.grid), -1.0)
         if answers:
             logits[..., 2:-2, 2:-2] = 1
         else:
@@ -126,7 +126,7 @@ def test_clicks_close_to_each_other_share_one_closer_look(
     look = ThingsSense(net, side=96)(torch.rand(3, 96, 192))
 
     def small(seen: Embedding, prompts: Prompts) -> Answers:
-        logits = torch.full((1, 1, 3, *seen.fine.shape[-2:]), -1.0)
+        logits = torch.full((1, 1, 3, *seen.fine.grid), -1.0)
         logits[..., 5:7, 4:6] = 1
         return Answers(logits, torch.zeros(1, 1, 3), torch.zeros(1, 1))
 
@@ -146,3 +146,22 @@ def test_a_question_asked_again_is_not_worked_out_again(
     assert torch.equal(look.ask(*question).logits, first.logits)
     with pytest.raises(TypeError):
         look.ask(question[0] + 1, question[1])
+
+
+def test_a_folded_network_answers_alike_and_has_no_norms_left() -> None:
+    torch.manual_seed(0)
+    net = ThingsNet()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    net.eval()
+    picture = torch.rand(1, 3, 64, 96) * 2 - 1
+    prompts = Prompts(torch.tensor([[[[40.0, 30.0]]]]), torch.ones(1, 1, 1))
+    with torch.no_grad():
+        quick = folded(net)
+        one, other = (each.answer(each.embed(picture), prompts).logits for each in (net, quick))
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in quick.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
