@@ -107,8 +107,8 @@ def spread_hints(
         ground = ground_hints(placed, settings.layers)
         if len(ground) == 0 and is_scene(cells, placed, settings.layers, settings.parts):
             labels = inside[0].long() - 1
-            nodes = _nodes(labels.shape, cells.word.shape)
-            weights = scene_shares(placed, nodes, settings.readings).reshape(-1, *cells.word.shape)
+            nodes = _nodes(labels.shape, cells.shape)
+            weights = scene_shares(placed, nodes, settings.readings).reshape(-1, *cells.shape)
             patches = [_patch(inside[0], asked, weights, image)]
         else:
             layers = find_layers(cells, placed, ground, settings.layers, settings.parts)

@@ -6,6 +6,7 @@ nodes per layer, and around every hint a small correction that makes it exact.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -88,6 +89,11 @@ class HintMotion:
     patches: tuple[Patch, ...] = ()
     correction: Correction | None = None
 
+    @cached_property
+    def unbounded(self) -> bool:
+        """Whether every pixel may move."""
+        return bool(self.inside.all())
+
     def over(self, steps: Sequence[int], /) -> FlowField:
         """The flow at these steps."""
         chosen = list(steps)
@@ -101,7 +107,8 @@ class HintMotion:
                     patch.paint(here, self.motion[step])
             if self.correction is not None:
                 self.correction.add(here, self.motion[step])
-            here *= self.inside
+            if not self.unbounded:
+                here *= self.inside
         return FlowField(flow, valid)
 
     def at_every_step(self) -> FlowField:

@@ -1,6 +1,7 @@
 """Which hints move what: a picture's cells shared out among groups of hints."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
@@ -60,13 +61,15 @@ class HintLayer:
 class PlacedHints:
     """What the hints say (positions [N, 2] and motion [S, N, 2], in pixels), and where on the grid.
 
-    `known` tells what things the hints sit on, where somebody can tell.
+    `places` are indices into the flat grid of `cells`; `known` tells what things the hints sit on, where
+    somebody can tell.
     """
+
+    cells: Cells
 
     positions: Array
     motion: Array
     places: Indices
-    cost: Array
     size: tuple[int, int]
     known: Known | None = None
 
@@ -74,6 +77,11 @@ class PlacedHints:
     def unit(self) -> float:
         """Half the diagonal, in pixels."""
         return 0.5 * float(np.hypot(*self.size))
+
+    @cached_property
+    def cost(self) -> Array:
+        """[N, h, w]: that of the cheapest way from each hint to every cell."""
+        return travel_cost(self.cells, self.places)
 
 
 def place_hints(
@@ -84,13 +92,12 @@ def place_hints(
     settings: HintLayerSettings,
     look: LookedAt | None = None,
 ) -> PlacedHints:
-    """The hints on the grid of cells, and the ways from each to every cell."""
-    places = cells_at(positions, size, cells.word.shape)
-    cost = travel_cost(cells, places)
+    """The hints on the grid of cells."""
+    places = cells_at(positions, size, cells.shape)
     if look is None:
-        return PlacedHints(positions, motion, places, cost, size)
-    known = things_of_hints(look, positions, _anchors(motion, settings), cells.word.shape)
-    return PlacedHints(positions, motion, places, cost, size, known)
+        return PlacedHints(cells, positions, motion, places, size)
+    known = things_of_hints(look, positions, _anchors(motion, settings), cells.shape)
+    return PlacedHints(cells, positions, motion, places, size, known)
 
 
 def cells_at(positions: Array, size: tuple[int, int], grid: tuple[int, ...]) -> Indices:
@@ -186,7 +193,7 @@ def things(
     grown = [
         _thing(cells, placed, g, still, parts)
         if (reach := _reach(placed, g, settings)) is None
-        else _near(placed, g, reach, cells.word.shape)
+        else _near(placed, g, reach, cells.shape)
         for g in groups
     ]
     groups, grown = _joined(groups, grown, placed.places)
@@ -194,7 +201,7 @@ def things(
     far = placed.cost if placed.known is None else -placed.known.logits
     cost = [np.where(t, far[g].min(axis=0), np.inf) for g, t in zip(groups, grown, strict=True)]
     # A finite cost that any way on the grid undercuts: what no thing reaches is ground.
-    anywhere = np.full((1, *cells.word.shape), 1e9)
+    anywhere = np.full((1, *cells.shape), 1e9)
     owner = np.concatenate([anywhere, *(c[None] for c in cost)]).argmin(axis=0)
     reaches = [None, *(_reach(placed, group, settings) for group in groups)]
     return [

@@ -5,6 +5,7 @@ few typical colours ("words") occurs around them, which a texture does not chang
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,23 +49,44 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class Cells:
-    """The picture on a bounded grid: mean colour [h, w, 3], word [h, w], and what it costs to travel."""
+    """The picture on a bounded grid: mean colour (L*a*b*) [h, w, 3] and roughness [h, w, 1] of every cell.
+
+    What more can be told of them is worked out when it is asked for: a network that tells things apart
+    leaves most pictures without such questions.
+    """
 
     colour: Array
-    word: Indices
-    graph: csr_array
+    roughness: Array
+    settings: PartSettings
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many cells there are, down and across."""
+        return self.colour.shape[0], self.colour.shape[1]
+
+    @cached_property
+    def word(self) -> Indices:
+        """[h, w]: which of a few typical colours-with-roughness each cell has."""
+        observed = np.concatenate([self.colour, self.roughness], axis=2).reshape(-1, 4)
+        words = min(self.settings.words, len(np.unique(observed, axis=0)))
+        return kmeans2(observed, words, iter=8, minit="++", rng=0)[1].astype(np.int64).reshape(self.shape)
+
+    @cached_property
+    def graph(self) -> csr_array:
+        """What it costs to travel between neighbours."""
+        words = int(self.word.max()) + 1
+        radii = self.settings.neighbourhoods
+        contrast = np.sum([_contrast(self.word, radius, words) for radius in radii], axis=0)
+        return _graph(self.settings.smooth_cost + contrast)
 
 
 def make_cells(colour: Float[Tensor, "3 H W"], settings: PartSettings) -> Cells:
-    """Cells of about equal sides; the word of each tells its mean colour (L*a*b*) and roughness."""
+    """Cells of about equal sides."""
     mean = cell_means(colour, settings)
     variance = cell_means(colour**2, settings) - mean**2
     roughness = variance.clamp(min=0).sqrt().sum(dim=0, keepdim=True)
-    observed = torch.cat([mean, roughness]).flatten(1).T.double().cpu().numpy()
-    words = min(settings.words, len(np.unique(observed, axis=0)))
-    word = kmeans2(observed, words, iter=8, minit="++", rng=0)[1].astype(np.int64).reshape(mean.shape[1:])
-    contrast = np.sum([_contrast(word, radius, words) for radius in settings.neighbourhoods], axis=0)
-    return Cells(mean.permute(1, 2, 0).double().cpu().numpy(), word, _graph(settings.smooth_cost + contrast))
+    colours, roughnesses = (values.movedim(0, -1).double().cpu().numpy() for values in (mean, roughness))
+    return Cells(colours, roughnesses, settings)
 
 
 def cell_means(colour: Float[Tensor, "3 H W"], settings: PartSettings) -> Float[Tensor, "3 h w"]:
@@ -116,7 +138,7 @@ def _graph(cost: Array) -> csr_array:
 
 def travel_cost(cells: Cells, places: Indices) -> Array:
     """[N, h, w]: the cost of the cheapest way from each place (an index into the flat grid) to every cell."""
-    return dijkstra(cells.graph, directed=False, indices=places).reshape(-1, *cells.word.shape)
+    return dijkstra(cells.graph, directed=False, indices=places).reshape(-1, *cells.shape)
 
 
 def grow_thing(word: Indices, cost: Array, places: Indices, others: Indices, settings: PartSettings) -> Mask:

@@ -70,7 +70,8 @@ def _moving(hints: SparseMotion) -> Bool[Tensor, " N"]:
 def _moving_share(motion: DenseMotion, num_steps: int) -> float:
     """The share of the picture that moves at the middle or at the end of the clip."""
     flow = motion.over(sorted({num_steps // 2, num_steps - 1}))
-    seen = (flow.pixels.norm(dim=1, keepdim=True) > SEEN) & flow.valid
+    # Squares: many times quicker than the norm over an axis that is not the last.
+    seen = (flow.pixels.square().sum(dim=1, keepdim=True) > SEEN**2) & flow.valid
     return float(seen.any(dim=0).float().mean())
 
 

@@ -410,9 +410,14 @@ def _packaged(slot: Slot, file: WeightFile) -> Iterator[Path]:
 def _cached(slot: Slot, file: WeightFile) -> Iterator[Path]:
     """Where the Hugging Face cache has the file, if that library is installed."""
     try:
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import constants
     except ImportError:
         return
     for source in slot.sources:
+        # What looks into the cache brings an HTTP client along, for which most machines have no use here.
+        if not Path(constants.HF_HUB_CACHE, f"models--{source.repository.replace('/', '--')}").is_dir():
+            continue
+        from huggingface_hub import try_to_load_from_cache
+
         if isinstance(found := try_to_load_from_cache(source.repository, source.path(file)), str):
             yield Path(found)

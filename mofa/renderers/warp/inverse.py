@@ -80,12 +80,16 @@ def inverse_displacement(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W
     Where nothing moves and nothing arrives it came from there.
     """
     laid = torch.zeros_like(flow)
-    moves = (flow != 0).any(0)
-    if moves.any():
-        reach = math.ceil(float(flow.abs().max())) + READ_AROUND
-        rows, columns = window_around(moves, share=0.0, least=0, beyond=reach)
+    if flow.any():
+        rows, columns = window_of_arrivals(flow)
         laid[:, rows, columns] = _inverse(flow[:, rows, columns], member[rows, columns])
     return laid
+
+
+def window_of_arrivals(flow: Float[Tensor, "2 H W"]) -> tuple[slice, slice]:
+    """Rows and columns outside which nothing moves and nothing arrives (something has to move)."""
+    reach = math.ceil(float(flow.abs().max())) + READ_AROUND
+    return window_around((flow != 0).any(0), share=0.0, least=0, beyond=reach)
 
 
 def _inverse(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"]) -> Float[Tensor, "2 H W"]:

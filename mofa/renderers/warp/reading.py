@@ -5,19 +5,22 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa.tensors.geometry import pixel_grid
+from mofa.renderers.warp.inverse import window_grid
 from mofa.tensors.neighbourhood import window_around
 
 
-def read(values: Float[Tensor, "C H W"], points: Float[Tensor, "2 H W"]) -> Float[Tensor, "C H W"]:
-    """Values of a picture at points (x, y) of it; what rests on its own pixel is not looked up."""
-    moves = (points != pixel_grid(points.shape[1], points.shape[2], points)).any(0)
-    if not moves.any():
-        return values
-    rows, columns = window_around(moves, share=0.0, least=0)
-    looked_up = read_at(values, points[:, rows, columns])
-    found = values.clone()
-    found[:, rows, columns] = torch.where(moves[rows, columns], looked_up, values[:, rows, columns])
+def read(
+    values: Float[Tensor, "C H W"], points: Float[Tensor, "2 h w"], window: tuple[slice, slice]
+) -> Float[Tensor, "C h w"]:
+    """Values of a picture, in a window (rows and columns), at points (x, y) of it.
+
+    What rests on its own pixel is not looked up.
+    """
+    moves, found = (points != window_grid(window, points)).any(0), values[:, window[0], window[1]].clone()
+    if moves.any():
+        rows, columns = window_around(moves, share=0.0, least=0)
+        looked_up = read_at(values, points[:, rows, columns])
+        found[:, rows, columns] = torch.where(moves[rows, columns], looked_up, found[:, rows, columns])
     return found
 
 

@@ -22,7 +22,14 @@ from torch import Tensor
 
 from mofa.faces.motion import expressions, head_maps
 from mofa.media.image import to_bytes
-from mofa.renderers.warp.inverse import READ_AROUND, origin, settled, window_grid, within
+from mofa.renderers.warp.inverse import (
+    READ_AROUND,
+    origin,
+    settled,
+    window_grid,
+    window_of_arrivals,
+    within,
+)
 from mofa.renderers.warp.layers import (
     Layer,
     LayerSettings,
@@ -118,8 +125,6 @@ def render_frame(
     """The scene after a motion: the back, and on it the front's pieces, the slowest first."""
     if motion.is_still:
         return picture
-    height, width = picture.shape[1:]
-    everywhere = slice(0, height), slice(0, width)
     moved = [] if front is None else [MovedPiece(piece, front, motion) for piece in pieces]
     ground = back.pixels
     if front is not None:
@@ -129,11 +134,23 @@ def render_frame(
             rows, columns = one.piece.window
             behind = back.pixels[:, rows, columns]
             ground[:, rows, columns] = torch.lerp(ground[:, rows, columns], behind, one.opened)
-    flow = back.follow(motion.displacement, everywhere)
-    canvas = read(ground, origin(flow, back.member, motion.camera, everywhere)).clamp(0, 1)
+    canvas = drawn_back(ground, back, motion)
     if front is not None:
         for one in sorted(moved, key=lambda one: one.speed):
             one.draw(canvas, picture, front)
+    return canvas
+
+
+def drawn_back(ground: Float[Tensor, "C H W"], back: Layer, motion: Motion) -> Float[Tensor, "C H W"]:
+    """The back's colours after its motion, looked up only where something moves or arrives."""
+    canvas, flow = ground.clamp(0, 1), back.follow(motion.displacement)
+    if motion.camera_rests and not flow.any():
+        return canvas
+    height, width = ground.shape[1:]
+    window = window_of_arrivals(flow) if motion.camera_rests else (slice(0, height), slice(0, width))
+    rows, columns = window
+    points = origin(flow[:, rows, columns], back.member[window], motion.camera, window)
+    canvas[:, rows, columns] = read(ground, points, window).clamp(0, 1)
     return canvas
 
 
