@@ -32,6 +32,11 @@ _SOUND_ONLY = (
 WITH_SOUND = SELF_CONTAINED | {"format_whitelist": f"{_SOUND_ONLY},{SELF_CONTAINED['format_whitelist']}"}
 """For av.open: containers of moving pictures or sound."""
 
+_IN_PIECES = {"mpegts", "mpeg"}
+"""Formats whose files may be laid end to end, so that the clock starts again (libav: AVFMT_TS_DISCONT)."""
+_EARLIER = 0.1
+"""Seconds by which the clock has to go back for that."""
+
 # Their lengths are guessed from the number of bytes, and never promise more than there is.
 _GUESSED = {"mp3", "aac", "mpegts", "mpeg", "mpegvideo", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "amr"}
 
@@ -47,10 +52,24 @@ class Extent:
     def packets(self, stream: av.stream.Stream) -> Iterator[av.Packet]:
         """The packets of one stream in order, the last one empty, which flushes the decoder.
 
-        All streams are looked at, because the promised length is that of the longest.
+        All streams are looked at, because the promised length is that of the longest. Where the clock starts
+        again, it is made to go on.
         """
         begin = start_of(self.container)
+        in_pieces = not _IN_PIECES.isdisjoint(self.container.format.name.split(","))
+        clocks: dict[int, float] = {}
+        later = 0.0
         for packet in self.container.demux():
+            if in_pieces and packet.dts is not None and packet.time_base:
+                clock = float(packet.dts * packet.time_base) + later
+                before = clocks.get(packet.stream.index, clock)
+                if clock + _EARLIER < before:
+                    later += before - clock
+                    clock = before
+                clocks[packet.stream.index] = clock + float((packet.duration or 0) * packet.time_base)
+                ticks = round(later / packet.time_base)
+                packet.dts += ticks
+                packet.pts = None if packet.pts is None else packet.pts + ticks
             time = packet.pts if packet.pts is not None else packet.dts
             if time is not None and packet.time_base:
                 end = float((time + (packet.duration or 0)) * packet.time_base) - begin
@@ -93,10 +112,10 @@ def opened(
 
 
 def riff_bytes(file: BinaryIO) -> int:
-    """How long a RIFF file (WAV, AVI) says it is; 0 for others and for streams, which cannot know."""
+    """How long a RIFF file (WAV, AVI, WebP) says it is; 0 for others and for streams, which cannot know."""
     start = file.read(12)
     file.seek(0)
-    if len(start) < 12 or start[:4] != b"RIFF" or start[8:] not in (b"WAVE", b"AVI "):
+    if len(start) < 12 or start[:4] != b"RIFF" or start[8:] not in (b"WAVE", b"AVI ", b"WEBP"):
         return 0
     (size,) = struct.unpack("<I", start[4:8])
     return 0 if size > UNKNOWN_LENGTH else size + 8

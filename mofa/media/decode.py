@@ -1,5 +1,6 @@
 """Moving pictures in: any container, GIF, animated WebP."""
 
+import io
 import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from typing import BinaryIO, Literal, cast
 
 import av
 import numpy as np
@@ -19,7 +20,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from mofa.errors import InputError, MofaError
-from mofa.media.containers import DAMAGE, WITH_SOUND, Extent, moving_pictures, opened, sound, start_of
+from mofa.media.containers import (
+    DAMAGE,
+    WITH_SOUND,
+    Extent,
+    moving_pictures,
+    opened,
+    riff_bytes,
+    sound,
+    start_of,
+)
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly
 from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Note, Progress, silent, unsaid
@@ -70,7 +80,7 @@ def video_frames(
     """
     with open_file(path, "video") as file:
         try:
-            picture = open_quietly(file)
+            picture = open_quietly(whole_frames(file))
         except Image.DecompressionBombError:
             raise InputError(_too_many_pixels(path), key="file.pixels") from None
         except Exception:  # Pillow does not know it: a video, or nothing at all
@@ -153,7 +163,7 @@ def video_seconds(path: Path) -> float:
     Raises InputError: missing, a folder, empty, or no video.
     """
     # What Pillow does not know is a container.
-    with open_file(path, "video") as file, suppress(Exception), open_quietly(file) as picture:
+    with open_file(path, "video") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
         if picture.format in _MOVING_PICTURES and picture.width * picture.height <= LARGEST_FRAME:
             return sum(_durations(picture)) / 1000
     with _video(path) as (container, extent):
@@ -172,7 +182,9 @@ def check_whole(path: Path, note: Note) -> None:
 
     Raises InputError: missing, a folder, empty, or nothing that libav knows.
     """
-    with open_file(path, "video") as file, suppress(Exception), open_quietly(file):
+    with open_file(path, "video") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
+        if picture.format == "WEBP" and _is_cut(path):
+            note(_cut_short(path, video_seconds(path)))
         return
     with _video(path) as (container, extent):
         stream = moving_pictures(container)
@@ -186,7 +198,7 @@ def media_of(path: Path) -> Media | None:
 
     Raises InputError: missing, a folder, or empty.
     """
-    with open_file(path, "file") as file, suppress(Exception), open_quietly(file) as picture:
+    with open_file(path, "file") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
         return "video" if _moves(picture) else "picture"
     with suppress(InputError), opened(path, "file", WITH_SOUND, "is none.") as (container, _):
         if moving_pictures(container) is not None:
@@ -223,7 +235,42 @@ def _of_picture(
             raise InputError(
                 f"The video {path} is damaged; save or download it again.", key="file.damaged"
             ) from error
-        note(f"{path} is cut short at {start:.1f} s: what comes before is used.")
+        note(_cut_short(path, start))
+        return
+    if picture.format == "WEBP" and _is_cut(path):
+        note(_cut_short(path, start))
+
+
+def whole_frames(file: BinaryIO) -> BinaryIO | io.BytesIO:
+    """An animated WebP that breaks off, up to its last whole frame; any other file as it is.
+
+    Pillow's decoder takes whole files only. A WebP is a RIFF file of chunks, each a name of four letters, its
+    length, and as many bytes, to an even number (developers.google.com/speed/webp/docs/riff_container).
+    """
+    promised, there = riff_bytes(file), file.seek(0, io.SEEK_END)
+    file.seek(8)
+    cut = promised > there and file.read(4) == b"WEBP"
+    file.seek(0)
+    if not cut:
+        return file
+    data, end = file.read(), 12
+    file.seek(0)
+    while end + 8 <= len(data):
+        size = int.from_bytes(data[end + 4 : end + 8], "little")
+        after = end + 8 + size + size % 2
+        if after > len(data):
+            break
+        end = after
+    return io.BytesIO(data[:4] + (end - 8).to_bytes(4, "little") + data[8:end])
+
+
+def _is_cut(path: Path) -> bool:
+    with path.open("rb") as file:
+        return riff_bytes(file) > path.stat().st_size
+
+
+def _cut_short(path: Path, seconds: float) -> str:
+    return f"{path} is cut short at {seconds:.1f} s: what comes before is used."
 
 
 def _moves(picture: Image.Image) -> bool:

@@ -294,7 +294,7 @@ def _know_heic() -> None:
         importlib.import_module("pillow_heif").register_heif_opener()
 
 
-def open_quietly(file: BinaryIO) -> Image.Image:
+def open_quietly(file: BinaryIO | io.BytesIO) -> Image.Image:
     """Pillow's view of an encoded picture, with our size limit in place of Pillow's own.
 
     Raises whatever Pillow raises on bytes it does not know.

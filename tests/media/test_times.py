@@ -18,7 +18,7 @@ from PIL import Image
 
 from mofa.errors import InputError
 from mofa.media.audio import read_audio
-from mofa.media.decode import evenly, media_of, read_video, video_frames, video_seconds
+from mofa.media.decode import check_whole, evenly, media_of, read_video, video_frames, video_seconds
 from mofa.media.encode import write_clip
 from mofa.tensors.sound import mono
 from mofa.types import Clip, Waveform
@@ -163,6 +163,46 @@ def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
     frames = read_video(path).frames
     assert frames.shape == (3, 3, 32, 48)
     assert frames.float().mean(dim=(1, 2, 3)).tolist() == pytest.approx([0, 50, 100], abs=2)
+
+
+def test_streams_laid_end_to_end_go_on(tmp_path: Path) -> None:
+    pieces = []
+    for level, size in ((60, (32, 48)), (200, (64, 96))):
+        content = io.BytesIO()
+        with av.open(content, "w", format="mpegts") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+            for index in range(25):
+                frame = av.VideoFrame.from_ndarray(grey(level, *size), format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        pieces.append(content.getvalue())
+    (tmp_path / "both.ts").write_bytes(b"".join(pieces))
+    clip = read_video(tmp_path / "both.ts")
+    assert clip.fps == pytest.approx(25, abs=0.6)  # how long the last frame is shown, no packet says
+    levels = clip.frames.float().mean(dim=(1, 2, 3))
+    assert len(levels) == pytest.approx(50, abs=2)
+    assert levels[:24].tolist() == pytest.approx([60] * 24, abs=4)
+    assert levels[-24:].tolist() == pytest.approx([200] * 24, abs=4)
+
+
+def test_an_animated_webp_that_breaks_off_gives_its_whole_frames(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (10, 32, 48, 3), np.uint8)
+    first, *others = (Image.fromarray(frame) for frame in noise)
+    first.save(tmp_path / "whole.webp", save_all=True, append_images=others, duration=100, lossless=True)
+    content = (tmp_path / "whole.webp").read_bytes()
+    (tmp_path / "cut.webp").write_bytes(content[: len(content) * 6 // 10])
+    notes: list[str] = []
+    assert len(read_video(tmp_path / "whole.webp", note=notes.append).frames) == 10
+    check_whole(tmp_path / "whole.webp", notes.append)
+    assert notes == []
+    assert media_of(tmp_path / "cut.webp") == "video"
+    clip = read_video(tmp_path / "cut.webp", note=notes.append)
+    assert len(clip.frames) == 5
+    assert np.array_equal(clip.frames.permute(0, 2, 3, 1).numpy(), noise[:5])
+    check_whole(tmp_path / "cut.webp", notes.append)
+    assert [f"{tmp_path / 'cut.webp'} is cut short at 0.5 s" in note for note in notes] == [True, True]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
