@@ -35,6 +35,8 @@ DOT = 0.03
 """Of the drawing's long side: closed shapes that are no larger mark a place."""
 DOT_WITHOUT_VIEW = 12.0
 """User units, where nothing says how large the drawing is."""
+HEAD = 0.4
+"""Of an arrow's shaft: a head is no larger."""
 WHOLE = 0.99
 """Of the drawing's area: a rectangle that covers as much is its ground."""
 
@@ -309,7 +311,7 @@ def _drawn(element: _Element, view: ViewBox) -> list[Polyline]:
 
     match element.name:
         case "path":
-            return path_polylines(given.get("d", ""))
+            return _without_heads(path_polylines(given.get("d", "")))
         case "line":
             return [np.array([[x("x1"), y("y1")], [x("x2"), y("y2")]])]
         case "polyline" | "polygon":
@@ -330,6 +332,27 @@ def _drawn(element: _Element, view: ViewBox) -> list[Polyline]:
             return [_oval(x("cx"), y("cy"), x("rx"), y("ry"))]
         case _:
             return []
+
+
+def _without_heads(subpaths: list[Polyline]) -> list[Polyline]:
+    """The subpaths but the heads of arrows: two short strokes that meet where an earlier one ends."""
+
+    def is_head(index: int) -> bool:
+        head = subpaths[index]
+        if len(head) != 3:
+            return False
+        reach = _extent(head)
+        return any(
+            np.linalg.norm(shaft[-1] - head[1]) <= 0.05 * reach and reach <= HEAD * _extent(shaft)
+            for shaft in subpaths[:index]
+        )
+
+    return [subpath for index, subpath in enumerate(subpaths) if not is_head(index)]
+
+
+def _extent(path: Polyline) -> float:
+    with np.errstate(all="ignore"):  # what overflows is refused when the path is resampled
+        return float(np.linalg.norm(path.max(0) - path.min(0)))
 
 
 def _oval(x: float, y: float, across: float, down: float) -> Polyline:

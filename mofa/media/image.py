@@ -27,6 +27,9 @@ LARGEST_PICTURE = 200_000_000
 SMALLEST_SIDE = 16
 """Pixels of a photo that can be animated."""
 
+DARK, MOST_LABELS = 0.5, 32
+"""Luminance below which everything lies, and how many tones there are at most, in a picture of labels."""
+
 # Formats that decode a picture by themselves: no EPS (runs Ghostscript), no stubs, none without a signature.
 _FORMATS = (
     "HEIF",  # where pillow-heif is installed
@@ -86,9 +89,18 @@ def read_mask(path: Path) -> Float[Tensor, "1 H W"]:
 
     It is the alpha channel where the picture has one that varies (a brush painted on a transparent
     layer, its fullest strokes being 1 however transparent they are), else the luminance (white = inside).
+    A dark picture of a few flat tones holds labels, as segmentation data sets write them: 0 or 1, or the
+    dark colours of a palette. All but black is inside then.
 
     Raises InputError as `read_picture` does.
     """
+    grey = read_grey(path)
+    labels = 0 < grey.max() < DARK and len(grey.unique()) <= MOST_LABELS
+    return (grey > 0).float() if labels else grey
+
+
+def read_grey(path: Path) -> Float[Tensor, "1 H W"]:
+    """How bright each pixel of the picture at `path` is, 0..1, or how opaque, as for `read_mask`."""
     with _opened(path) as picture, _damage_named(path):
         upright = _decoded(picture)
         alpha = _alpha(upright)

@@ -7,7 +7,7 @@ pictures, masks, tracks, videos, sound and landmarks in memory:
     animate(request, read_inputs(request, picture=pixels, given={"walk": TrackSet(points, visible)}))
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from mofa.errors import InputError, about
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.landmark_files import read_blendshapes, read_face_points, read_landmarks
 from mofa.media.audio import read_audio
-from mofa.media.image import SMALLEST_SIDE, read_mask, read_picture
+from mofa.media.image import SMALLEST_SIDE, read_grey, read_mask, read_picture
 from mofa.pipeline.face_inputs import (
     Drives,
     FaceDrive,
@@ -196,10 +196,12 @@ def _fitting(tracks: tuple[FileTrack, ...], path: Path, original: Original) -> t
     return tracks
 
 
-def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
+def _mask(
+    path: Path, given: Given, read: Callable[[Path], Float[Tensor, "1 _ _"]] = read_mask
+) -> Float[Tensor, "1 _ _"]:
     held = _held(path, given, Tensor)
     if held is None:
-        return read_mask(path)
+        return read(path)
     if held.ndim != 3 or len(held) != 1 or not held.is_floating_point():
         raise InputError(f'the mask "{path}" is {_shape(held)}, but needs to be [1, height, width], 0..1.')
     return held
@@ -207,7 +209,7 @@ def _mask(path: Path, given: Given) -> Float[Tensor, "1 _ _"]:
 
 def _depth(path: Path, given: Given, original: Original) -> Float[Tensor, "1 _ _"]:
     """How near everything is, 0 the farthest and 1 the nearest; read as a mask is."""
-    grey = _mask(path, given)
+    grey = _mask(path, given, read_grey)
     try:
         check_aspect(grey, original.width, original.height)
     except InputError as error:

@@ -65,6 +65,13 @@ def test_every_subpath_is_a_path_and_closing_returns() -> None:
     np.testing.assert_allclose(second[0], [9, 9])
 
 
+def test_the_head_of_an_arrow_is_no_path_of_its_own() -> None:
+    (shaft,) = drawn('<path d="M312,160 L384,128 M376,126 L384,128 L380,136"/>')
+    np.testing.assert_allclose(shaft[[0, -1]], [[312, 160], [384, 128]])
+    assert len(drawn('<path d="M0 0 L40 0 M0 30 L40 0 L80 30"/>')) == 2  # as large as the other
+    assert len(drawn('<path d="M0 0 L40 0 M20 -3 L23 0 L20 3"/>')) == 2  # elsewhere
+
+
 def test_other_shapes_and_what_is_only_defined() -> None:
     line, dot, polyline, polygon = drawn(
         '<defs><path d="M0 0 L9 9"/></defs><line x1="1" y1="2" x2="3" y2="4"/><circle r="3"/>'

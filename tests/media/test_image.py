@@ -17,6 +17,7 @@ from mofa.media.image import (
     crop_and_resize,
     load_source,
     picture_size,
+    read_grey,
     read_mask,
     read_picture,
     save_png,
@@ -170,6 +171,21 @@ def test_masks_are_alpha_where_it_says_something_else_luminance(tmp_path: Path) 
         mask = read_mask(tmp_path / name)
         assert mask.shape == (1, 16, 24)
         assert np.allclose(mask[0].numpy(), inside / 255, atol=1e-6)
+
+
+def test_masks_of_labels_are_all_but_black(tmp_path: Path) -> None:
+    labels = np.zeros((16, 24), np.uint8)
+    labels[4:9, 5:12], labels[4:9, 12:20] = 1, 2
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    palette = Image.fromarray(labels, "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 759)  # as DAVIS colours its objects
+    palette.save(tmp_path / "davis.png")
+    for name in ("labels.png", "davis.png"):
+        assert np.array_equal(read_mask(tmp_path / name)[0].numpy(), labels > 0)
+    half = np.where(labels > 0, 160, 0).astype(np.uint8)
+    Image.fromarray(half).save(tmp_path / "half.png")
+    assert read_mask(tmp_path / "half.png").max() == pytest.approx(160 / 255, abs=0.01)
+    assert read_grey(tmp_path / "labels.png").max() == pytest.approx(2 / 255, abs=1e-4)
 
 
 def whole(height: int, width: int) -> CropBox:
