@@ -12,7 +12,7 @@ JS := tools/javascript
 STAMP_JS := $(JS)/node_modules/.installed
 WITH_NODE := PATH="$$PATH:$(abspath $(BIN))"
 
-.PHONY: fuzz demo test test-fast chromium check check-js check-lowest bench eval parity schema gallery clean
+.PHONY: fuzz demo test test-fast test-firefox chromium check check-js check-lowest bench eval parity schema gallery clean
 
 demo: $(STAMP)
 	@$(BIN)/mofa demo --overwrite -o out/demo.mp4
@@ -23,6 +23,14 @@ demo: $(STAMP)
 test: check chromium
 	$(BIN)/python -m pytest -rsR --no-fold-skipped -m "not browser" -n 2 --dist loadfile --reruns 1
 	$(BIN)/python -m pytest -rsR --no-fold-skipped -m browser --reruns 2
+
+# A few of the studio's jobs in a second browser.
+test-firefox: $(STAMP_TEST)
+	@{ command -v firefox-esr || command -v firefox || { \
+	  as_root=$$(test "$$(id -u)" = 0 && echo env || echo "sudo -n"); \
+	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq firefox-esr; \
+	}; } >/dev/null 2>&1 || echo "no Firefox, and none could be installed: its tests will be skipped"
+	$(BIN)/python -m pytest -rsR -m firefox
 
 # What a person runs between two edits.
 test-fast: $(STAMP_TEST)

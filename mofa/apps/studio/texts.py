@@ -353,6 +353,10 @@ _PAIRS = {
     "result": ("Result", "结果"),
     "result.back": ("Back to the photo", "返回照片"),
     "result.name": ("Name of the clip", "视频名称"),
+    "result.unplayable": (
+        "This browser cannot play MP4: take the clip home, or as GIF.",
+        "此浏览器无法播放 MP4：请下载视频或 GIF。",
+    ),
     "result.hold": ("Hold to see the photo", "按住查看原图"),
     "result.comparing": ("Comparing…", "正在比较…"),
     "clip.number": ("Clip {count}", "视频 {count}"),

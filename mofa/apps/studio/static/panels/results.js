@@ -48,9 +48,12 @@ export function makeResults(results, { again, opened }, signal) {
       downloads),
     stage, history_);
 
+  /** A browser may lack the codec; the clip is there all the same. */
+  const unplayable = h("p.notice", { role: "alert" });
   const figure = (content, caption) => h("figure", {}, content, h("figcaption", {}, caption));
   const video = (result, file = "clip") => h("video", {
     loop: true, muted: !result.sound, autoplay: true, playsInline: true, controls: true, src: resultAddress(result, file),
+    onerror: () => { unplayable.textContent = t("result.unplayable"); },
   });
   const picture = (file) => h("img", { src: resultAddress(current, file), alt: t(`result.${file}`) });
 
@@ -109,7 +112,8 @@ export function makeResults(results, { again, opened }, signal) {
     show(landmarks, Boolean(current.files.landmarks));
     title.value = current.title ?? "";
     title.placeholder = clipTitle(current, results);
-    stage.replaceChildren(...shown());
+    unplayable.textContent = "";
+    stage.replaceChildren(...shown(), unplayable);
     stage.classList.toggle("comparing", Boolean(other));
     downloads.replaceChildren(makeShare(current), forOthers(), ...OTHER_FORMS.map((form) => download(form, "a.button")), download("mp4", "a.primary"));
     history_.replaceChildren(...results.map(entry));
