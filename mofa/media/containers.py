@@ -1,6 +1,7 @@
 """Containers of moving pictures and sound as libav opens them: refused in one sentence, and told when they
 break off."""
 
+import io
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,9 @@ MISSING_SECONDS = 0.3
 UNKNOWN_LENGTH = 0x7FFF0000
 """Recorders that write into a pipe put 2 or 4 GB where the length of a RIFF file should be."""
 
+LARGEST_PAGE = 65_307
+"""Bytes of a page of Ogg."""
+
 # As with pictures: no playlist, which would name addresses that nobody asked to fetch.
 _SOUND_ONLY = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dts,eac3,flac,mp3,mpc,mpc8,oga,tta,voc,w64,wav,wv,"
@@ -37,7 +41,7 @@ _IN_PIECES = {"mpegts", "mpeg"}
 _EARLIER = 0.1
 """Seconds by which the clock has to go back for that."""
 
-# Their lengths are guessed from the number of bytes, and never promise more than there is.
+# Their lengths are guessed from the number of bytes, and never promise more than there is; an MP3 may count.
 _GUESSED = {"mp3", "aac", "mpegts", "mpeg", "mpegvideo", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "amr"}
 
 
@@ -100,15 +104,16 @@ def opened(
     """The container at `path` and its extent. Raises InputError, in the words of `refusal`, for no container,
     and as `open_file` does."""
     with open_file(path, kind) as file:
-        promised = path.is_file() and riff_bytes(file) > path.stat().st_size
+        cut = path.is_file() and (riff_bytes(file) > path.stat().st_size or lacks_its_last_page(file))
+        counted = path.is_file() and counts_its_frames(file)
         try:
             container = av.open(file, "r", options=dict(options))
         except DAMAGE as error:
             raise InputError(f"{path} {refusal}", key="file.damaged") from error
         with container:
             seconds = (container.duration or 0) / av.time_base
-            guessed = not _GUESSED.isdisjoint(container.format.name.split(","))
-            yield container, Extent(container, math.inf if promised else 0.0 if guessed else seconds)
+            guessed = not _GUESSED.isdisjoint(container.format.name.split(",")) and not counted
+            yield container, Extent(container, math.inf if cut else 0.0 if guessed else seconds)
 
 
 def riff_bytes(file: BinaryIO) -> int:
@@ -119,6 +124,27 @@ def riff_bytes(file: BinaryIO) -> int:
         return 0
     (size,) = struct.unpack("<I", start[4:8])
     return 0 if size > UNKNOWN_LENGTH else size + 8
+
+
+def lacks_its_last_page(file: BinaryIO) -> bool:
+    """Whether an Ogg file ends before the page that its stream says is its last (RFC 3533, 6)."""
+    ogg = file.read(4) == b"OggS"
+    end = file.seek(0, io.SEEK_END)
+    file.seek(max(0, end - 2 * LARGEST_PAGE))
+    tail = file.read() if ogg else b""
+    file.seek(0)
+    last = tail.rfind(b"OggS")
+    return last >= 0 and not tail[last + 5 : last + 6] >= b"\x04"
+
+
+def counts_its_frames(file: BinaryIO) -> bool:
+    """Whether an MP3 says how many frames it has: Xing's header, or its like "Info", after the ID3 tag."""
+    head = file.read(10)
+    size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+    file.seek(10 + size if head[:3] == b"ID3" and len(head) == 10 else 0)
+    first = file.read(200)
+    file.seek(0)
+    return b"Xing" in first or b"Info" in first
 
 
 def start_of(container: av.container.InputContainer) -> float:

@@ -239,6 +239,30 @@ def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:
     assert "cut short at 1.0 s" in notes[0]
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".opus", "libopus"), (".mp3", "libmp3lame")])
+def test_coded_sound_that_breaks_off_is_told(tmp_path: Path, suffix: str, codec: str) -> None:
+    with av.open(str(tmp_path / f"whole{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 240_000)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(noise, format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        resampler = av.AudioResampler(
+            format=stream.codec_context.format, layout="mono", rate=48_000,
+            frame_size=stream.codec_context.frame_size,
+        )  # fmt: skip
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    whole = (tmp_path / f"whole{suffix}").read_bytes()
+    (tmp_path / f"cut{suffix}").write_bytes(whole[: len(whole) * 6 // 10])
+    notes: list[str] = []
+    read_audio(tmp_path / f"whole{suffix}", note=notes.append)
+    assert notes == []
+    heard = read_audio(tmp_path / f"cut{suffix}", note=notes.append)
+    assert 1.5 < heard.samples.shape[1] / heard.rate < 4
+    assert ["cut short" in note for note in notes] == [True]
+
+
 def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     header = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + b"\0" * 6
     image = b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\2\2\x4c\1\0;"
