@@ -296,6 +296,8 @@ SLOTS: tuple[Slot, ...] = (
         "lama",
         "LaMa, which fills what a moving thing uncovers; the warp renderer uses it where it is present",
         LAMA_LICENCE,
+        # Name, size and SHA-256 as in opencv_zoo's Git LFS pointer (models/inpainting_lama, commit 966be4c).
+        # Of the hub's opencv/inpainting_lama only the README could be seen when this was written.
         files=(
             WeightFile(
                 "inpainting_lama_2025jan.onnx",
