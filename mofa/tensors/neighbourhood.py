@@ -29,9 +29,9 @@ def window_around(
 
     The margin is a share of the mask's extent along that axis, at least `least` pixels, and `beyond` more.
     """
-    spans = []
+    spans, held_at = [], mask.view(torch.uint8)  # as numbers: `any` along an axis takes twenty times as long
     for other_axis, side in zip((1, 0), mask.shape, strict=True):
-        held = mask.any(other_axis).nonzero()
+        held = held_at.amax(other_axis).nonzero()
         first, last = int(held.min()), int(held.max()) + 1
         margin = beyond + max(least, int((last - first) * share))
         spans.append(slice(max(0, first - margin), min(side, last + margin)))

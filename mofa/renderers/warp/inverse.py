@@ -89,7 +89,7 @@ def inverse_displacement(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W
 def window_of_arrivals(flow: Float[Tensor, "2 H W"]) -> tuple[slice, slice]:
     """Rows and columns outside which nothing moves and nothing arrives (something has to move)."""
     reach = math.ceil(float(flow.abs().max())) + READ_AROUND
-    return window_around((flow != 0).any(0), share=0.0, least=0, beyond=reach)
+    return window_around((flow[0] != 0) | (flow[1] != 0), share=0.0, least=0, beyond=reach)
 
 
 def _inverse(flow: Float[Tensor, "2 H W"], member: Bool[Tensor, "H W"]) -> Float[Tensor, "2 H W"]:
