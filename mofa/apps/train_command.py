@@ -42,13 +42,15 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Does what was asked; returns the exit code. Raises MofaError with a sentence for the user."""
     from mofa.errors import Cancelled, InputError
-    from mofa.training.config import read_recipe, recipe_names
+    from mofa.training.config import launch_files, read_recipe, recipe_names
 
     if arguments.list or arguments.recipe is None:
         if arguments.recipe is None and not arguments.list:
             raise InputError("mofa train needs a recipe: see `mofa train --list`.")
         for name in recipe_names():
             print(f"{name}: {read_recipe(name).about}")
+        for path in launch_files():
+            print(f"for accelerate launch --config_file: {path}")
         return 0
     low_rank = [] if arguments.lora is None else [f"objective.lora.rank={arguments.lora}"]
     recipe = read_recipe(arguments.recipe, [*arguments.changes, *low_rank])

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mofa.errors import InputError, OutputError, WeightsError
 from mofa.training.protocol import Objective
+from mofa.training.sharding import shared_as, standing_in, whole, whole_parameters
 
 NAME = re.compile(r"checkpoint-(\d+)")
 HIDDEN = ".unfinished-"
@@ -39,6 +40,24 @@ class RunState:
     average: dict[str, Tensor] | None = None
     best: float | None = None
     best_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint keeps of a run, on the CPU; `wholes` are parameters that processes hold parts of."""
+
+    weights: dict[str, Tensor]
+    memory: dict[str, Tensor]
+    numbers: dict[str, float]
+    average: dict[str, Tensor] | None
+    wholes: dict[str, Tensor]
+
+
+def take_snapshot(objective: Objective, optimiser: torch.optim.Optimizer, state: RunState) -> Snapshot:
+    """The run as it is now; where parameters are shared out, all processes take it together."""
+    memory, numbers = _optimiser_state(objective, optimiser)
+    average = None if state.average is None else _apart(state.average)
+    return Snapshot(weights_of(objective), memory, numbers, average, whole_parameters(objective))
 
 
 def checkpoints(run: Path) -> dict[int, Path]:
@@ -85,7 +104,7 @@ def sweep(run: Path) -> None:
 def write_checkpoint(
     run: Path,
     objective: Objective,
-    optimiser: torch.optim.Optimizer,
+    snapshot: Snapshot,
     state: RunState,
     about: Mapping[str, Any],
 ) -> Path:
@@ -98,7 +117,7 @@ def write_checkpoint(
         return path
     try:
         with whole_folder(path) as folder:
-            _write(folder, objective, optimiser, state, about)
+            _write(folder, objective, snapshot, state, about)
     except OSError as error:
         if path.exists():  # another process of the run was first
             return path
@@ -114,29 +133,28 @@ def write_checkpoint(
 def _write(
     folder: Path,
     objective: Objective,
-    optimiser: torch.optim.Optimizer,
+    snapshot: Snapshot,
     state: RunState,
     about: Mapping[str, Any],
 ) -> None:
-    weights = weights_of(objective)
-    if state.average is not None:
-        objective.follow(state.average)
-    try:
-        objective.write(folder)
-    finally:
-        objective.follow(weights)
+    with standing_in(objective, snapshot.wholes):
+        if snapshot.average is not None:
+            objective.follow(snapshot.average)
+        try:
+            objective.write(folder)
+        finally:
+            objective.follow(snapshot.weights)
     training = folder / "training"
     training.mkdir()
-    save_file(weights, training / "weights.safetensors")
-    tensors, numbers = _optimiser_state(objective, optimiser)
-    save_file(tensors, training / "optimiser.safetensors")
-    if state.average is not None:
-        save_file(_apart(state.average), training / "average.safetensors")
+    save_file(snapshot.weights, training / "weights.safetensors")
+    save_file(snapshot.memory, training / "optimiser.safetensors")
+    if snapshot.average is not None:
+        save_file(snapshot.average, training / "average.safetensors")
     content = {
         "step": state.step,
         "best": state.best,
         "best_step": state.best_step,
-        "optimiser": numbers,
+        "optimiser": snapshot.numbers,
         **about,
     }
     (training / "state.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -154,7 +172,7 @@ def weights_of(objective: Objective) -> dict[str, Tensor]:
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies on the CPU that share no memory."""
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    return {name: whole(tensor.detach()).cpu().clone().contiguous() for name, tensor in tensors.items()}
 
 
 def _optimiser_state(
@@ -193,9 +211,13 @@ def read_checkpoint_into(
 
     Raises WeightsError where its parameters are not the objective's: another recipe or architecture.
     """
-    content = read_state(checkpoint)
-    folder = checkpoint / "training"
-    weights = load_file(folder / "weights.safetensors")
+    read_weights_into(checkpoint, objective)
+    return read_memory_into(checkpoint, objective, optimiser)
+
+
+def read_weights_into(checkpoint: Path, objective: Objective) -> None:
+    """Puts a checkpoint's weights in place, before they are shared out; WeightsError for others."""
+    weights = load_file(checkpoint / "training" / "weights.safetensors")
     own = weights_of(objective)
     _check_same(own, weights, checkpoint)
     buffers = dict(objective.named_buffers())
@@ -204,15 +226,20 @@ def read_checkpoint_into(
             target = objective.trained.get(name, buffers.get(name))
             assert target is not None
             target.copy_(value)
+
+
+def read_memory_into(checkpoint: Path, objective: Objective, optimiser: torch.optim.Optimizer) -> RunState:
+    """Puts the optimiser's memory in place, shared out as the parameters are; returns what else changes."""
+    content, folder = read_state(checkpoint), checkpoint / "training"
     memory = load_file(folder / "optimiser.safetensors")
     _restore_optimiser(objective, optimiser, memory, content["optimiser"])
     average = folder / "average.safetensors"
-    devices = {name: parameter.device for name, parameter in objective.trained.items()}
+    parameters = objective.trained
     return RunState(
         step=content["step"],
         best=content["best"],
         best_step=content["best_step"],
-        average={name: value.to(devices[name]) for name, value in load_file(average).items()}
+        average={name: shared_as(value, parameters[name]) for name, value in load_file(average).items()}
         if average.exists()
         else None,
     )
@@ -240,7 +267,7 @@ def _restore_optimiser(
         memory = optimiser.state[parameters[name]]
         # AdamW counts its steps on the CPU wherever its parameters are.
         on_device = isinstance(value, Tensor) and value.dim() > 0
-        memory[key] = value.to(parameters[name].device) if on_device else value
+        memory[key] = shared_as(value, parameters[name]) if on_device else value
 
 
 def prune(run: Path, keep: int, best_step: int | None) -> None:

@@ -95,13 +95,19 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.name[:-5] for path in _shelf().iterdir() if path.name.endswith(".yaml")))
 
 
+def launch_files() -> tuple[Path, ...]:
+    """Files for `accelerate launch --config_file`, for several devices."""
+    return tuple(sorted(Path(str(files("mofa.training").joinpath("launching"))).glob("*.yaml")))
+
+
 def read_recipe(source: str, changes: Sequence[str] = ()) -> Recipe:
     """The recipe of that name or file, with `key.below=value` changes.
 
     Raises InputError: no such recipe, unknown keys (it names the nearest), values of another kind.
     """
     data = _read(source, ())
-    for change in changes:
+    # What is of another kind has other keys, so kinds come before them in whatever order they are given.
+    for change in sorted(changes, key=lambda change: not change.partition("=")[0].endswith(".kind")):
         _apply(data, change)
     return make_recipe(data, source)
 
@@ -201,6 +207,11 @@ def _apply(data: dict[str, Any], change: str) -> None:
         place[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f'"{value}" in "{change}" cannot be read: put it in quotes.') from error
+    known = {"objective": OBJECTIVES, "data": SOURCES, "validation": SOURCES}.get(path.removesuffix(".kind"))
+    if last == "kind" and known is not None:
+        names = {each.name for each in fields(find_kind(place[last], known, path.removesuffix(".kind")))}
+        for key in place.keys() - names - {"kind"}:
+            del place[key]
 
 
 def _fill(kind: type[Any], values: Any, where: str) -> Any:

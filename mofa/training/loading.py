@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from mofa.errors import ResourceError
+from mofa.errors import MofaError, ResourceError
 from mofa.training.protocol import Draws, Source, Stream, stack
 
 
@@ -38,6 +38,13 @@ class Shares:
         return Draws(seed, first, self.batch, first % self.per_step, self.per_step)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An error on its way from the process that met it: torch would put a traceback into its sentence."""
+
+    error: MofaError
+
+
 class Numbered(Dataset[Any]):
     """A source behind torch's interface."""
 
@@ -45,7 +52,10 @@ class Numbered(Dataset[Any]):
         self.source = source
 
     def __getitem__(self, number: int) -> Any:
-        return self.source[number]
+        try:
+            return self.source[number]
+        except MofaError as error:
+            return Refusal(error)
 
 
 class Shared(IterableDataset[Any]):
@@ -61,7 +71,20 @@ class Shared(IterableDataset[Any]):
         number = (place + self.first_pass) % count
         before = self.first_pass // count + (number < self.first_pass % count)
         part = self.shares.rank * count + number
-        return self.stream.share(part, self.shares.processes * count, before * self.shares.batch)
+        try:
+            yield from self.stream.share(part, self.shares.processes * count, before * self.shares.batch)
+        except MofaError as error:
+            yield Refusal(error)
+
+
+def stack_or_refuse(examples: list[Any]) -> Any:
+    """The examples' batch, or the first refusal among them."""
+    return next((each for each in examples if isinstance(each, Refusal)), None) or stack(examples)
+
+
+def first_of(source: Source | Stream) -> Any:
+    """An example, as a run would read it; raises InputError where there is nothing to read."""
+    return next(source.share(0, 1, 0)) if isinstance(source, Stream) else source[0]
 
 
 @dataclass(frozen=True)
@@ -84,9 +107,9 @@ class Passes:
 def batches(source: Source | Stream, shares: Shares, first: int, last: int, workers: int) -> Iterator[Any]:
     """The batches of passes `first` to `last` of this process, prepared by `workers` processes.
 
-    Raises ResourceError where a worker dies.
+    Raises ResourceError where a worker dies, and what the source raises.
     """
-    more: dict[str, Any] = {"num_workers": workers, "collate_fn": stack}
+    more: dict[str, Any] = {"num_workers": workers, "collate_fn": stack_or_refuse}
     if workers:
         more |= {"prefetch_factor": 2, "persistent_workers": True}
     loader: DataLoader[Any]
@@ -96,6 +119,8 @@ def batches(source: Source | Stream, shares: Shares, first: int, last: int, work
         loader = DataLoader(Numbered(source), batch_sampler=Passes(shares, first, last), **more)
     try:
         for _, batch in zip(range(first, last), loader, strict=False):
+            if isinstance(batch, Refusal):
+                raise batch.error
             yield batch
     except RuntimeError as error:
         if "worker" not in str(error):

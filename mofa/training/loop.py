@@ -5,6 +5,7 @@ or several (`accelerate launch -m mofa.apps.cli train ...`), with the same resul
 """
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -26,16 +27,19 @@ from mofa.training.checkpoint import (
     checkpoints,
     find_resume,
     prune,
-    read_checkpoint_into,
+    read_memory_into,
     read_state,
+    read_weights_into,
     sweep,
+    take_snapshot,
     write_checkpoint,
 )
 from mofa.training.config import OptimiserSettings, Recipe, plain
 from mofa.training.held_out import at_mean, clips_made, losses, save_figure
-from mofa.training.loading import Shares, batches
+from mofa.training.loading import Shares, batches, first_of
 from mofa.training.protocol import Objective, Source, moved
 from mofa.training.reporting import check_installed, open_destinations
+from mofa.training.sharding import is_shared_out, whole
 from mofa.types import Progress, silent
 
 
@@ -75,9 +79,11 @@ def train(
     said about going on, or a checkpoint of another run is asked for. ResourceError: the loss is no number
     (a checkpoint of the last good weights is written), or a worker died.
     """
-    trainer = prepare(recipe, run, resume, on_cpu)
     source = recipe.data.build(recipe.loop.seed)
     held_out = None if recipe.validation is None else recipe.validation.build(recipe.loop.seed + 1)
+    # Data that hold nothing to read are told before gigabytes of weights are read, or anything is written.
+    first_of(source)
+    trainer = prepare(recipe, run, resume, on_cpu)
     passes = recipe.loop.accumulation
     data = batches(
         source, trainer.shares, trainer.state.step * passes, recipe.loop.steps * passes, recipe.loop.workers
@@ -109,6 +115,11 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
     """Everything that a run needs, with the weights it goes on from."""
     loop = recipe.loop
     check_installed(loop.report_to)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        raise InputError(
+            "DeepSpeed takes its steps by itself, before this loop could look at a loss or keep a checkpoint "
+            "that goes on exactly: launch with fsdp2.yaml (`mofa train --list` says where it is)."
+        )
     # An objective may leave some parameters out of some steps.
     sharing = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(cpu=on_cpu, mixed_precision=loop.precision, kwargs_handlers=[sharing])
@@ -124,18 +135,26 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
     checkpoint = None if resume is None else find_resume(run, resume)
     if checkpoint is not None:
         check_processes(checkpoint, shares)
-        state = read_checkpoint_into(checkpoint, objective, optimiser)
-    elif loop.average is not None:
-        state.average = {name: p.detach().clone() for name, p in objective.trained.items()}
+        read_weights_into(checkpoint, objective)
     if accelerator.is_main_process:
         run.mkdir(parents=True, exist_ok=True)
         sweep(run)
         content = yaml.safe_dump(plain(recipe), sort_keys=False)
         (run / "recipe.yaml").write_text(content, encoding="utf-8")
-        drop_later_lines(run / "metrics.jsonl", state.step)
-    destinations = open_destinations(loop.report_to, run, plain(recipe), state.step)
+        drop_later_lines(run / "metrics.jsonl", 0 if checkpoint is None else read_state(checkpoint)["step"])
     objective.train()
     wrapped, prepared = accelerator.prepare(objective, optimiser)
+    # Only now is it known who holds which part of what goes along with the weights.
+    if is_shared_out(objective) and loop.generation.examples:
+        raise InputError(
+            "one process makes a validation's clips, and here each holds a part of the weights: set "
+            "loop.generation.examples=0."
+        )
+    if checkpoint is not None:
+        state = read_memory_into(checkpoint, objective, prepared)
+    elif loop.average is not None:
+        state.average = {name: p.detach().clone() for name, p in objective.trained.items()}
+    destinations = open_destinations(loop.report_to, run, plain(recipe), state.step)
     return Trainer(recipe, run, accelerator, objective, wrapped, prepared, shares, state, destinations)
 
 
@@ -241,7 +260,7 @@ def gradient_length(trainer: Trainer) -> Tensor:
     limit = trainer.recipe.optimiser.max_gradient_norm
     parameters = list(trainer.objective.trained.values())
     trainer.accelerator.unscale_gradients()
-    return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+    return whole(torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit))
 
 
 def follow_mean(trainer: Trainer) -> None:
@@ -332,12 +351,14 @@ def drop_later_lines(path: Path, step: int) -> None:
 
 def save(trainer: Trainer) -> Path | None:
     """A checkpoint, and no more of them than are to be kept. Where it cannot be written, training goes on."""
-    if not trainer.accelerator.is_main_process:
+    main = trainer.accelerator.is_main_process
+    if not main and not is_shared_out(trainer.objective):
+        return trainer.run / f"checkpoint-{trainer.state.step}"
+    snapshot = take_snapshot(trainer.objective, trainer.optimiser, trainer.state)
+    if not main:
         return trainer.run / f"checkpoint-{trainer.state.step}"
     try:
-        path = write_checkpoint(
-            trainer.run, trainer.objective, trainer.optimiser, trainer.state, trainer.about
-        )
+        path = write_checkpoint(trainer.run, trainer.objective, snapshot, trainer.state, trainer.about)
     except OutputError as error:
         kept = ", ".join(folder.name for folder in checkpoints(trainer.run).values()) or "none"
         trainer.notes.append(f"{error} Training goes on; older checkpoints are kept: {kept}.")
@@ -385,9 +406,15 @@ def or_ends_run(trainer: Trainer) -> Iterator[None]:
     except RuntimeError as error:
         if trainer.shares.processes == 1 or not is_lost_peer(error):
             raise
-        path = write_checkpoint(
-            trainer.run, trainer.objective, trainer.optimiser, trainer.state, trainer.about
-        )
+        if is_shared_out(trainer.objective):
+            kept = list(checkpoints(trainer.run).values())
+            held = f"{kept[-1]} is the last that holds the run" if kept else "no checkpoint was written yet"
+            raise ResourceError(
+                f"another process of this run is gone, and with it a part of the weights; {held}: start it "
+                "again with --resume latest."
+            ) from error
+        snapshot = take_snapshot(trainer.objective, trainer.optimiser, trainer.state)
+        path = write_checkpoint(trainer.run, trainer.objective, snapshot, trainer.state, trainer.about)
         raise ResourceError(
             f"another process of this run is gone ({str(error).splitlines()[0][:120]}); {path} holds "
             "the run: start it again with --resume latest."

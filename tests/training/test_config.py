@@ -24,6 +24,15 @@ def test_changes_reach_nested_keys_and_numbers_are_numbers() -> None:
     assert recipe.loop.average is None
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_data_of_another_kind_keep_the_keys_that_both_have(turned: bool) -> None:
+    changes = ["data.urls=mine/*.tar", "data.clips.stride=2", "data.kind=shards"]
+    recipe = read_recipe("trajectory-stage1", changes[::-1] if turned else changes)
+    assert recipe.data.urls == "mine/*.tar"
+    assert (recipe.data.clips.num_frames, recipe.data.clips.stride) == (25, 2)
+    assert read_recipe("landmark", ["data.kind=videos", "data.path=clips"]).data.path == Path("clips")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

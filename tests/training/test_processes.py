@@ -62,6 +62,28 @@ def test_two_processes_learn_what_one_with_the_double_batch_learns(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_processes_that_share_out_the_weights_learn_the_same_and_go_on(tmp_path: Path) -> None:
+    for folder, more in (("ddp", ()), ("fsdp2", ("fsdp2",))):
+        for code, output in finish(start(2, 2, tmp_path / folder, *more)):
+            assert code == 0, output
+    one, two = (tmp_path / name / "checkpoint-6" for name in ("ddp", "fsdp2"))
+    files = [path.relative_to(one) for path in one.rglob("*.safetensors")]
+    assert len(files) == 4
+    for file in files:
+        first, second = load_file(one / file), load_file(two / file)
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            assert torch.allclose(value, second[name], atol=1e-6), f"{file}: {name}"
+    # The last two steps again, from the checkpoint before: weights, mean and optimiser are shared out anew.
+    two.rename(tmp_path / "whole")
+    for code, output in finish(start(2, 2, tmp_path / "fsdp2", "fsdp2")):
+        assert code == 0, output
+    for file in files:
+        before, after = load_file(tmp_path / "whole" / file), load_file(two / file)
+        assert all(torch.equal(value, after[name]) for name, value in before.items()), file
+
+
+@pytest.mark.slow
 def test_where_one_process_dies_the_other_saves_and_ends(tmp_path: Path) -> None:
     (code, output), (other, _) = finish(start(2, 2, tmp_path / "run", "3"))
     assert other == 9

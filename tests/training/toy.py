@@ -50,12 +50,12 @@ class LineObjective(Objective):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.norm, self.line = nn.BatchNorm1d(3), nn.Linear(3, 1)
+            self.middle, self.line = nn.BatchNorm1d(3), nn.Linear(3, 1)
 
     def forward(self, batch: Points, draws: Draws) -> Loss:
         noise = draws.normal("noise", (3,), batch.x)
         kept = (draws.uniform("dropped", batch.x) > 0.1)[:, None]
-        predicted = self.line(self.norm((batch.x + 0.1 * noise) * kept))
+        predicted = self.line(self.middle((batch.x + 0.1 * noise) * kept))
         return Loss((predicted - batch.y).square()[:, 0])
 
     def write(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class PlainLineObjective(LineObjective):
     def forward(self, batch: Points, draws: Draws) -> Loss:
         noise = draws.normal("noise", (3,), batch.x)
         share = draws.stratified("level", batch.x)[:, None]
-        return Loss((self.line(self.norm.weight * batch.x + share * noise) - batch.y).square()[:, 0])
+        return Loss((self.line(batch.x + share * noise) - batch.y).square()[:, 0])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A line trained by several processes: `python two_processes.py RANK PROCESSES PORT BATCH RUN [DIE_AT]`."""
+"""A line trained by several processes: `two_processes.py RANK PROCESSES PORT BATCH RUN [DIE_AT|fsdp2]`."""
 
 import os
 import sys
@@ -20,13 +20,15 @@ from mofa.training.loop import train  # noqa: E402
 
 registry.OBJECTIVES["line"] = "toy:PlainLineRecipe"
 registry.SOURCES["points"] = "toy:PointData"
-die_at = int(sys.argv[6]) if len(sys.argv) > 6 else -1
+word = sys.argv[6] if len(sys.argv) > 6 else "-1"
+shared_out = word == "fsdp2"
+die_at = -1 if shared_out else int(word)
 recipe = make_recipe(
     {
         "objective": {"kind": "line"},
         "data": {"kind": "points"},
         "optimiser": {"learning_rate": 0.05},
-        "loop": {"steps": 6, "batch": int(batch), "log_every": 1, "checkpoint_every": 2},
+        "loop": {"steps": 6, "batch": int(batch), "log_every": 1, "checkpoint_every": 2, "average": 0.9},
     },
     "test",
 )
@@ -37,8 +39,23 @@ def maybe_die(stage: str, done: int, total: int, /) -> None:
         os._exit(9)
 
 
+if shared_out:
+    # Accelerate shares out on GPUs alone: it is told that these are some.
+    import accelerate
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+    from mofa.training import loop
+
+    def on_cpus(**settings: object) -> accelerate.Accelerator:
+        made = accelerate.Accelerator(**settings)
+        made.state.distributed_type = DistributedType.FSDP
+        made.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="no_wrap")
+        return made
+
+    loop.Accelerator = on_cpus
+
 try:
-    train(recipe, Path(run), on_cpu=True, progress=maybe_die)
+    train(recipe, Path(run), "latest", on_cpu=True, progress=maybe_die)
 except MofaError as error:
     sys.stdout.write(f"{error}\n")
     sys.stdout.flush()
