@@ -22,6 +22,9 @@ from mofa.types import CropBox
 EARLY = 0.25
 """Of a frame: times are rounded, and a frame that begins this much after its moment still belongs to it."""
 
+REORDERED = 5
+"""Frames by which decoding may run ahead of showing, at most: four references and one."""
+
 
 @dataclass(frozen=True)
 class VideoFacts:
@@ -92,44 +95,65 @@ def _decoded(
     base, rate = stream.time_base, float(stream.average_rate or 25)
     assert base is not None
     begin = stream.start_time or 0
+    ticks = [begin + (moment + EARLY / rate) / base for moment in moments]
+    # AVI keeps the order of decoding alone.
+    in_order, ahead = container.format.name == "avi", int(REORDERED / rate / base)
     if moments[0] > 0:
-        container.seek(begin + int(moments[0] / base), stream=stream, backward=True)
+        target = begin + int(moments[0] / base) - (ahead if in_order else 0)
+        container.seek(max(begin, target), stream=stream, backward=True)
+    shown = _in_order(container, stream, ticks[-1] + ahead) if in_order else _needed(container, stream, ticks)
     scaler = VideoReformatter()
     frames: list[np.ndarray] = []
-    latest: av.VideoFrame | None = None
-    for frame in _needed(container, stream, [begin + (moment + EARLY / rate) / base for moment in moments]):
-        time = float((frame.pts or 0) - begin) * float(base)
+    latest: tuple[float, av.VideoFrame] | None = None
+    for tick, frame in shown:
+        time = float(tick - begin) * float(base)
         # Everything that shows before this frame begins is what the frame before it shows.
         while len(frames) < len(moments) and moments[len(frames)] + EARLY / rate < time:
-            frames.append(_cut(latest or frame, crop, scaler))
+            frames.append(_cut(latest[1] if latest else frame, crop, scaler))
         if len(frames) == len(moments):
             return frames
-        latest = frame
+        latest = time, frame
     # The last frame is shown for its own time, and no longer.
     if latest is not None:
-        end = float((latest.pts or 0) - begin) * float(base) + 1 / rate
-        while len(frames) < len(moments) and moments[len(frames)] < end:
-            frames.append(_cut(latest, crop, scaler))
+        while len(frames) < len(moments) and moments[len(frames)] < latest[0] + 1 / rate:
+            frames.append(_cut(latest[1], crop, scaler))
     return frames
+
+
+def _in_order(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, last: float
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decoded frames of a container without times of showing, each with its tick of the stream's clock.
+
+    The n-th frame that the decoder gives out is shown at the time of the n-th packet. Libav's own guess takes
+    the packet that a frame was coded in, which for frames that build on later ones is another's.
+    """
+    packets = [packet for packet in _packets_until(container, stream, last) if packet.size]
+    frames = [frame for packet in packets for frame in packet.decode()]
+    frames += stream.codec_context.decode(None)
+    # Frames that build on some before the key frame are not given out.
+    missing = max(0, len(packets) - len(frames))
+    for packet, frame in zip(packets[missing:], frames, strict=False):
+        yield packet.dts or 0, frame
 
 
 def _needed(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, ticks: Sequence[float]
-) -> Iterator[av.VideoFrame]:
-    """Decoded frames from here on, those among them that are shown at these ticks of the stream's clock.
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Ticks and decoded frames from here on, those among them that are shown at these ticks of the clock.
 
     Frames that no other is made from and nobody asks for are not decoded: half of all, as encoders usually
     code them.
     """
     packets = list(_packets_until(container, stream, ticks[-1]))
     starts = sorted(packet.pts for packet in packets if packet.pts is not None)
-    # Containers that know no order of showing, such as AVI, put the order of decoding in its place.
+    # Containers that know no order of showing put the order of decoding in its place.
     timed = len(starts) == len(packets) and any(packet.pts != packet.dts for packet in packets)
     shown = {starts[max(0, bisect_right(starts, tick) - 1)] for tick in ticks} if starts else set()
     for packet in packets:
         stream.codec_context.skip_frame = "NONREF" if timed and packet.pts not in shown else "DEFAULT"
-        yield from packet.decode()
-    yield from stream.codec_context.decode(None)
+        yield from ((frame.pts or 0, frame) for frame in packet.decode())
+    yield from ((frame.pts or 0, frame) for frame in stream.codec_context.decode(None))
 
 
 def _packets_until(
