@@ -36,7 +36,7 @@ def test_a_clip_has_the_frames_of_its_moments_wherever_it_begins(
     tmp_path: Path, codec: str, options: dict[str, str]
 ) -> None:
     write(tmp_path / "a.avi", codec, options)
-    for first in range(0, 21):
+    for first in range(21):
         moments = [(first + 3 * i) / 10 for i in range(4)]
         frames = read_clip(tmp_path / "a.avi", moments, WHOLE, "a.avi")
         seen = [float(np.median(frame)) / 8 for frame in frames.numpy()]
