@@ -213,7 +213,7 @@ def test_a_rocket_lifts_off_by_one_stroke(visit: Callable[..., Firefox]) -> None
     if page.run("return document.createElement('video').canPlayType('video/mp4; codecs=\"avc1.640028\"');"):
         page.wait("document.querySelector('.results video').readyState >= 2")
     else:  # a machine without the codec
-        page.wait("document.querySelector('.results .notice').textContent")
+        page.wait("document.querySelector('.result-stage > .notice')?.textContent")
     page.press("\ue00c")
     page.wait("document.querySelector('.results').hidden")
 
