@@ -62,10 +62,11 @@ check-lowest:
 	  -e ".[dev,diffusion,faces,studio,api,serve,ray,remote,training]"
 	$(LOWEST)/bin/python -m pytest -m "not slow and not browser and not golden" -n 2 --dist loadfile
 
-# Hostile files for ten minutes; prints its seed, and keeps what fails in fuzz-failures/.
+# Hostile files, zips and questions for ten minutes, a third each; prints its seed, and keeps what fails in
+# fuzz-failures/.
 fuzz: $(STAMP_TEST)
-	MOFA_FUZZ_SECONDS=$${MOFA_FUZZ_SECONDS:-600} MOFA_FUZZ_SEED=$${MOFA_FUZZ_SEED:-$$$$} \
-	  $(BIN)/python -m pytest -s tests/test_fuzz.py -n0
+	MOFA_FUZZ_SECONDS=$${MOFA_FUZZ_SECONDS:-200} MOFA_FUZZ_SEED=$${MOFA_FUZZ_SEED:-$$$$} \
+	  $(BIN)/python -m pytest -s tests/test_fuzz.py tests/apps/studio/test_fuzz_studio.py -n0
 
 bench: $(STAMP_TEST)
 	$(BIN)/python -m tools.bench

@@ -5,6 +5,8 @@ The door (pipeline.engine, apps) asks here once; everything below follows its in
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -87,6 +89,21 @@ def free_memory(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much a container may take: in cgroups of the second version, and of the first."""
+
+
+def total_memory() -> int:
+    """Bytes of main memory that there are for this process: the machine's, or its container's share."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    for path in map(Path, CONTAINER_LIMITS):
+        with suppress(OSError, ValueError):  # no container, no limit ("max"), no Linux
+            total = min(total, int(path.read_text(encoding="ascii")))
+    return total
 
 
 def synchronise(device: torch.device) -> None:

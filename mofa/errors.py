@@ -1,9 +1,10 @@
 """What can go wrong, in words for the person who has to act on it.
 
 Every message is one sentence that says what, where, and what to do. The command line prints the
-message and leaves with `exit_code`; a service returns it as it is. No input may show a traceback.
+message and leaves with `exit_code`; a service returns it `without_folders`. No input may show a traceback.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,10 +14,24 @@ LONGEST = 600
 
 
 def shortened(message: str) -> str:
-    """A message cut in its middle where it is too long for anybody to read."""
+    """A message cut in its middle where it is too long for anybody to read; halves of letters, which nobody
+    can print, as codes."""
+    message = message.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(message) <= LONGEST:
         return message
     return f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+
+
+_FOLDERS = re.compile(
+    r"(?<![\w./\\-])(?:[A-Za-z]:)?(?!//)[/\\]+(?:[^\s/\\\"'()<>;,]+(?: [^\s/\\\"'()<>;,]+)*[/\\]+)+"
+)
+"""The folders of an absolute path, whose names may have spaces in them."""
+
+
+def without_folders(message: str) -> str:
+    """A message in which files go by their names alone: where they lie here is no business of somebody
+    elsewhere."""
+    return _FOLDERS.sub("", message)
 
 
 Value = str | int | float

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mofa.apps.elsewhere import photo_at_hand
 from mofa.apps.parser import Parser
 from mofa.apps.quick_start import quick_start
 
@@ -53,7 +54,11 @@ def _fill(parser: Parser) -> None:
     parser.add_argument(
         "input",
         metavar="PHOTO|SCENE|CLIP",
-        help="a photo, a scene file (.yaml, .json), or a clip made with --metadata",
+        help="a photo (a file, an address, or - for standard input), a scene file (.yaml, .json), or a clip "
+        "made with --metadata",
+    )
+    parser.add_argument(
+        "--allow-download", action="store_true", help="fetch the photo where it is an address (https://...)"
     )
     add_scene_options(parser)
     _add_run_options(parser)
@@ -81,12 +86,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_animate(options: argparse.Namespace) -> int:
-    if not options.own_weights:
-        return _animate(_asked_for(options), options)
-    from mofa.weights.store import standing_in
+    with photo_at_hand(options):
+        if not options.own_weights:
+            return _animate(_asked_for(options), options)
+        from mofa.weights.store import standing_in
 
-    with standing_in(options.own_weights):
-        return _animate(_asked_for(options), options)
+        with standing_in(options.own_weights):
+            return _animate(_asked_for(options), options)
 
 
 def _asked_for(options: argparse.Namespace) -> "AnimationRequest":

@@ -1,11 +1,23 @@
 """The command line's parser: says in one sentence what is wrong, and makes options when they are needed."""
 
 import argparse
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import NoReturn
 
 from mofa.errors import InputError
+
+UNITS = {"": 1e9, "G": 1e9, "GB": 1e9, "GIB": 1 << 30, "M": 1e6, "MB": 1e6, "MIB": 1 << 20}
+"""Bytes of what people write behind a size of memory; nothing stands for gigabytes."""
+
+
+def num_bytes(text: str) -> int:
+    """Bytes of a size as people write it: 4GB, 1500 MB, 4 (gigabytes)."""
+    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{0,12})?)\s*([a-zA-Z]*)\s*", text)
+    if match is None or match[2].upper() not in UNITS:
+        raise argparse.ArgumentTypeError(f'"{text[:40]}" is no size: write 4GB or 1500MB')
+    return round(float(match[1]) * UNITS[match[2].upper()])
 
 
 class Parser(argparse.ArgumentParser):

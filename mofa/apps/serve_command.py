@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-LEAST_MEMORY = 1.0
-"""GB of private memory that a worker takes with torch loaded and nothing made: 0.5, measured on 2 cores."""
+from mofa.apps.parser import num_bytes
+
+LEAST_MEMORY = 1_000_000_000
+"""Bytes for a worker that is to make anything: with torch loaded it takes half of it."""
 
 
 def add_parser(commands: Any) -> None:
@@ -34,7 +36,12 @@ def add_parser(commands: Any) -> None:
         metavar="ADDRESS",
         help="let replicas on a Ray cluster make the clips, which sees --home; its own without ADDRESS",
     )
-    parser.add_argument("--memory", type=float, metavar="GB", help="what one worker may take (all there is)")
+    parser.add_argument(
+        "--memory",
+        type=num_bytes,
+        metavar="SIZE",
+        help="what one worker may take, such as 4GB (all there is)",
+    )
     parser.add_argument(
         "--webhook-host",
         action="append",
@@ -54,20 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) < 1:
             raise InputError(f"--{option} {getattr(arguments, option)} cannot be: give 1 or more.")
     if arguments.memory is not None and arguments.memory < LEAST_MEMORY:
-        raise InputError(f"--memory {arguments.memory:g}: a worker needs {LEAST_MEMORY:g} GB to begin with.")
+        raise InputError(
+            f"--memory {arguments.memory / 1e9:g}GB: a worker needs {LEAST_MEMORY / 1e9:g}GB to begin with."
+        )
     try:
         import uvicorn
 
         from mofa.apps.serve.app import Limits, build_app
-        from mofa.apps.serve.keys import GB, read_keys
+        from mofa.apps.serve.keys import read_keys
     except ImportError as error:
         raise ResourceError('Serving needs the serve extra: pip install "mofa-video[serve]".') from error
     keys = read_keys(arguments.keys) if arguments.keys else ()
     if not keys and arguments.host not in ("127.0.0.1", "localhost", "::1"):
         raise InputError(f"--host {arguments.host} answers other machines: give --keys FILE, too.")
     with only_one(arguments.home):
-        memory = None if arguments.memory is None else int(arguments.memory * GB)
-        limits = Limits(queued=arguments.queue, memory=memory, webhooks=frozenset(arguments.webhook_host))
+        limits = Limits(
+            queued=arguments.queue, memory=arguments.memory, webhooks=frozenset(arguments.webhook_host)
+        )
         try:
             app = build_app(arguments.home, keys, arguments.workers, limits, arguments.ray)
         except ModuleNotFoundError as error:

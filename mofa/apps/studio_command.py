@@ -11,12 +11,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from mofa.apps.parser import num_bytes
 from mofa.errors import InputError, ResourceError
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
 AUTH = "MOFA_STUDIO_AUTH"
 """The environment variable that may hold user:password."""
+LEAST_MEMORY = 3_000_000_000
+"""Bytes with which a studio can make small clips (see `studio.budget.SERVER`)."""
 IDLE_KEEP_ALIVE = 10
 """Seconds that a connection stays open between two questions."""
 PORTS = range(7860, 7880)
@@ -67,6 +70,12 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="let programs ask, too, as `mofa serve` does",
     )
+    parser.add_argument(
+        "--memory",
+        type=num_bytes,
+        metavar="SIZE",
+        help="what the studio may take, such as 4GB: larger clips are refused (most of the machine's)",
+    )
     parser.add_argument("--home", type=Path, metavar="FOLDER", help="where visitors' files live for a day")
     parser.set_defaults(run=run)
 
@@ -76,6 +85,8 @@ def run(options: argparse.Namespace) -> int:
     auth = _auth(options)
     if options.listen and not auth:
         raise InputError("--listen lets the whole network in: add --auth user:password, or --auth-file FILE.")
+    if options.memory is not None and options.memory < LEAST_MEMORY:
+        raise InputError(f"--memory {options.memory / 1e9:g}GB: a studio needs {LEAST_MEMORY / 1e9:g}GB.")
     try:
         import uvicorn
 
@@ -101,7 +112,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         keys = read_keys(options.keys) if options.keys else ()
         home = options.home or default_home()
-        app = build_app(home, login, options.api, hosts, by_address=options.listen, keys=keys)
+        app = build_app(
+            home, login, options.api, hosts, by_address=options.listen, keys=keys, memory=options.memory
+        )
     except ModuleNotFoundError as error:
         raise _missing("--api", error, "api") from None
     if offered is not None:
@@ -119,8 +132,11 @@ def run(options: argparse.Namespace) -> int:
         **proxy,
     )
     server = uvicorn.Server(config)
-    # The server ends its questions when it is asked to end, and only then the process.
+    # The server ends its questions and its jobs when it is asked to end, and only then the process.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # which nohup asks for
+        signal.signal(hang_up, lambda *_: server.handle_exit(signal.SIGINT, None))
     # What programs have asked for is one process's at a time.
     with only_one(home / "videos") if keys else nullcontext():
         server.run(sockets=[connection])

@@ -15,8 +15,10 @@ axis along which places change less and more smoothly is taken, and that is said
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +40,10 @@ MOST_BYTES = 500_000_000
 """Of a file's numbers once they are unpacked."""
 MOST_PLACES = 4_000_000
 """Tracks times frames: 32 thousand points through 121 frames."""
+MOST_NUMBERS = 3 * MOST_PLACES
+"""Of an array: x, y and perhaps visibility."""
+LONGEST_HEADER = 10_000
+"""Bytes of an array's header, that with its shape."""
 FINEST = 0.05
 """Pixels: changes below are a tracker's noise, and say nothing about which axis is time."""
 JUMP = 4.0
@@ -56,15 +62,32 @@ def load_arrays(data: bytes) -> np.ndarray | dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             check_unpacked(archive)
-            return {
-                entry.filename.removesuffix(".npy"): _array(archive.read(entry))
-                for entry in archive.infolist()
-                if entry.filename.endswith(".npy")
-            }
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            small = [entry for entry in entries if _numbers_said(archive, entry) <= MOST_NUMBERS]
+            left_out = {_array_name(entry) for entry in entries} - {_array_name(entry) for entry in small}
+            if left_out.intersection(POINT_ARRAYS) or (left_out and not small):
+                raise InputError(
+                    f"its arrays have more than {MOST_NUMBERS // 1_000_000} million numbers: save fewer "
+                    "tracks.",
+                    key="tracks.many",
+                )
+            return {_array_name(entry): _array(archive.read(entry)) for entry in small}
     except InputError:
         raise
     except Exception as error:  # zipfile has no common error for damaged archives
         raise InputError(_DAMAGED) from error
+
+
+def _array_name(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.removesuffix(".npy")
+
+
+def _numbers_said(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """How many numbers an array has by its header, before the rest of it is unpacked: a video beside the
+    tracks may be large, and a small file may say that it is."""
+    with archive.open(entry) as packed:
+        shape, _ = _header(io.BytesIO(packed.read(LONGEST_HEADER)))
+    return math.prod(shape)
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:
@@ -110,15 +133,8 @@ _DAMAGED = "it is damaged, or holds Python objects: save plain numbers with nump
 def _array(data: bytes) -> np.ndarray:
     file = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, kind = read_header(file, max_header_size=10_000)
-        if kind.hasobject or kind.itemsize * int(np.prod([int(side) for side in shape], dtype=object)) > len(
-            data
-        ):
+        shape, kind = _header(file)
+        if kind.hasobject or kind.itemsize * math.prod(shape) > len(data):
             raise InputError(_DAMAGED)
         file.seek(0)
         return np.asarray(np.load(file, allow_pickle=False))
@@ -128,8 +144,24 @@ def _array(data: bytes) -> np.ndarray:
         raise InputError(_DAMAGED) from error
 
 
+def _header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and kind of the array in a .npy file, as its header says."""
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, _, kind = read_header(file, max_header_size=LONGEST_HEADER)
+    return tuple(int(side) for side in shape), kind
+
+
 def _numbers(tensor: torch.Tensor) -> np.ndarray:
-    if tensor.numel() * tensor.element_size() > MOST_BYTES or tensor.is_sparse or tensor.is_quantized:
+    if tensor.numel() > MOST_NUMBERS:
+        raise InputError(
+            f"its tensor has more than {MOST_NUMBERS // 1_000_000} million numbers: save fewer tracks.",
+            key="tracks.many",
+        )
+    if tensor.is_sparse or tensor.is_quantized:
         raise InputError("its tensor is no plain array of numbers that tracks could be.")
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).contiguous().numpy()
 
@@ -251,7 +283,7 @@ def _split(
     """x and y, and what a third number says of their visibility."""
     if places.ndim != 3 or places.shape[-1] not in (2, 3) or 0 in places.shape:
         raise InputError(_wrong_shape(shape))
-    if places.size > 3 * MOST_PLACES:
+    if places.size > MOST_NUMBERS:
         raise InputError(
             f"it has {in_words(shape)} numbers, more than anybody can follow: save fewer tracks.",
             key="tracks.many",

@@ -2,12 +2,13 @@
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ def check_writable(paths: Sequence[Path], overwrite: bool) -> None:
     Raises OutputError: a path is taken (name `--overwrite`) or is no file, or its folder is not
     writable.
     """
+    for folder in {path.parent for path in paths}:
+        clear_leftovers(folder)
     for path in paths:
         if is_sequence(path):
             _check_sequence_target(path, overwrite)
@@ -56,13 +59,13 @@ def replacing(path: Path, overwrite: bool) -> Iterator[Path]:
 
     Raises OutputError: the file exists, or cannot be written (folder, permission, full disk).
     """
+    clear_leftovers(path.parent)
     _check_file_target(path, overwrite)
     target = path.resolve() if path.is_symlink() else path
     hidden = _hidden_name(target)
     with _explained(path):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            clear_leftovers(target.parent)
             yield hidden
             if overwrite:
                 os.replace(hidden, target)
@@ -82,27 +85,18 @@ def replacing_folder(path: Path, overwrite: bool) -> Iterator[Path]:
 
     Raises OutputError: the folder holds something, or cannot be written.
     """
+    clear_leftovers(path.parent)
     _check_folder_target(path, overwrite)
     target = path.resolve() if path.is_symlink() else path
-    hidden, previous = _hidden_name(target), _hidden_name(target)
+    hidden = _hidden_name(target)
     with _explained(path):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            clear_leftovers(target.parent)
             hidden.mkdir()
             yield hidden
-            _check_folder_target(path, overwrite)
-            if target.exists():
-                os.rename(target, previous)
-            try:
-                os.rename(hidden, target)
-            except BaseException:
-                if previous.exists():
-                    os.rename(previous, target)
-                raise
+            _put_folder(hidden, target, overwrite)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
-            shutil.rmtree(previous, ignore_errors=True)
 
 
 @contextmanager
@@ -113,12 +107,12 @@ def replacing_sequence(path: Path, overwrite: bool) -> Iterator[Path]:
     With `overwrite`, files of the same names are replaced, and those of other numbers stay.
     Raises OutputError: a file of the pattern exists, or cannot be written.
     """
+    clear_leftovers(path.parent)
     _check_sequence_target(path, overwrite)
     hidden = _hidden_name(path.with_suffix(""))
     with _explained(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            clear_leftovers(path.parent)
             hidden.mkdir()
             yield hidden / path.name
             _check_sequence_target(path, overwrite)
@@ -141,12 +135,78 @@ def _check_sequence_target(path: Path, overwrite: bool) -> None:
         _check_file_target(entry, overwrite)
 
 
+@contextmanager
+def together(folder: Path) -> Iterator[Callable[[Mapping[Path, Path], bool], None]]:
+    """Makes a set of files appear whole, even where the run is killed while they get their names.
+
+    Yields what is told, when every file is written, which hidden name stands for which path (all in `folder`)
+    and whether files may be replaced. That is written down until the block has ended; where it never does,
+    the next run in the folder gives the rest their names (`clear_leftovers`).
+    """
+    notes: list[Path] = []
+
+    def announce(hidden: Mapping[Path, Path], overwrite: bool) -> None:
+        moves = {new.name: path.name for path, new in hidden.items() if not is_sequence(path)}
+        note = _hidden_name(folder / f"set{_SET}")
+        with _explained(folder):
+            draft = _hidden_name(folder / "draft")
+            notes.extend((note, draft))
+            draft.write_text(json.dumps({"overwrite": overwrite, "moves": moves}), encoding="utf-8")
+            os.replace(draft, note)
+
+    try:
+        yield announce
+    finally:
+        for path in notes:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _finish_set(note: Path) -> None:
+    """Gives the files of a run that was killed on the way the names that they were to have."""
+    told = json.loads(note.read_text(encoding="utf-8"))
+    for new, name in told["moves"].items():
+        if _HIDDEN.fullmatch(new) is None or Path(name).name != name:
+            continue  # a note from elsewhere leads nowhere
+        hidden, target = note.with_name(new), note.with_name(name)
+        with suppress(OSError, OutputError):  # it has its name already, or somebody else's file has it now
+            if hidden.is_dir():
+                _put_folder(hidden, target, told["overwrite"])
+            elif told["overwrite"]:
+                os.replace(hidden, target)
+            else:
+                _appear(hidden, target)
+                hidden.unlink(missing_ok=True)
+
+
+def _put_folder(hidden: Path, target: Path, overwrite: bool) -> None:
+    """Gives a finished folder its name, in place of one of frames where there is one."""
+    _check_folder_target(target, overwrite)
+    previous = _hidden_name(target)
+    try:
+        if target.exists():
+            os.rename(target, previous)
+        try:
+            os.rename(hidden, target)
+        except BaseException:
+            if previous.exists():
+                os.rename(previous, target)
+            raise
+    finally:
+        shutil.rmtree(previous, ignore_errors=True)
+
+
 def clear_leftovers(folder: Path) -> None:
-    """Removes what runs on this machine that were killed have left half-made in a folder."""
-    for entry in folder.glob(f".mofa-{_machine()}-*"):
-        match = _HIDDEN.fullmatch(entry.name)
-        if match is None or _is_alive(int(match["process"])) or entry.is_symlink():
-            continue
+    """Removes what runs on this machine that were killed have left half-made in a folder; a set of files that
+    was whole and lacked some of its names gets them."""
+    left: list[Path] = []
+    with suppress(OSError):  # no folder, or none to look into: whoever writes there says so
+        left += [entry for entry in folder.glob(f".mofa-{_machine()}-*") if _is_left(entry)]
+    for entry in left:
+        if entry.suffix == _SET:
+            with suppress(OSError, ValueError, KeyError, AttributeError):  # not one of ours
+                _finish_set(entry)
+    for entry in left:
         with suppress(OSError):
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -154,6 +214,13 @@ def clear_leftovers(folder: Path) -> None:
                 entry.unlink()
 
 
+def _is_left(entry: Path) -> bool:
+    match = _HIDDEN.fullmatch(entry.name)
+    return match is not None and not _is_alive(int(match["process"])) and not entry.is_symlink()
+
+
+_SET = ".set"
+"""Suffix of the note about a set of files that are getting their names."""
 _HIDDEN = re.compile(r"\.mofa-[0-9a-f]{8}-(?P<process>\d{1,10})-[0-9a-f]{12}(\.\w{1,16})?")
 
 

@@ -26,6 +26,8 @@ KEPT = 6
 """Windows, and answers, that a picture keeps: a window has about 2 MB, an answer 0.3 MB per question."""
 FEW = 12
 """Questions at once above which the answer is not kept."""
+CLICKS_AT_ONCE = 100
+"""Asked about together: each takes up to 3 MB while the network answers."""
 THING = LEVELS.index("thing")
 
 Box = tuple[int, int, int, int]
@@ -141,8 +143,17 @@ class ThingsInPicture:
     def _ask(self, window: Window, points: Tensor, signs: Tensor) -> ThingsAt:
         offset, scale = torch.tensor([window.left, window.top]), torch.tensor(window.scale)
         there = (points - offset + 0.5) * scale - 0.5
-        answers = self.net.answer(window.seen, Prompts(there[None], signs[None]))
-        return ThingsAt(answers.logits[0], answers.scores[0].sigmoid(), answers.is_thing[0].sigmoid())
+        # Every click is compared with every place, so that a file of tracks would take gigabytes at once.
+        some = max(1, CLICKS_AT_ONCE // points.shape[1])
+        answers = [
+            self.net.answer(window.seen, Prompts(part[None], kinds[None]))
+            for part, kinds in zip(there.split(some), signs.split(some), strict=True)
+        ]
+        return ThingsAt(
+            torch.cat([part.logits[0] for part in answers]),
+            torch.cat([part.scores[0] for part in answers]).sigmoid(),
+            torch.cat([part.is_thing[0] for part in answers]).sigmoid(),
+        )
 
     def _closer_look(self, logits: Float[Tensor, "h w"], on: Float[Tensor, "P 2"]) -> Box | None:
         """The window in which what was found is looked at closer, if worth it."""

@@ -180,7 +180,7 @@ def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
     frames, fps = length_of(request, inputs.drives)
     request.check_ends(frames)
     settled = {
-        "size": request.size or _size_for(request, original.width, original.height),
+        "size": request.size or size_for(request, original.width, original.height),
         "renderer": request.renderer or default_renderer(request),
         "frames": frames,
         "fps": fps,
@@ -188,7 +188,7 @@ def resolve(request: AnimationRequest, inputs: Inputs) -> ResolvedRequest:
     return ResolvedRequest.model_validate(dict(request) | settled)
 
 
-def _size_for(request: AnimationRequest, width: int, height: int) -> tuple[int, int]:
+def size_for(request: AnimationRequest, width: int, height: int) -> tuple[int, int]:
     """The clip's size for a picture of this one, where the scene gives none."""
     if request.short_side is None:
         return shrunk(width, height, DEFAULT_LONG_SIDE)

@@ -41,17 +41,24 @@ class Asked(Protocol):
         ...
 
 
+def some_pictures(asked: Asked, width: int, height: int, frames: int) -> float:
+    """The memory of a renderer that says nothing about it: room for some dozen pictures of its size."""
+    return 400.0 * width * height
+
+
 @dataclass(frozen=True)
 class RendererEntry:
     """A renderer: the densifier that it works with, the weights that it needs, and how it is made.
 
     `make(asked, networks, show)` is a `parts.Render`, which may show what it makes while it does.
+    `memory(asked, width, height, frames)` are bytes of main memory that a clip takes, rather too many.
     """
 
     title: str
     densifier: Callable[[Asked], str]
     slots: Callable[[Asked], Sequence[str]]
     make: "Callable[[Asked, Networks, Show | None], Any]"
+    memory: Callable[[Asked, int, int, int], float] = some_pictures
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mofa.faces.sketch import overlay_landmarks
 from mofa.media.coded import AddFrame
 from mofa.media.draw import draw_overlay, flow_wheel, numbered_sheet, sheet_numbers
 from mofa.media.encode import frame_writer, replacing_clip
-from mofa.media.files import check_writable
+from mofa.media.files import check_writable, together
 from mofa.media.flow_files import AddFlow, flow_writer, write_flo
 from mofa.media.forms import carries_alpha, check_clip_name, stem_of
 from mofa.media.image import save_png, to_bytes
@@ -150,7 +150,7 @@ def write_outputs(
     `overwrite` is False), the folder or the disk refuses; and what making the frames may raise.
     """
     files = output_files(animation.settings, with_clip=animation.render is not None)
-    with ExitStack() as names:
+    with together(files["scene"].parent) as announce, ExitStack() as names:
         hidden = {
             path: names.enter_context(replacing_clip(path, overwrite)) for path in (*files.values(), *also)
         }
@@ -162,6 +162,7 @@ def write_outputs(
                 for take in takers:
                     take(frame)
                 progress("writing", index + 1, animation.settings.frames)
+        announce(hidden, overwrite)
     return files
 
 

@@ -861,10 +861,10 @@ def parse_scene(text: str, where: str) -> object:
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise InputError(f"{where}{place}: not valid YAML or JSON: {problem}.", key="scene.not") from None
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
-        # Values that look like dates or numbers but are none end here.
-        raise InputError(
-            f"{where}: not valid YAML or JSON: {str(error) or 'a value is empty'}.", key="scene.not"
-        ) from None
+        # Values that look like dates or numbers but are none end here; PyYAML trips over some.
+        told = isinstance(error, ValueError | RecursionError) and str(error)
+        said = told or "a value is none of the kind that its tag or its looks promise"
+        raise InputError(f"{where}: not valid YAML or JSON: {said}.", key="scene.not") from None
 
 
 YAML_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -88,14 +88,38 @@ def _diffusion_slots(asked: Asked) -> Sequence[str]:
     return [*model.slots, *steering_adapters(asked), *DENSIFIERS[_diffusion_densifier(asked)].slots]
 
 
+WARP_PIXEL, WARP_FRAME = 650.0, 500_000.0
+"""Bytes of the warp renderer per pixel of the clip and per frame (see `pipeline.memory`)."""
+
+
+def _diffusion_memory(asked: Asked, width: int, height: int, frames: int) -> float:
+    """Main memory of the diffusion renderer: networks and hidden states where a CPU computes, else the
+    weights, which pass through it; and the warp renderer's, which guides, or cuts out."""
+    from mofa.pipeline.networks import Running
+    from mofa.renderers.diffusion.fitting import Notch, Work, needed_bytes, network_bytes, notches
+
+    settings, running = asked.diffusion, Running.of(asked.diffusion)
+    work = Work(width, height, min(frames, settings.window), len(steering_adapters(asked)))
+    if running.device.type != "cpu":
+        own = network_bytes(work, running.dtype)
+    else:
+        chosen = Notch(settings.offload, settings.halves_at_once, settings.decode_chunk)
+        ways = list(notches(running.device)) if settings.fit_memory else [chosen]
+        own = min(needed_bytes(way, work, running.dtype) for way in ways)
+    return own + WARP_PIXEL * width * height + WARP_FRAME * frames
+
+
 RENDERERS: dict[str, RendererEntry] = {
     "warp": RendererEntry(
         "moves the pixels themselves",
         _warp_densifier,
         lambda asked: DENSIFIERS[_warp_densifier(asked)].slots,
         _make_warp,
+        lambda asked, width, height, frames: WARP_PIXEL * width * height + WARP_FRAME * frames,
     ),
-    "diffusion": RendererEntry("runs a video model", _diffusion_densifier, _diffusion_slots, _make_diffusion),
+    "diffusion": RendererEntry(
+        "runs a video model", _diffusion_densifier, _diffusion_slots, _make_diffusion, _diffusion_memory
+    ),
 }
 
 

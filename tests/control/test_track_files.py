@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,39 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="holds more than tensors"):
         read_tracks(tmp_path / "t.pt")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("names", [("tracks",), ("tracks", "visibles"), ("other",)])
+def test_an_array_that_says_it_is_large_is_refused_by_its_header(tmp_path, names) -> None:
+    """A file of 300 kilobytes took 800 MB."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (15_000_000, 2)}
+    )
+    with zipfile.ZipFile(tmp_path / "t.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open(f"{names[0]}.npy", "w") as member:
+            member.write(header.getvalue())
+            member.write(bytes(1_000_000))
+        for name in names[1:]:
+            archive.writestr(f"{name}.npy", npy(np.ones((5, 9), bool)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="save fewer tracks"):
+        read_tracks(tmp_path / "t.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_a_video_beside_the_tracks_does_no_harm(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mofa.control.track_arrays.MOST_NUMBERS", 1000)
+    np.savez(tmp_path / "t.npz", tracks=moving(), video=np.zeros((9, 20, 20, 3), np.uint8))
+    check_moving(read_tracks(tmp_path / "t.npz"))
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path) -> None:

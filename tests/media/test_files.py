@@ -1,10 +1,14 @@
 import errno
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mofa.errors import OutputError
+from mofa.media import files
 from mofa.media.files import check_writable, replacing, replacing_folder
 
 
@@ -171,6 +175,76 @@ def test_what_a_killed_run_left_is_cleared_by_the_next_one_and_nothing_else(tmp_
         hidden.write_bytes(b"whole")
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in (*alive, *others))
+
+
+KILLED = """
+import os, sys
+from contextlib import ExitStack
+from pathlib import Path
+from mofa.media import files
+
+folder, survive, overwrite = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
+paths = [folder / "clip.mp4", folder / "clip.scene.yaml", folder / "frames"]
+with files.together(folder) as announce, ExitStack() as names:
+    hidden = {}
+    for path in paths:
+        kind = files.replacing if path.suffix else files.replacing_folder
+        hidden[path] = names.enter_context(kind(path, overwrite))
+    for path, new in hidden.items():
+        (new if path.suffix else new / "frame_1.png").write_text("new " + path.name)
+    if survive == 0:
+        os._exit(9)
+    announce(hidden, overwrite)
+    left = iter(range(1, survive))
+    rename, link = os.rename, os.link
+    def counted(real):
+        def act(*arguments):
+            if next(left, None) is None:
+                os._exit(9)
+            return real(*arguments)
+        return act
+    os.link, os.rename, os.replace = counted(os.link), counted(os.rename), counted(os.replace)
+"""
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("survive", [0, 1, 2, 3])
+def test_a_set_of_files_is_whole_or_absent_wherever_its_run_is_killed(
+    tmp_path: Path, survive: int, overwrite: bool
+) -> None:
+    """`survive`: 0 is killed before the last byte is written, 1 before the first name, 2 between names."""
+    old = {"clip.mp4": "old", "clip.scene.yaml": "old"} if overwrite else {}
+    for name, content in old.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(survive), str(overwrite)]
+    assert subprocess.run(command, timeout=300).returncode == 9
+    check_writable([tmp_path / "next.mp4"], overwrite=False)
+    there = {path.name: path for path in tmp_path.iterdir()}
+    assert there.pop("mine.txt").read_text(encoding="utf-8") == "mine"
+    if survive == 0:
+        assert {name: path.read_text(encoding="utf-8") for name, path in there.items()} == old
+        return
+    assert sorted(there) == ["clip.mp4", "clip.scene.yaml", "frames"]
+    assert [path.name for path in there["frames"].iterdir()] == ["frame_1.png"]
+    assert {there[name].read_text(encoding="utf-8") for name in ("clip.mp4", "clip.scene.yaml")} == {
+        "new clip.mp4",
+        "new clip.scene.yaml",
+    }
+
+
+def test_a_note_about_a_set_that_came_from_elsewhere_leads_nowhere(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "outside.txt").write_text("x", encoding="utf-8")
+    (inside / "mine.txt").write_text("mine", encoding="utf-8")
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    name = files._hidden_name(inside / "a.set").name.replace(str(os.getpid()), gone.stdout.decode().strip())
+    for moves in ({"../outside.txt": "stolen"}, {"mine.txt": "x.txt"}, {name: "../up.txt"}, [1], None):
+        (inside / name).write_text(json.dumps({"overwrite": True, "moves": moves}), encoding="utf-8")
+        files.clear_leftovers(inside)
+    assert sorted(path.name for path in inside.iterdir()) == ["mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inside", "outside.txt"]
 
 
 def test_a_name_is_never_there_before_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

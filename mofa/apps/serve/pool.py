@@ -9,6 +9,7 @@ from pathlib import Path
 from mofa.apps.serve.store import MOST_ATTEMPTS, Job, JobStore
 from mofa.batch.manifest import ASIDE, Entry, Past, is_done, past_of, read_manifest
 from mofa.batch.workers import CANCEL, Step, Task, Worker, died, receive, start_worker
+from mofa.errors import without_folders
 
 REPORT_SECONDS, LOOK_SECONDS = 0.25, 0.1
 """How often progress is written down, and how often a worker is looked at."""
@@ -119,7 +120,7 @@ class Pool:
         elif entry.status == "died" and job.attempts < MOST_ATTEMPTS:
             self._store.again(job.id)
         else:
-            self._store.end(job.id, "failed", entry.error)
+            self._store.end(job.id, "failed", without_folders(entry.error or ""))
         if entry.status != "died" or job.attempts >= MOST_ATTEMPTS:
             shutil.rmtree(inputs_of(self._home, job.owner, job.id), ignore_errors=True)
 

@@ -63,15 +63,17 @@ def build_app(
     hosts: frozenset[str] | None = None,
     by_address: bool = False,
     keys: tuple[Key, ...] = (),
+    memory: int | None = None,
 ) -> FastAPI:
     """The whole server as an ASGI app; visitors' folders lie below `home`, the API's endpoints at /api.
 
     With `keys` programs ask for clips at /v1/videos, and take turns with the visitors. `hosts` are the names
-    by which it may be asked for (None: any), and with `by_address` any address.
+    by which it may be asked for (None: any), and with `by_address` any address. `memory` are the bytes that
+    the server may take (None: most of the machine's).
     Raises ModuleNotFoundError where the API is wanted and Gradio is not installed.
     """
     check_own(home)
-    studio = Studio(home, keys)
+    studio = Studio(home, keys, memory)
     app = FastAPI(lifespan=_sweeping(studio), openapi_url=None)
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)
@@ -89,7 +91,7 @@ def build_app(
 
         mount_api(app, studio, home)
     app.add_middleware(Gate, login=login, open_path=VIDEOS if keys else None)
-    app.add_middleware(Guard, hosts=hosts, addresses=by_address, free_bytes=studio.quota.free_bytes)
+    app.add_middleware(Guard, hosts=hosts, addresses=by_address, storing=studio.callers.storing)
     return app
 
 
@@ -104,6 +106,7 @@ def _sweeping(studio: Studio) -> Any:
         task = asyncio.create_task(sweep())
         yield
         task.cancel()
+        await asyncio.to_thread(studio.close)
 
     return lifespan
 

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,15 +19,23 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mofa.errors import InputError
+
+Storing = Callable[[str, int], AbstractContextManager[int]]
+"""Sets room aside for so many bytes from an address, and yields how many there are."""
+
 LARGEST_BODY = 1 << 20
-"""Bytes of a question; files come by `UPLOADS` and have limits of their own."""
+"""Bytes of a question; files come by other ways and have limits of their own."""
 LARGEST_UPLOAD = 300 << 20
 """Bytes: the largest of `uploads.KINDS`."""
 IDLE_SECONDS = 30.0
 """Without a byte, after which a sender is taken to be gone."""
+SLOWEST = 8_000.0
+"""Bytes a second that a sender keeps up on average: a modem does, one who holds room and lines does not."""
 MOST_FAILURES, FAILURE_SECONDS = 10, 300.0
 """Wrong logins of one address within so many seconds, before it has to wait."""
-UPLOADS = ("/studio/files/", "/upload")
+VISITORS_FILES, PROGRAMS, UPLOAD = "/studio/files/", "/v1/videos", "/upload"
+"""What files come by: to a visitor's folder, with a program's request, and to Gradio."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 ADDRESS: ContextVar[str] = ContextVar("address", default="")
@@ -45,7 +54,8 @@ class Guard:
     hosts: the names that a browser may have asked for (the Host header), None for any. A page elsewhere that
     lets its own name point here could read everything otherwise (DNS rebinding).
     addresses: whether any IP address is a known name, too; no other page can own one.
-    free_bytes: how much the server may still store.
+    storing: sets room aside for files that an address sends past the visitors' own folders (to Gradio), and
+    says how many bytes there are.
     """
 
     def __init__(
@@ -53,9 +63,9 @@ class Guard:
         app: ASGIApp,
         hosts: frozenset[str] | None = None,
         addresses: bool = False,
-        free_bytes: Callable[[], int] = lambda: LARGEST_UPLOAD,
+        storing: Storing = lambda address, most: nullcontext(most),
     ) -> None:
-        self._app, self._hosts, self._addresses, self._free_bytes = app, hosts, addresses, free_bytes
+        self._app, self._hosts, self._addresses, self._storing = app, hosts, addresses, storing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it here."""
@@ -63,7 +73,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        ADDRESS.set((scope.get("client") or ("",))[0])
+        ADDRESS.set(network_of((scope.get("client") or ("",))[0]))
         if not self._knows(headers.get("host", "")):
             wrong = "this server is not known by that name: use the address that it printed."
             await _refuse(421, wrong, "address.unknown")(scope, receive, send)
@@ -71,20 +81,36 @@ class Guard:
         if scope["type"] == "websocket" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        upload = scope["path"].startswith((UPLOADS[0], "/v1/videos")) or scope["path"].endswith(UPLOADS[1])
-        most = min(LARGEST_UPLOAD, self._free_bytes()) if upload else LARGEST_BODY
-        if _told_length(headers) > most:
-            await _too_large(most)(scope, receive, send)
-        elif upload:
-            await self._app(scope, _Metered(receive, most), send)
+        path, told = scope["path"], _told_length(headers)
+        if path.startswith(VISITORS_FILES):  # whose quota is asked there
+            await self._take_in(LARGEST_UPLOAD, told, scope, receive, send)
+        elif path.startswith(PROGRAMS) or path.endswith(UPLOAD):
+            try:
+                whose = "" if path.startswith(PROGRAMS) else ADDRESS.get()
+                with self._storing(whose, min(told or LARGEST_UPLOAD, LARGEST_UPLOAD)) as room:
+                    await self._take_in(room, told, scope, receive, send)
+            except InputError as error:
+                await _refuse(413, str(error), error.key)(scope, receive, send)
+        elif told > LARGEST_BODY:
+            await _too_large(LARGEST_BODY)(scope, receive, send)
         else:
             await self._answer(scope, receive, send)
+
+    async def _take_in(self, most: int, told: int, scope: Scope, receive: Receive, send: Send) -> None:
+        if told > most:
+            await _too_large(most)(scope, receive, send)
+        else:
+            await self._app(scope, _Metered(receive, most), send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _whole(receive)
         if body is None:
             await _too_large(LARGEST_BODY)(scope, receive, send)
-        elif b"http" in body.lower() and names_an_address(body):
+        elif not is_text(body):
+            await _refuse(400, "this question is not understood: reload the page.", "page.old")(
+                scope, receive, send
+            )
+        elif names_an_address(body):
             wrong = "nothing is fetched for you here: upload the file itself."
             await _refuse(400, wrong, "file.address")(scope, receive, send)
         else:
@@ -95,6 +121,18 @@ class Guard:
             return True
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         return name.lower() in self._hosts or (self._addresses and _is_address(name))
+
+
+def network_of(address: str) -> str:
+    """Whose an address is: of the second kind (IPv6) everybody has a network of 2^64."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if known.version == 4:
+        return str(known)
+    inner = known.ipv4_mapped
+    return str(inner) if inner is not None else str(ipaddress.ip_network((known, 64), strict=False))
 
 
 class Failures:
@@ -123,8 +161,23 @@ class Failures:
         return self._times.get(address, [])
 
 
+def is_text(body: bytes) -> bool:
+    """Whether what JSON spells with backslashes are whole letters: halves of them cannot be sent back."""
+    if b"\\ud" not in body.lower():
+        return True
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # no JSON at all: whoever it is for says so
+    return True
+
+
 def names_an_address(body: bytes) -> bool:
     """Whether a call names a file by an address of the network, which Gradio would fetch."""
+    if b"http" not in body.lower() and b"\\" not in body:  # JSON may spell any letter with a backslash
+        return False
     try:
         left: list[Any] = [json.loads(body)]
     except (ValueError, RecursionError):
@@ -132,11 +185,8 @@ def names_an_address(body: bytes) -> bool:
     while left:
         match left.pop():
             case dict() as item:
-                for key in ("path", "url"):
-                    if isinstance(item.get(key), str) and item[key].strip().lower().startswith(
-                        ("http:", "https:")
-                    ):
-                        return True
+                if _is_fetched(item.get("path")) or _is_fetched(item.get("url")):
+                    return True
                 left += item.values()
             case list() as items:
                 left += items
@@ -151,15 +201,19 @@ class _Metered:
     """A body that may not be longer than it is allowed to be, nor stop."""
 
     def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._left = receive, most
+        self._receive, self._most, self._came = receive, most, 0
+        self._begin = time.monotonic()
 
     async def __call__(self) -> Message:
+        """The next piece; who is too slow or sends too much is taken to be gone."""
+        spent = time.monotonic() - self._begin
+        patience = min(IDLE_SECONDS, IDLE_SECONDS + self._came / SLOWEST - spent)
         try:
-            message = await asyncio.wait_for(self._receive(), IDLE_SECONDS)
+            message = await asyncio.wait_for(self._receive(), max(patience, 0))
         except TimeoutError:
             return {"type": "http.disconnect"}
-        self._left -= len(message.get("body", b""))
-        return message if self._left >= 0 else {"type": "http.disconnect"}
+        self._came += len(message.get("body", b""))
+        return message if self._came <= self._most else {"type": "http.disconnect"}
 
 
 class _Replayed:
@@ -179,17 +233,12 @@ class _Replayed:
 async def _whole(receive: Receive) -> bytes | None:
     """The body, None where it is longer than `LARGEST_BODY` or stops on the way."""
     body = bytearray()
-    more = True
+    more, bounded = True, _Metered(receive, LARGEST_BODY)
     while more:
-        try:
-            message = await asyncio.wait_for(receive(), IDLE_SECONDS)
-        except TimeoutError:
-            return None
+        message = await bounded()
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            return None
         more = message.get("more_body", False)
     return bytes(body)
 

@@ -14,14 +14,19 @@ from pathlib import Path
 from mofa.apps.serve.pool import Pool
 from mofa.apps.serve.store import Job as StoredJob
 from mofa.apps.serve.store import JobStore, State
+from mofa.apps.studio.budget import Budget
 from mofa.apps.studio.jobs import FairQueue, Job, Work, run_job, sentence
 from mofa.batch.manifest import only_one
-from mofa.batch.workers import Step, made
-from mofa.errors import Cancelled, OutputError
+from mofa.batch.workers import Step, entry_of, made
+from mofa.errors import Cancelled, MofaError, OutputError
 from mofa.pipeline.engine import Engines
+from mofa.pipeline.memory import needed_memory
+from mofa.pipeline.request import AnimationRequest
 
 HELD = ExitStack()
 """Locks that this process holds for as long as it lives."""
+MARKER = ".mofa-queue"
+"""The file that says that a folder is a queue's, and may be removed when its process is gone."""
 LOG = logging.getLogger("mofa.studio")
 PAUSE_SECONDS = 5.0
 """How long after the store has failed it is asked again."""
@@ -30,13 +35,25 @@ REPORT_SECONDS = 0.25
 ENDS: dict[str, State] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
+def _needed(row: StoredJob) -> int:
+    """Bytes of memory that a program's job takes; whoever makes one that is no scene says what is wrong."""
+    try:
+        return needed_memory(AnimationRequest.from_data(row.request))
+    except MofaError:
+        return 0
+
+
 def passing_folder(home: Path) -> Path:
     """A folder for jobs that need not outlive this process; those of processes that are gone are removed."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in home.glob("queue-*"):
-        with suppress(OutputError), only_one(left):
+    for mark in home.glob(f"queue-*/{MARKER}"):
+        left = mark.parent
+        if left.is_symlink() or mark.is_symlink():
+            continue
+        with suppress(OutputError, OSError), only_one(left):
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="queue-", dir=home))
+    (folder / MARKER).touch()
     HELD.enter_context(only_one(folder))
     return folder
 
@@ -53,8 +70,10 @@ class HouseQueue(FairQueue):
     """A fair queue whose order is the store's. What a visitor's job does is known in this process alone; a
     program's job is all in the store, and outlives it."""
 
-    def __init__(self, store: JobStore, pool: Pool, engines: Engines, threads: int | None = None) -> None:
-        self._store, self._pool, self._engines = store, pool, engines
+    def __init__(
+        self, store: JobStore, pool: Pool, engines: Engines, budget: Budget, threads: int | None = None
+    ) -> None:
+        self._store, self._pool, self._engines, self._budget = store, pool, engines, budget
         self._stored: dict[Job, str] = {}
         self._numbers = itertools.count()
         super().__init__("renders", threads)
@@ -122,7 +141,12 @@ class HouseQueue(FairQueue):
         self._store.end(row.id, ENDS[job.state], None if error is None else sentence(error))
 
     def _make(self, row: StoredJob) -> None:
-        entry, _ = made(self._pool.task(row), 0, self._report(row), self._engines)
+        task, report = self._pool.task(row), self._report(row)
+        try:
+            with self._budget.held(_needed(row), lambda: report(Step(0, row.id, "waiting", 0, 0))):
+                entry, _ = made(task, 0, report, self._engines)
+        except MofaError as error:
+            entry = entry_of(task, "failed", 0.0, error=sentence(error))
         self._pool.finish(row, entry)
 
     def _report(self, row: StoredJob) -> Callable[[Step], None]:

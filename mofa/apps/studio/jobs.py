@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mofa.apps.studio.guard import ADDRESS
-from mofa.errors import Cancelled, InputError, MofaError, place_of, reason, shortened
+from mofa.errors import Cancelled, InputError, MofaError, place_of, reason, shortened, without_folders
 from mofa.media.image import jpeg
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ MOST_WAITING = 4
 """Jobs that one visitor may have waiting; more would only be forgotten."""
 MOST_OF_AN_ADDRESS = 24
 """Jobs that all visitors of one address may have waiting: cookies are cheap, addresses are not."""
+MOST_TOGETHER = 500
+"""Jobs of everybody that may wait in one queue: each remembers what was asked."""
 MOST_KNOWN = 16
 """Jobs of one visitor that can still be asked about; older ones are forgotten."""
 
@@ -60,11 +62,15 @@ class Job:
 
     def report(self, stage: str, done: int, total: int, /) -> None:
         """How far it is. Raises Cancelled where somebody asked it to stop."""
-        if self._cancelled.is_set():
-            raise Cancelled("cancelled; nothing half-made was left behind.")
+        self.look()
         if stage != self.stage:
             self.stage, self.stage_began = stage, time.monotonic()
         self.done, self.total = done, total
+
+    def look(self) -> None:
+        """Raises Cancelled where somebody asked it to stop."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled; nothing half-made was left behind.")
 
     def show(self, picture: UInt8[Tensor, "3 H W"]) -> None:
         """What it makes, as far as it can be seen."""
@@ -89,9 +95,16 @@ class FairQueue:
     A visitor with many jobs therefore delays another by one job, not by many.
     """
 
-    def __init__(self, name: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int | None = None,
+        most_waiting: int = MOST_WAITING,
+        most_of_an_address: int = MOST_OF_AN_ADDRESS,
+    ) -> None:
         """`threads` are those that torch has for a job; None where torch has nothing to do."""
         self._threads = threads
+        self._most_waiting, self._most_of_an_address = most_waiting, most_of_an_address
         self._waiting: list[Job] = []
         self._running: Job | None = None
         self._turns: dict[str, int] = {}
@@ -110,14 +123,18 @@ class FairQueue:
             for other in self._known.get(owner, []):
                 if other.name == job.name:
                     return other
-            if sum(other.owner == owner for other in self._waiting) >= MOST_WAITING:
+            if len(self._waiting) >= MOST_TOGETHER:
                 raise InputError(
-                    f"{MOST_WAITING} jobs of yours are waiting already: cancel one, or wait.",
+                    f"{MOST_TOGETHER} jobs are waiting here already: try again later.", key="jobs.address"
+                )
+            if sum(other.owner == owner for other in self._waiting) >= self._most_waiting:
+                raise InputError(
+                    f"{self._most_waiting} jobs of yours are waiting already: cancel one, or wait.",
                     key="jobs.yours",
                 )
-            if sum(other.address == job.address for other in self._waiting) >= MOST_OF_AN_ADDRESS:
+            if sum(other.address == job.address for other in self._waiting) >= self._most_of_an_address:
                 raise InputError(
-                    f"{MOST_OF_AN_ADDRESS} jobs from your address are waiting already: wait.",
+                    f"{self._most_of_an_address} jobs from your address are waiting already: wait.",
                     key="jobs.address",
                 )
             self._waiting.append(job)
@@ -141,6 +158,14 @@ class FairQueue:
         with self._changed:
             self._known.pop(owner, None)
             self._turns.pop(owner, None)
+
+    def cancel_all(self) -> list[Job]:
+        """Stops every job that waits or runs; returns them."""
+        with self._changed:
+            jobs = [job for known in self._known.values() for job in known if not job.future.done()]
+        for job in jobs:
+            self.cancel(job)
+        return jobs
 
     def replace(self, owner: str, work: Work) -> Job:
         """Queues a job in place of whatever else this visitor has here, which is cancelled."""
@@ -252,10 +277,11 @@ def sentence(error: BaseException) -> str:
     from mofa.devices import is_out_of_memory
 
     if isinstance(error, MofaError):
-        return shortened(str(error))
+        return shortened(without_folders(str(error)))
     if is_out_of_memory(error):
         return "out of memory: ask for a smaller size or fewer frames."
-    return shortened(f"something went wrong inside mofa ({type(error).__name__}: {error}); please report it.")
+    said = without_folders(str(error))
+    return shortened(f"something went wrong inside mofa ({type(error).__name__}: {said}); please report it.")
 
 
 def problem(error: BaseException) -> dict[str, Any]:
@@ -268,4 +294,8 @@ def problem(error: BaseException) -> dict[str, Any]:
         key = "memory"
     elif not isinstance(error, MofaError):
         key = "internal"
-    return {"error": sentence(error), "key": key, "values": values, "place": place_of(error)}
+    told = {
+        name: shortened(without_folders(value)) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+    return {"error": sentence(error), "key": key, "values": told, "place": place_of(error)}

@@ -1,20 +1,19 @@
 """What the canvas asks about a photo while a hand moves over it, and the sounds that its clips have."""
 
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import FileResponse
 from jaxtyping import Float
 from torch import Tensor
 
 from mofa.apps.studio.making import SELECT_SIDE, reduced, white_on_black
 from mofa.apps.studio.photos import PHOTOS_KNOWN, decoded
-from mofa.apps.studio.routes import TheVisitor
+from mofa.apps.studio.routes import TheStudio, TheVisitor, answered
 from mofa.apps.studio.uploads import KINDS
 from mofa.control.selection import Selection, parse_selection
 from mofa.densify.things import is_thing
@@ -24,9 +23,6 @@ from mofa.pipeline.selected import selected
 from mofa.pipeline.things import sense_or_note
 from mofa.tensors.geometry import to_working
 from mofa.types import LookedAt, SenseOfThings, SourceImage
-
-_one_at_a_time = threading.Lock()
-"""Looking at a photo takes memory, and a hundred hands may ask at once."""
 
 router = APIRouter(prefix="/studio")
 
@@ -60,14 +56,23 @@ class _Known:
 
 
 @router.post("/things")
-def thing(
-    picture: Annotated[str, Body()], select: Annotated[str, Body(max_length=2000)], visitor: TheVisitor
+async def thing(
+    picture: Annotated[str, Body()],
+    select: Annotated[str, Body(max_length=2000)],
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
 ) -> dict[str, Any]:
     """What a selection in words means: its mask, its share of the photo, and whether it is a thing."""
     path = visitor.file(picture)
-    with _one_at_a_time:
-        known = _looked_at(path, path.stat().st_mtime_ns)
+    job = studio.things.submit(visitor.name, lambda _: _selected(path, select))
+    answer: dict[str, Any] = await answered(job, studio.things, request)
+    return answer
+
+
+def _selected(path: Path, select: str) -> dict[str, Any]:
     selection = parse_selection(select)
+    known = _looked_at(path, path.stat().st_mtime_ns)
     region, notes = selected(selection, known.original, known.source, known.sense)
     return {
         "mask": white_on_black(region),
@@ -79,8 +84,10 @@ def thing(
 
 @lru_cache(maxsize=PHOTOS_KNOWN)
 def _looked_at(path: Path, changed: int) -> _Known:
-    original = Original(decoded(path))
-    source = reduced(original.pixels, SELECT_SIDE)
+    pixels = decoded(path)
+    source = reduced(pixels, SELECT_SIDE)
+    # Only its size will be asked for: the photo itself would stay in memory.
+    original = Original(pixels.new_zeros(1, 1, 1).expand(pixels.shape))
     sense, _ = sense_or_note()
     return _Known(original, source, None if sense is None else sense(source.pixels))
 

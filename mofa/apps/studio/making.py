@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,21 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa.apps.studio.photos import decoded
-from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, preview_request
+from mofa.apps.studio.quota import used_bytes
+from mofa.apps.studio.scenes import MOST_FRAMES, pack_scene, packed_bytes, preview_request
 from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.faces.detection import open_face_finder
-from mofa.media.decode import read_video
-from mofa.media.encode import frame_writer, write_clip
+from mofa.media.decode import video_frames
+from mofa.media.encode import frame_writer
 from mofa.media.files import replacing
-from mofa.media.image import load_source, read_picture, save_jpeg, save_png, to_bytes
+from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
 from mofa.pipeline.animate import Animation, prepare
 from mofa.pipeline.engine import Engines, Speakers
 from mofa.pipeline.face_inputs import length_of
 from mofa.pipeline.faces import driven_faces
 from mofa.pipeline.inputs import read_inputs
-from mofa.pipeline.outputs import flow_picture, write_outputs
+from mofa.pipeline.outputs import CLIP_BYTES, STILL_BYTES, estimate_outputs, flow_picture, write_outputs
 from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
 from mofa.tensors.geometry import fit_crop, shrunk
@@ -42,6 +44,12 @@ SELECT_SIDE = 640
 """Longer side on which colours select a thing: chosen by eye."""
 THUMBNAIL_SIDE = 240
 """Longer side in the list of clips; chosen by eye."""
+VIEW_BYTES = 4 * VIEW_SIDE * VIEW_SIDE
+"""More than the photo on the page ever takes."""
+LOOKS_EVERY = 16
+"""Frames, after which a clip that is being written is looked at: whether it takes more room than there is."""
+ZIP_ENTRY = 1000
+"""Bytes that a zip takes for each of its files, besides what is in it."""
 CLIP, SCENE, FRAMES, FACTS = "clip.mp4", "clip.scene.yaml", "frames", "result.json"
 STILL, THUMBNAIL = "still.jpg", "thumbnail.jpg"
 
@@ -67,16 +75,25 @@ class Workshop:
         inputs = read_inputs(wanted, progress)
         animation = prepare(wanted, inputs, progress, replace(self.engines, show=show).engine)
         try:
-            return _laid_out(animation, folder)
+            return _laid_out(animation, folder, visitor)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
-def _laid_out(animation: Animation, folder: Path) -> dict[str, Any]:
+def _laid_out(animation: Animation, folder: Path, visitor: Visitor) -> dict[str, Any]:
     """Makes a clip and writes everything about it into its folder, the facts last."""
-    # Whoever asks for single frames wants them as they were made, not as the video stores them.
-    written = write_outputs(animation, also=[folder / FRAMES])
+    pixels = math.prod(animation.settings.size)
+    as_frames = round(animation.settings.frames * pixels * STILL_BYTES)
+    with visitor.keeping(estimate_outputs(animation.settings).num_bytes + as_frames) as room:
+
+        def bounded(_: str, done: int, total: int, /) -> None:
+            if (done % LOOKS_EVERY == 0 or done == total) and used_bytes(folder) > room:
+                with visitor.keeping(1):  # more than was thought: there is room for it, or this raises
+                    pass
+
+        # Whoever asks for single frames wants them as they were made, not as the video stores them.
+        written = write_outputs(animation, progress=bounded, also=[folder / FRAMES])
     save_jpeg(folder / STILL, to_bytes(animation.source.pixels))
     save_jpeg(folder / THUMBNAIL, to_bytes(reduced(animation.source.pixels, THUMBNAIL_SIDE).pixels))
     shown = {name: path.name for name, path in written.items() if name != "scene"}
@@ -105,6 +122,11 @@ def preview(request: AnimationRequest, folder: Path, progress: Progress) -> Prev
             add(frame)
     _save_flow(flow, animation)
     return Preview(clip, flow, animation.summary())
+
+
+def small_request(request: AnimationRequest) -> AnimationRequest:
+    """What the preview of a request makes. Raises InputError as `picture_size` does."""
+    return request if request.picture is None else preview_request(request, *picture_size(request.picture))
 
 
 def _previewed(request: AnimationRequest, progress: Progress) -> Animation:
@@ -213,16 +235,14 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
             return folder / CLIP
         case "scene":
             path = folder / "scene.zip"
-            with replacing(path, overwrite=True) as hidden:
-                hidden.write_bytes(pack_scene(AnimationRequest.from_file(folder / SCENE)))
+            request = AnimationRequest.from_file(folder / SCENE)
+            with visitor.having(packed_bytes(request)), replacing(path, overwrite=True) as hidden:
+                pack_scene(request, hidden)
             return path
         case "gif":
-            path = folder / "clip.gif"
-            if not path.exists():
-                write_clip(read_video(folder / CLIP), path, overwrite=True)
-            return path
+            return _as_gif(folder, visitor)
         case "frames":
-            return zipped(folder / FRAMES)
+            return zipped(folder / FRAMES, visitor)
         case _:
             raise InputError(
                 f'a clip cannot be downloaded as "{form[:20]}": use mp4, gif, frames or scene.',
@@ -230,12 +250,35 @@ def download(visitor: Visitor, name: str, form: str) -> Path:
             )
 
 
-def zipped(folder: Path) -> Path:
+def _as_gif(folder: Path, visitor: Visitor) -> Path:
+    """A clip as a GIF beside it, made once, frame by frame. Frames wait in a lossless file meanwhile."""
+    path = folder / "clip.gif"
+    if path.exists():
+        return path
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    pixels = facts["frames"] * facts["width"] * facts["height"]
+    with (
+        visitor.having(round(pixels * (CLIP_BYTES[".gif"] + STILL_BYTES))),
+        replacing(path, overwrite=True) as hidden,
+        frame_writer(hidden, facts["fps"]) as add,
+        closing(video_frames(folder / CLIP)) as frames,
+    ):
+        for frame in frames:
+            add(torch.from_numpy(frame.pixels).permute(2, 0, 1))
+    return path
+
+
+def zipped(folder: Path, visitor: Visitor) -> Path:
     """A folder as a zip beside it, made once."""
     path = folder.with_name(f"{folder.name}.zip")
     if not path.exists():
-        with replacing(path, overwrite=True) as hidden, zipfile.ZipFile(hidden, "w") as package:
-            for file in sorted(folder.rglob("*")):
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        with (
+            visitor.having(sum(file.stat().st_size + ZIP_ENTRY for file in files)),
+            replacing(path, overwrite=True) as hidden,
+            zipfile.ZipFile(hidden, "w") as package,
+        ):
+            for file in files:
                 package.write(file, file.relative_to(folder).as_posix())
     return path
 

@@ -44,6 +44,10 @@ _PAIRS = {
         "The attention kernel {name} is not installed here: choose sdpa.",
         "此处没有安装注意力内核 {name}：请选择 sdpa。",
     ),
+    "memory.budget": (
+        "This takes about {needed} GB of memory, and there are {most} GB: choose a smaller size.",
+        "这大约需要 {needed} GB 内存，而此处只有 {most} GB：请减小尺寸。",
+    ),
     "jobs.yours": (
         "Enough of your clips are waiting: cancel one, or wait.",
         "等待中的任务过多，请取消一个或稍候。",

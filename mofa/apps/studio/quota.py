@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,23 +22,23 @@ class Quota:
     def __init__(self, home: Path, per_visitor: int = VISITOR_BYTES, together: int = SERVER_BYTES) -> None:
         self._home, self._per_visitor, self._together = home, per_visitor, together
         self._set_aside: dict[Path, int] = {}
+        self._noted: dict[Path, list[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def room(self, folder: Path, most: int) -> Iterator[int]:
-        """Sets aside up to `most` bytes for a visitor's folder while the block runs, and says how many.
+    def room(self, visitors: Path | None, most: int) -> Iterator[int]:
+        """Sets aside up to `most` bytes for a visitor's folder (None: nobody's) while the block runs, and
+        says how many.
 
         Raises InputError where there is no room at all.
         """
+        folder = visitors or self._home
         with self._lock:
-            granted = min(most, self._free(folder))
+            granted = min(most, self._free(visitors))
             if granted > 0:
                 self._set_aside[folder] = self._set_aside.get(folder, 0) + granted
         if granted <= 0:
-            raise InputError(
-                "this visit's files take too much room: begin a new visit, or wait until they are removed.",
-                key="room.full",
-            )
+            raise no_room()
         try:
             yield granted
         finally:
@@ -51,9 +52,32 @@ class Quota:
         with self._lock:
             return self._together - used_bytes(self._home) - sum(self._set_aside.values())
 
-    def _free(self, folder: Path) -> int:
+    def note(self, folder: Path, num_bytes: int, until: float) -> None:
+        """Counts bytes as a visitor's until then (seconds since 1970), though they lie elsewhere."""
+        with self._lock:
+            self._noted.setdefault(folder, []).append((until, num_bytes))
+
+    def _free(self, folder: Path | None) -> int:
+        together = self._together - used_bytes(self._home) - sum(self._set_aside.values())
+        if folder is None:
+            return together
         own = self._per_visitor - used_bytes(folder) - self._set_aside.get(folder, 0)
-        return min(own, self._together - used_bytes(self._home) - sum(self._set_aside.values()))
+        return min(own - self._noted_bytes(folder), together)
+
+    def _noted_bytes(self, folder: Path) -> int:
+        now = time.time()
+        self._noted = {
+            who: left for who, notes in self._noted.items() if (left := [n for n in notes if n[0] > now])
+        }
+        return sum(num_bytes for _, num_bytes in self._noted.get(folder, []))
+
+
+def no_room() -> InputError:
+    """What is told where a visitor, or all together, may keep no more."""
+    return InputError(
+        "this visit's files take too much room: begin a new visit, or wait until they are removed.",
+        key="room.full",
+    )
 
 
 def used_bytes(folder: Path) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import secrets
+from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,20 +12,24 @@ import torch
 from fastapi import APIRouter, Body, Cookie, Depends, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from mofa.apps.examples import example, example_names
 from mofa.apps.serve.keys import Key
 from mofa.apps.serve.pool import Pool
 from mofa.apps.studio import making
+from mofa.apps.studio.budget import Budget
+from mofa.apps.studio.callers import Callers
 from mofa.apps.studio.house import HouseQueue, open_store, passing_folder
-from mofa.apps.studio.jobs import FairQueue, Job, problem
+from mofa.apps.studio.jobs import FairQueue, Job, Work, problem
 from mofa.apps.studio.problems import PROBLEMS
 from mofa.apps.studio.quota import Quota
 from mofa.apps.studio.scenes import (
     KEPT,
     adopt_files,
     pack_scene,
+    packed_bytes,
     read_document,
     request_from_scene,
     save_document,
@@ -35,17 +40,22 @@ from mofa.apps.studio.scenes import (
 from mofa.apps.studio.settings_form import missing_weights, needed_weights, settings_form
 from mofa.apps.studio.shares import SHARED, Shares
 from mofa.apps.studio.texts import TEXTS, example_title
-from mofa.apps.studio.uploads import KINDS, check_upload, receive
+from mofa.apps.studio.uploads import KINDS, check_upload, new_name, receive
 from mofa.apps.studio.visitors import KEEP_SECONDS, Visitor, Visitors, new_token
 from mofa.errors import Cancelled, InputError
 from mofa.faces.landmark_files import read_face_points
 from mofa.media.image import picture_size
+from mofa.pipeline.memory import needed_memory
 from mofa.pipeline.request import AnimationRequest
 from mofa.weights.download import download
 
 COOKIE = "mofa_visitor"
 OFFERED = "offered-"
 """What the names of scenes begin with that the studio was started with."""
+MOST_LOOKS = 32
+"""That one visitor may wait for: a scene that is opened asks about each of its things at once."""
+CLOSE_SECONDS = 10.0
+"""How long a server that ends waits for the job it is making to stop: a frame takes seconds at most."""
 LISTENS_EVERY = 0.1
 """Seconds between two looks whether the browser still waits for its answer."""
 
@@ -54,13 +64,14 @@ class Studio:
     """Everything the pages of one server share: who visits, who calls the API, what is being made.
 
     With `keys` programs ask for clips, too, and what they have asked for lies in `home`/videos and outlives
-    this process; visitors' jobs end with it.
+    this process; visitors' jobs end with it. `memory` are the bytes that the server may take.
     """
 
-    def __init__(self, home: Path, keys: tuple[Key, ...] = ()) -> None:
+    def __init__(self, home: Path, keys: tuple[Key, ...] = (), memory: int | None = None) -> None:
+        self.budget = Budget.of_server(memory)
         self.quota = Quota(home)
         self.visitors = Visitors(home / "visitors", self.quota)
-        self.callers = Visitors(home / "api" / "callers", self.quota)
+        self.callers = Callers(home / "api" / "callers", self.quota)
         self.shares = Shares(home / "shares")
         self._offered: dict[str, Path | bytes] = {}
         self.workshop = making.Workshop()
@@ -71,12 +82,36 @@ class Studio:
         # What is so small gains nothing from a second thread, and two that wait for each other on a busy
         # machine burn more than twenty times as much.
         threads = torch.get_num_threads()
-        self.renders = HouseQueue(self.store, self.pool, self.workshop.engines, threads)
+        self.renders = HouseQueue(self.store, self.pool, self.workshop.engines, self.budget, threads)
         self.previews = FairQueue("previews", 1)
         self.motions = FairQueue("motions")
         self.downloads = FairQueue("downloads")
-        self.looks = FairQueue("looks")
-        """At files that came in, and at photos for what is clicked: one at a time: each takes memory."""
+        self.looks = FairQueue("looks", None, MOST_LOOKS, 4 * MOST_LOOKS)
+        """At files that came in, and at photos: one at a time, for each takes memory."""
+        self.things = FairQueue("things", None, MOST_LOOKS, 4 * MOST_LOOKS)
+        """Looks at photos for what is clicked: a hand waits for these, so they wait for no file."""
+        self.forms = FairQueue("forms", 1)
+        """Clips and scenes that are put into another form, to be taken home."""
+
+    @property
+    def queues(self) -> tuple[FairQueue, ...]:
+        """All that visitors' jobs wait in."""
+        made = self.renders, self.previews, self.motions, self.downloads
+        return (*made, self.looks, self.things, self.forms)
+
+    def within_memory(self, request: AnimationRequest, work: Work) -> Work:
+        """The work on a request, begun when there is memory for it beside what else is being made.
+
+        Raises ResourceError where there never is.
+        """
+        needed = needed_memory(request)
+        self.budget.check(needed)
+
+        def bounded(job: Job) -> Any:
+            with self.budget.held(needed, job.look):
+                return work(job)
+
+        return bounded
 
     def offer(self, packed: Path | bytes) -> str:
         """A secret name under which every visitor's page opens a copy of a packed scene."""
@@ -94,9 +129,14 @@ class Studio:
     def sweep(self) -> None:
         """Lets go of everything that visitors who are gone for a day have left."""
         for name in [*self.visitors.sweep(), *self.callers.sweep()]:
-            for queue in (self.renders, self.previews, self.motions, self.downloads, self.looks):
+            for queue in self.queues:
                 queue.forget(name)
         self.shares.sweep()
+
+    def close(self) -> None:
+        """Calls off what visitors' jobs still wait for or make, so that nothing half-made stays behind."""
+        made = [job.future for queue in self.queues for job in queue.cancel_all()]
+        wait(made, timeout=CLOSE_SECONDS)
 
 
 router = APIRouter(prefix="/studio")
@@ -147,9 +187,11 @@ async def upload(
     kind: str, name: str, request: Request, studio: TheStudio, visitor: TheVisitor
 ) -> dict[str, Any]:
     """Takes a file in, as the request's body; answers with its name in the visitor's folder."""
-    path = await receive(request.stream(), kind, Path(name).suffix.lower(), visitor)
+    length = request.headers.get("content-length", "")
+    told = int(length) if length.isdecimal() else None
+    path = await receive(request.stream(), kind, Path(name).suffix.lower(), visitor, told)
     try:
-        await _done(
+        await answered(
             studio.looks.submit(visitor.name, lambda _: check_upload(path, kind)), studio.looks, request
         )
     except BaseException:
@@ -168,9 +210,11 @@ def file(name: str, visitor: TheVisitor) -> FileResponse:
 
 
 @router.get("/photos/{name}")
-def photo(name: str, visitor: TheVisitor) -> FileResponse:
+async def photo(name: str, request: Request, studio: TheStudio, visitor: TheVisitor) -> FileResponse:
     """A photo as every browser can show it."""
-    return FileResponse(making.view_of(visitor.file(name)))
+    path = visitor.file(name)
+    work = partial(_view, path, visitor)
+    return FileResponse(await answered(studio.looks.submit(visitor.name, work), studio.looks, request))
 
 
 @router.get("/shared/{token}.mp4")
@@ -186,10 +230,18 @@ def result_file(name: str, file_name: str, visitor: TheVisitor) -> FileResponse:
 
 
 @router.get("/results/{name}/as/{form}")
-def result_download(name: str, form: str, visitor: TheVisitor) -> FileResponse:
+async def result_download(
+    name: str, form: str, request: Request, studio: TheStudio, visitor: TheVisitor
+) -> FileResponse:
     """A finished clip to take home."""
-    path = making.download(visitor, name, form)
+    job = studio.forms.submit(visitor.name, lambda _: making.download(visitor, name, form))
+    path = await answered(job, studio.forms, request)
     return FileResponse(path, filename=f"mofa-{path.name}")
+
+
+def _view(path: Path, visitor: Visitor, _: Job) -> Path:
+    with visitor.having(making.VIEW_BYTES):
+        return making.view_of(path)
 
 
 def _size(path: Path) -> dict[str, int]:
@@ -219,21 +271,35 @@ def _opened(scene: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
 
 
 @router.post("/scenes/open")
-def open_scene(
-    name: Annotated[str, Body()], visitor: TheVisitor, picture: Annotated[str | None, Body()] = None
+async def open_scene(
+    name: Annotated[str, Body()],
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    picture: Annotated[str | None, Body()] = None,
 ) -> dict[str, Any]:
     """The canvas's state from an uploaded scene file."""
     path = visitor.file(name)
+    job = studio.looks.submit(visitor.name, lambda _: _opened(unpack_scene(path, visitor, picture), visitor))
     try:
-        return _opened(unpack_scene(path, visitor, picture), visitor)
+        return await answered(job, studio.looks, request)
     finally:
         path.unlink(missing_ok=True)
 
 
 @router.post("/scenes/pack")
-def take_scene_home(scene: Scene, visitor: TheVisitor) -> Response:
+async def take_scene_home(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> Response:
     """The canvas's state as a zip."""
-    return Response(pack_scene(request_from_scene(scene, visitor)), media_type="application/zip")
+    wanted = await run_in_threadpool(request_from_scene, scene, visitor)
+
+    def pack(_: Job) -> Path:
+        with visitor.having(packed_bytes(wanted)):
+            path = visitor.room() / new_name("packed", ".zip")
+            pack_scene(wanted, path)
+        return path
+
+    path = await answered(studio.forms.submit(visitor.name, pack), studio.forms, request)
+    return FileResponse(path, media_type="application/zip", background=BackgroundTask(path.unlink))
 
 
 @router.put("/scenes/{name}")
@@ -276,7 +342,8 @@ def _clips_scene(name: str, visitor: Visitor) -> Path:
 async def preview(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """The instant preview; a newer one of the same visitor cancels it, and so does who no longer listens."""
     wanted = await run_in_threadpool(request_from_scene, scene, visitor)
-    work = partial(making.preview_for_page, wanted)
+    small = await run_in_threadpool(making.small_request, wanted)
+    work = studio.within_memory(small, partial(making.preview_for_page, wanted))
     return await _answered(studio.previews.replace(visitor.name, work), studio.previews, request)
 
 
@@ -284,19 +351,19 @@ async def preview(scene: Scene, request: Request, studio: TheStudio, visitor: Th
 async def landmarks(scene: Scene, request: Request, studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """How the driven faces move; a newer question of the same visitor cancels it."""
     wanted = await run_in_threadpool(request_from_scene, scene, visitor)
-    work = partial(making.landmarks, wanted, studio.workshop.speak)
+    work = studio.within_memory(wanted, partial(making.landmarks, wanted, studio.workshop.speak))
     return await _answered(studio.motions.replace(visitor.name, work), studio.motions, request)
 
 
 async def _answered(job: Job, queue: FairQueue, request: Request) -> dict[str, Any]:
     """What a job returns, for as long as the browser waits for it."""
     try:
-        return await _done(job, queue, request)
+        return await answered(job, queue, request)
     except Cancelled:
         return {"cancelled": True}
 
 
-async def _done(job: Job, queue: FairQueue, request: Request) -> Any:
+async def answered(job: Job, queue: FairQueue, request: Request) -> Any:
     """What a job returns; it is cancelled when the browser no longer waits for it."""
     made = asyncio.wrap_future(job.future)
     while not made.done():
@@ -330,9 +397,10 @@ def render(
     """
     request = request_from_scene(scene, visitor)
 
-    def work(job: Job) -> dict[str, Any]:
+    def clip(job: Job) -> dict[str, Any]:
         return studio.workshop.clip(request, visitor, job, job.show)
 
+    work = studio.within_memory(request, clip)
     return _state(studio.renders, studio.renders.submit(visitor.name, work, name))
 
 

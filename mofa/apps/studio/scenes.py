@@ -8,9 +8,13 @@ import io
 import json
 import re
 import shutil
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mofa.apps.studio.uploads import KINDS, check_upload, kind_of, new_name
 from mofa.apps.studio.visitors import Visitor
@@ -39,6 +43,10 @@ LARGEST_DOCUMENT = 2_000_000
 """Characters; a hundred lines of a hundred points take a tenth of it."""
 MOST_MEMBERS = 500
 """Files in a packed scene: two for each of the controls that a scene may have, and some."""
+LARGEST_DIRECTORY = 1 << 20
+"""Bytes of a zip's list of files: two kilobytes for each."""
+LONGEST_ZIP_END = (1 << 16) + 22 + 20
+"""Bytes at a zip's end in which its last record lies: a comment, the record, and what may be before it."""
 KEPT = "scene-"
 """What the names of scenes begin with that the page keeps for a reload."""
 
@@ -84,7 +92,8 @@ def save_document(name: str, document: dict[str, Any], visitor: Visitor) -> None
     text = json.dumps(document)
     if len(text) > LARGEST_DOCUMENT:
         raise InputError("this scene has too many points to be kept: make it simpler.", key="scene.points")
-    with replacing(visitor.room() / "scenes" / f"{name}.json", overwrite=True) as hidden:
+    path = visitor.room() / "scenes" / f"{name}.json"
+    with visitor.having(len(text)), replacing(path, overwrite=True) as hidden:
         hidden.write_text(text, encoding="utf-8")
 
 
@@ -146,11 +155,10 @@ def preview_request(request: AnimationRequest, width: int, height: int) -> Anima
     )
 
 
-def pack_scene(request: AnimationRequest) -> bytes:
-    """The scene and the files it names, as one zip."""
-    content = io.BytesIO()
+def pack_scene(request: AnimationRequest, target: Path | io.BytesIO) -> None:
+    """Writes the scene and the files it names as one zip."""
     names: dict[Path, str] = {}
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as package:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as package:
 
         def pack(path: Path) -> Path:
             if path not in names:
@@ -161,7 +169,23 @@ def pack_scene(request: AnimationRequest) -> bytes:
 
         bare = request.with_paths(pack)
         package.writestr(SCENE_NAME, without_outputs(bare).to_yaml())
-    return content.getvalue()
+
+
+def files_of(request: AnimationRequest) -> frozenset[Path]:
+    """The files that a scene names."""
+    files: set[Path] = set()
+
+    def noted(path: Path) -> Path:
+        files.add(path)
+        return path
+
+    request.with_paths(noted)
+    return frozenset(files)
+
+
+def packed_bytes(request: AnimationRequest) -> int:
+    """What a packed scene takes, rather too many bytes than few."""
+    return 2 * LARGEST_DOCUMENT + sum(path.stat().st_size for path in files_of(request))
 
 
 def scene_to_offer(path: Path) -> Path | bytes:
@@ -173,7 +197,9 @@ def scene_to_offer(path: Path) -> Path | bytes:
         return path
     request = without_outputs(AnimationRequest.from_file(path))
     request.with_paths(_there)
-    return pack_scene(request)
+    content = io.BytesIO()
+    pack_scene(request, content)
+    return content.getvalue()
 
 
 def _there(path: Path) -> Path:
@@ -193,8 +219,10 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
     photo is then `picture`, the one on the canvas, and controls whose files are missing are refused.
     """
     if isinstance(file, Path) and not zipfile.is_zipfile(file):
-        return _with_files(_read_text(file.read_bytes()), {}, visitor, picture)
-    with zipfile.ZipFile(file) as package:
+        with file.open("rb") as opened:
+            text = opened.read(4 * LARGEST_DOCUMENT)  # more is no scene, however its letters are coded
+        return _with_files(_read_text(text), {}, visitor, picture)
+    with _package(file) as package:
         entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}
         if len(entries) > MOST_MEMBERS:
             raise InputError(
@@ -209,49 +237,90 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
                 key="zip.scenes",
                 count=len(scenes),
             )
-        data = _read_text(_extracted(package, entries.pop(scenes[0])))
-        landed = {name: _land(package, entry, visitor) for name, entry in entries.items()}
-    return _with_files(data, landed, visitor, picture)
+        data = _read_text(_read(package, entries.pop(scenes[0])))
+        landed: dict[str, str] = {}
+        try:
+            for name, entry in entries.items():
+                landed[name] = _land(package, entry, visitor)
+            return _with_files(data, landed, visitor, picture)
+        except BaseException:
+            for name in landed.values():
+                (visitor.folder / name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _package(file: Path | io.BytesIO) -> Iterator[zipfile.ZipFile]:
+    try:
+        _check_directory(file)
+        package = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError) as error:
+        raise InputError(f"the zip is damaged ({error}): pack the scene again.", key="zip.damaged") from None
+    with package:
+        yield package
+
+
+def _check_directory(file: Path | io.BytesIO) -> None:
+    """Raises InputError where a zip's list of files is too long to be read: each costs memory at once."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as content:
+        content.seek(max(0, content.seek(0, io.SEEK_END) - LONGEST_ZIP_END))
+        end = content.read()
+        content.seek(0)
+    place = end.rfind(b"PK\5\6")
+    if place < 0 or len(end) < place + 22:
+        raise zipfile.BadZipFile("it has no end")
+    (size,) = struct.unpack_from("<I", end, place + 12)
+    # A list of more than 65,535 files is told of in a record of its own before the end.
+    if size > LARGEST_DIRECTORY or end[max(0, place - 20) : place].startswith(b"PK\6\7"):
+        raise InputError(
+            "the zip holds more files than any scene needs: pack fewer.",
+            key="zip.files",
+            count="65535+" if size <= LARGEST_DIRECTORY else size // 46,
+        )
 
 
 def _land(package: zipfile.ZipFile, entry: zipfile.ZipInfo, visitor: Visitor) -> str:
     """Takes a file out of the zip, checked as any upload is; returns its new name."""
-    suffix = Path(entry.filename).suffix.lower()
     kind = kind_of(entry.filename)
-    content = _extracted(package, entry)
-    with visitor.keeping(len(content)) as room:
-        if room < len(content):
-            raise InputError(
-                f'"{entry.filename[:80]}" in the zip is too large for this visit: shrink it.',
-                key="zip.file",
-                name=entry.filename[:80],
-            )
-        path = visitor.room() / new_name(kind, suffix)
-        path.write_bytes(content)
-    try:
-        check_upload(path, kind)
-    except InputError:
-        path.unlink()
-        raise
+    if entry.file_size > KINDS[kind].most_bytes:
+        raise _too_large(entry, KINDS[kind].most_bytes)
+    with visitor.having(entry.file_size):
+        path = visitor.room() / new_name(kind, Path(entry.filename).suffix.lower())
+        try:
+            with _opened(package, entry) as packed, path.open("xb") as file:
+                shutil.copyfileobj(packed, file)  # no more than the zip has said
+            check_upload(path, kind)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return path.name
 
 
-def _extracted(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    most = KINDS["scene"].most_bytes
+def _read(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The scene itself; what is longer than any document of the page is none."""
+    if entry.file_size > LARGEST_DOCUMENT:
+        raise _too_large(entry, LARGEST_DOCUMENT)
+    with _opened(package, entry) as packed:
+        return packed.read()
+
+
+@contextmanager
+def _opened(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
     try:
         with package.open(entry) as packed:
-            content = packed.read(most + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+            yield packed
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         raise InputError(
             f"the zip is damaged or locked ({error}): pack the scene again.", key="zip.damaged"
         ) from None
-    if len(content) > most:
-        raise InputError(
-            f'"{entry.filename[:80]}" in the zip is larger than {most >> 20} MB: shrink it.',
-            key="zip.file",
-            name=entry.filename[:80],
-        )
-    return content
+
+
+def _too_large(entry: zipfile.ZipInfo, most: int) -> InputError:
+    return InputError(
+        f'"{entry.filename[:80]}" in the zip is larger than {most >> 20} MB: shrink it.',
+        key="zip.file",
+        name=entry.filename[:80],
+    )
 
 
 def _read_text(content: bytes) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Links to a clip: whoever has one sees the clip, and gets a copy of its scene on a canvas of their own."""
 
+import logging
+import os
 import re
 import secrets
 from pathlib import Path
@@ -15,6 +17,9 @@ SHARED = "shared-"
 """What the names of scenes begin with that somebody else has given away."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 _KEPT = "link.txt"
+LONGEST_LINK = 4096
+"""Bytes of a path, at most."""
+LOG = logging.getLogger("mofa.studio")
 
 
 class Shares:
@@ -39,9 +44,9 @@ class Shares:
     def clip(self, token: str) -> Path:
         """The clip behind a secret. Raises InputError: there is none, or it was thrown away."""
         link = self._home / token
-        if _TOKEN.fullmatch(token) and link.is_file():
-            clip = Path(link.read_text(encoding="utf-8")) / CLIP
-            if clip.is_file():
+        if _TOKEN.fullmatch(token) and self._is_ours(link):
+            clip = self._leads_to(link)
+            if clip is not None:
                 return clip
         raise InputError("this link leads nowhere any more: clips are kept for a day.", key="link.gone")
 
@@ -57,17 +62,24 @@ class Shares:
 
         request.with_paths(noted)
         needed = sum(path.stat().st_size for path in files)
-        with visitor.keeping(needed) as granted:
-            if granted < needed:
-                raise InputError(
-                    "what this link leads to takes too much room: begin a new visit.", key="room.full"
-                )
+        with visitor.having(needed):
             return adopt_files(request, visitor)
 
     def sweep(self) -> None:
-        """Forgets the secrets of clips that are gone."""
+        """Forgets the secrets of clips that are gone; what is no secret of ours stays."""
         for link in self._home.iterdir() if self._home.is_dir() else ():
             try:
-                self.clip(link.name)
-            except InputError:
-                link.unlink(missing_ok=True)
+                if _TOKEN.fullmatch(link.name) and self._is_ours(link) and not self._leads_to(link):
+                    link.unlink()
+            except OSError as error:
+                LOG.warning("a link cannot be removed (%s)", error.strerror)
+
+    def _is_ours(self, link: Path) -> bool:
+        """Whether `give` wrote it: it names a visitor's clip of this server."""
+        if link.is_symlink() or not link.is_file() or link.stat().st_size > LONGEST_LINK:
+            return False
+        return Path(os.fsdecode(link.read_bytes())).is_relative_to(self._home.with_name("visitors"))
+
+    def _leads_to(self, link: Path) -> Path | None:
+        clip = Path(os.fsdecode(link.read_bytes())) / CLIP
+        return clip if clip.is_file() else None

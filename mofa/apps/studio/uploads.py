@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from mofa.apps.studio.quota import no_room
 from mofa.apps.studio.visitors import Visitor
 from mofa.errors import InputError
 from mofa.media.audio import LONGEST_SOUND, read_audio
@@ -60,9 +61,12 @@ def new_name(kind: str, suffix: str) -> str:
     return f"{kind}-{secrets.token_hex(6)}{suffix}"
 
 
-async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor: Visitor) -> Path:
+async def receive(
+    content: AsyncIterator[bytes], kind: str, suffix: str, visitor: Visitor, told: int | None = None
+) -> Path:
     """Writes an upload into the visitor's folder as it arrives; `check_upload` looks inside afterwards.
 
+    Where the sender has `told` how many bytes it has, no more room than that is set aside meanwhile.
     Raises InputError: the kind or suffix is unknown, or the file too large; nothing stays behind then.
     """
     rule = KINDS.get(kind)
@@ -74,7 +78,8 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
             suffix=suffix[:20],
             known=known,
         )
-    with visitor.keeping(rule.most_bytes) as room:
+    most = rule.most_bytes if told is None else min(told, rule.most_bytes)
+    with visitor.keeping(max(most, 1)) as room:
         path = visitor.room() / new_name(kind, suffix)
         size = 0
         try:
@@ -82,7 +87,7 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
                 async for piece in content:
                     size += len(piece)
                     if size > room:
-                        raise _too_large(rule, room)
+                        raise no_room() if room < most else _too_large(rule)
                     file.write(piece)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -90,12 +95,7 @@ async def receive(content: AsyncIterator[bytes], kind: str, suffix: str, visitor
         return path
 
 
-def _too_large(rule: Kind, room: int) -> InputError:
-    if room < rule.most_bytes:
-        return InputError(
-            "this visit's files take too much room: begin a new visit, or wait until they are removed.",
-            key="room.full",
-        )
+def _too_large(rule: Kind) -> InputError:
     most = rule.most_bytes >> 20
     return InputError(
         f"this {rule.title} is larger than {most} MB: choose a smaller one.", key="file.large", most=most

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mofa.apps.studio.quota import Quota
+from mofa.apps.studio.quota import Quota, no_room
 from mofa.errors import InputError
 
 KEEP_SECONDS = 24 * 60 * 60
@@ -34,6 +34,8 @@ class Visitor:
     name: str
     folder: Path
     quota: Quota | None = field(default=None, compare=False)
+    account: Path | None = field(default=None, compare=False)
+    """The folder whose room this one's files take, where that is a larger one."""
 
     @property
     def results(self) -> Path:
@@ -46,7 +48,7 @@ class Visitor:
         Raises InputError for a name that could lead elsewhere, and for a file that is not there.
         """
         path = self.folder.joinpath(*names)
-        if not all(_FILE_NAME.fullmatch(name) for name in names) or path.is_symlink() or not path.is_file():
+        if not all(map(is_name, names)) or path.is_symlink() or not path.is_file():
             raise InputError(
                 f'there is no file "{"/".join(names)[:100]}" in this visit: upload it again.', key="file.gone"
             )
@@ -64,8 +66,16 @@ class Visitor:
         if self.quota is None:
             yield most
             return
-        with self.quota.room(self.folder, most) as granted:
+        with self.quota.room(self.account or self.folder, most) as granted:
             yield granted
+
+    @contextmanager
+    def having(self, needed: int) -> Iterator[None]:
+        """The folder is about to grow by `needed` bytes. Raises InputError where there is less room."""
+        with self.keeping(max(needed, 1)) as granted:
+            if granted < needed:
+                raise no_room()
+            yield
 
 
 class Visitors:
@@ -113,6 +123,11 @@ def _swept(folder: Path, oldest: float) -> bool:
         log.warning("%s cannot be removed (%s)", folder.name, error.strerror)
         return False
     return True
+
+
+def is_name(name: str) -> bool:
+    """Whether a visitor's file may be called so: a plain name that leads nowhere."""
+    return _FILE_NAME.fullmatch(name) is not None
 
 
 def new_token() -> str:

@@ -85,6 +85,11 @@ def notches(device: torch.device) -> Iterator[Notch]:
         yield Notch("none", 1, 1)
 
 
+def network_bytes(work: Work, dtype: torch.dtype) -> int:
+    """What the weights of all networks take."""
+    return round((UNET + work.adapters * ADAPTER + IMAGE_ENCODER) * dtype.itemsize + VAE * 4)
+
+
 def needed_bytes(notch: Notch, work: Work, dtype: torch.dtype) -> int:
     """What a device must hold at the most, weights and hidden states."""
     size = dtype.itemsize
@@ -93,7 +98,7 @@ def needed_bytes(notch: Notch, work: Work, dtype: torch.dtype) -> int:
     predicting = (UNET + work.adapters * ADAPTER) * size
     match notch.offload:
         case "none":
-            return round(predicting + IMAGE_ENCODER * size + VAE * 4 + max(step, decode))
+            return round(network_bytes(work, dtype) + max(step, decode))
         case "model":
             return round(max(predicting + step, VAE * 4 + decode))
         case "block" | "stream":

@@ -20,7 +20,8 @@ from mofa.apps.serve.pool import Pool
 from mofa.apps.serve.store import JobStore
 from mofa.apps.studio import house
 from mofa.apps.studio.app import Login, build_app
-from mofa.apps.studio.house import HouseQueue, open_store, passing_folder
+from mofa.apps.studio.budget import Budget
+from mofa.apps.studio.house import MARKER, HouseQueue, open_store, passing_folder
 from mofa.apps.studio.jobs import MOST_WAITING
 from mofa.batch.workers import Step, Task, entry_of
 from mofa.errors import Cancelled, InputError
@@ -59,7 +60,7 @@ def queue(tmp_path: Path, gate: threading.Event, done: list[str]) -> HouseQueue:
     store = open_store(tmp_path)
     pool = Pool(store, tmp_path, 0)
     pool.start()
-    queue = HouseQueue(store, pool, Engines())
+    queue = HouseQueue(store, pool, Engines(), Budget(10**10))
     begun = threading.Event()
 
     def hold(_: Any) -> None:
@@ -129,16 +130,21 @@ def test_what_visitors_left_goes_and_what_programs_left_goes_on(tmp_path: Path, 
     assert later.counts()["in_progress"] == 0
     pool = Pool(later, tmp_path, 0)
     pool.start()
-    queue = HouseQueue(later, pool, Engines())
+    queue = HouseQueue(later, pool, Engines(), Budget(10**10))
     assert queue.submit("x", lambda _: "after").future.result(60) == "after"
     assert done == ["clip"]
 
 
 def test_jobs_of_a_process_that_is_gone_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
-    gone = tmp_path / "queue-gone"
+    gone, of_the_person = tmp_path / "queue-gone", tmp_path / "queue-at-the-museum"
     open_store(gone)
+    (gone / MARKER).touch()
+    of_the_person.mkdir()
+    (of_the_person / "photo.jpg").write_bytes(b"x")
+    (tmp_path / "queue-link").symlink_to(of_the_person)
     living = passing_folder(tmp_path)
     assert not gone.exists()
+    assert (of_the_person / "photo.jpg").exists(), "only what bears the mark of a queue is one"
     open_store(living)
     assert passing_folder(tmp_path) != living
     assert (living / "jobs.sqlite").exists()

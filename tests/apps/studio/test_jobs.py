@@ -123,8 +123,8 @@ def test_a_failure_is_told_in_a_sentence_and_the_queue_goes_on() -> None:
     assert queue.submit("ann", lambda _: 1).future.result(LONG) == 1
 
 
-def test_what_a_job_shows_is_there_while_it_runs(queue: FairQueue) -> None:
-    seen = []
+def test_what_a_job_shows_is_there_while_it_runs() -> None:
+    queue, seen = FairQueue("test"), []
 
     def work(job: Job) -> None:
         job.show(torch.zeros(3, 8, 8, dtype=torch.uint8))

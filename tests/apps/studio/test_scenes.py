@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from mofa.apps.studio.app import build_app
+from mofa.apps.studio.quota import Quota
 from mofa.apps.studio.scenes import (
     LONGEST_SIDE,
     MOST_FRAMES,
@@ -21,11 +23,12 @@ from mofa.apps.studio.scenes import (
     pack_scene,
     preview_request,
     request_from_scene,
+    save_document,
     scene_from_request,
     scene_to_offer,
     unpack_scene,
 )
-from mofa.apps.studio.visitors import Visitor, Visitors, new_token
+from mofa.apps.studio.visitors import MARKER, Visitor, Visitors, new_token
 from mofa.errors import InputError
 from mofa.media.image import picture_size
 from mofa.pipeline.request import AnimationRequest
@@ -103,7 +106,7 @@ def test_what_has_no_beginning_is_previewed_as_it_is(visitor: Visitor) -> None:
 
 def test_a_packed_scene_opens_in_another_visit(visitor: Visitor, tmp_path: Path) -> None:
     packed = tmp_path / "scene.zip"
-    packed.write_bytes(pack_scene(request_from_scene(scene(frames=30), visitor)))
+    pack_scene(request_from_scene(scene(frames=30), visitor), packed)
     other = Visitors(tmp_path / "other").visitor(new_token())
     opened = request_from_scene(unpack_scene(packed, other, None), other)
     assert opened.frames == 30
@@ -112,7 +115,9 @@ def test_a_packed_scene_opens_in_another_visit(visitor: Visitor, tmp_path: Path)
 
 
 def test_a_packed_scene_runs_from_the_command_line(visitor: Visitor, tmp_path: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(pack_scene(request_from_scene(scene(), visitor)))) as package:
+    content = io.BytesIO()
+    pack_scene(request_from_scene(scene(), visitor), content)
+    with zipfile.ZipFile(content) as package:
         package.extractall(tmp_path / "unpacked")
     request = AnimationRequest.from_file(tmp_path / "unpacked" / "scene.yaml")
     assert request.picture.is_file()
@@ -204,3 +209,68 @@ def test_a_studio_opens_the_scene_it_was_started_with_for_whoever_has_its_addres
         assert opened["scene"]["controls"][0]["points"] == TRACK["points"]
         assert client.get(f"/studio/photos/{opened['picture']['name']}").status_code == 200
         assert "no scene" in client.get("/studio/scenes/offered-0").text
+
+
+def landed_in(visitor: Visitor) -> set[str]:
+    return {path.name for path in visitor.folder.iterdir()}
+
+
+@pytest.mark.parametrize("last", ["no photo", "no file of ours", "not named"])
+def test_of_a_zip_that_is_refused_nothing_stays(
+    visitor: Visitor, tmp_path: Path, photo: Path, last: str
+) -> None:
+    entries = {"scene.yaml": b"picture: p.jpg\ncontrols: [{kind: camera, move: still}]"}
+    entries["p.jpg" if last != "not named" else "q.jpg"] = photo.read_bytes()
+    entries |= {"no photo": {"z.png": b"x"}, "no file of ours": {"z.exe": b"x"}}.get(last, {})
+    with zipfile.ZipFile(tmp_path / "scene.zip", "w") as package:
+        for name, content in entries.items():
+            package.writestr(name, content)
+    before = landed_in(visitor)
+    with pytest.raises(InputError):
+        unpack_scene(tmp_path / "scene.zip", visitor, None)
+    assert landed_in(visitor) == before
+
+
+def test_a_file_in_a_zip_may_be_as_large_as_one_that_comes_alone(visitor: Visitor, tmp_path: Path) -> None:
+    """A zip of 50 kilobytes can hold a picture of 50 megabytes of nothing."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("scene.yaml", "picture: p.png\ncontrols: [{kind: camera, move: still}]")
+        with package.open("p.png", "w") as member:
+            for _ in range(50):
+                member.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="larger than 40 MB"):
+        unpack_scene(content, visitor, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000, "it is refused by what the zip says"
+
+
+def test_a_zip_that_is_all_list_is_refused_before_the_list_is_read(visitor: Visitor) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        for number in range(12_000):
+            package.writestr(f"{number:0100}", b"")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="more files than any scene needs"):
+        unpack_scene(content, visitor, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000
+
+
+def test_what_a_visitor_keeps_of_scenes_counts_as_theirs(tmp_path: Path, photo: Path) -> None:
+    """Documents, files from zips and packed scenes: room is asked for before they are written."""
+    visitor = Visitors(tmp_path, Quota(tmp_path, per_visitor=30_000)).visitor(new_token())
+    with pytest.raises(InputError, match="too much room"):
+        save_document("scene-abcd", {"words": "x" * 40_000}, visitor)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        package.writestr("scene.yaml", "picture: p.jpg\ncontrols: [{kind: camera, move: still}]")
+        package.write(photo, "p.jpg")
+    assert photo.stat().st_size > 20_000
+    visitor.room().joinpath("tracks-1.npy").write_bytes(bytes(20_000))
+    with pytest.raises(InputError, match="too much room"):
+        unpack_scene(content, visitor, None)
+    assert landed_in(visitor) == {MARKER, "tracks-1.npy"}

@@ -68,3 +68,18 @@ def test_a_visitor_without_room_is_told(ann: Visitor, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too much room"):
         shares.scene(shares.give(ann, "1a"), bob)
     assert not (bob.folder / "photo-1.jpg").exists()
+
+
+def test_files_of_the_person_among_the_links_stay(ann: Visitor, tmp_path: Path) -> None:
+    shares, folder = Shares(tmp_path / "shares"), tmp_path / "shares"
+    token = shares.give(ann, "1a")
+    (folder / "notes.txt").write_text("x", encoding="utf-8")
+    (folder / ("a" * 22)).write_text("as long as a secret", encoding="utf-8")
+    (folder / "a folder").mkdir()
+    (folder / ("b" * 22)).symlink_to(folder / "notes.txt")
+    shutil.rmtree(ann.results)
+    shares.sweep()
+    assert not (folder / token).exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["a folder", "a" * 22, "b" * 22, "notes.txt"]
+    with pytest.raises(InputError, match="nowhere"):
+        shares.clip("a" * 22)
