@@ -6,8 +6,16 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import Downsample2D, ResnetBlock2D, TemporalResnetBlock, Upsample2D
 from torch import nn
 
+from mofa.models.motion_encoder import PictureEmbedding
+
 LATENT_GAIN = 6.0
 """Brings the latents of a VAE that has learned nothing to a deviation of about 1."""
+
+SILU_GAIN = 1.8
+"""Makes up for what a SiLU takes from numbers around 0, about half."""
+
+FEATURE_GAIN = 6.0
+"""Brings the features of a picture to about half the deviation of what they are added to."""
 
 
 def begin_quietly(network: nn.Module) -> None:
@@ -44,6 +52,25 @@ def begin_unet(unet: UNetSpatioTemporalConditionModel) -> None:
     """A UNet that begins by predicting nothing."""
     begin_quietly(unet)
     _zero(unet.conv_out)
+
+
+def begin_picture_embedding(embedding: PictureEmbedding) -> None:
+    """An embedding that begins as means of colours, mixed.
+
+    Of a picture that goes through seven convolutions as they usually begin, with SiLUs between them, less
+    than a hundredth is left, and a twentieth of what its colours were can be read from that.
+    """
+    for convolution in (module for module in embedding.modules() if isinstance(module, nn.Conv2d)):
+        gain = SILU_GAIN if convolution is not embedding.conv_out else FEATURE_GAIN
+        mixing = nn.init.orthogonal_(torch.empty(convolution.out_channels, convolution.in_channels), gain)
+        height, width = convolution.kernel_size
+        with torch.no_grad():
+            if convolution.stride == (1, 1):
+                convolution.weight.mul_(0.1)[:, :, height // 2, width // 2] += mixing
+            else:
+                convolution.weight.copy_(mixing[:, :, None, None].expand_as(convolution.weight))
+                convolution.weight /= height * width
+        _zero_bias(convolution)
 
 
 def _zero(layer: nn.Module) -> None:

@@ -35,6 +35,9 @@ def vae_from_config(config: Config) -> AutoencoderKLTemporalDecoder:
 def _of_diffusers(kind: Any, config: Config) -> Any:
     own = dict(config)
     normalised = own.pop(NORMALISED_FIELD, True)
+    # Names values that were the class's defaults when the network was made, and diffusers takes those for
+    # unsaid, whatever the file says by now: a toy VAE's scaling factor was read as 0.18 where 1 was written.
+    own.pop("_use_default_values", None)
     with torch.device("meta"):
         network = kind.from_config(own).eval()
     return network if normalised else unnormalised(network)

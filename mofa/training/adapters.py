@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mofa.faces.sketch import draw_sketch
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
+from mofa.models.beginnings import begin_picture_embedding
 from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import MotionEncoder
 from mofa.models.norms import NORMALISED_FIELD
@@ -172,7 +173,9 @@ def start_from_backbone(
 ) -> None:
     """A new adapter: the trunk is the backbone's, and all that it adds is zero.
 
-    As ControlNet (Zhang et al. 2023) begins; `add_embedding` may stay random, as in the released scripts.
+    As ControlNet (Zhang et al. 2023) begins; `add_embedding` may stay random, as in the released scripts. At
+    toy size the picture's features are there from the first step, and what leaves the adapter alone is zero:
+    where there are minutes, a picture that has to be let in first comes too late.
     """
     weights = backbone.unet.state_dict()
     copied = {
@@ -182,7 +185,10 @@ def start_from_backbone(
     }
     adapter.load_state_dict(adapter.state_dict() | copied)
     zero = [*adapter.controlnet_down_blocks, adapter.controlnet_mid_block]
-    zero.append(encoder.controlnet_cond_embedding.conv_out)
+    if adapter.config.normalised:
+        zero.append(encoder.controlnet_cond_embedding.conv_out)
+    else:
+        begin_picture_embedding(encoder.controlnet_cond_embedding)
     for name in ("zeroconvs", "zero_outs"):
         for module in (encoder, encoder.flow_encoder):
             convolutions = getattr(module, name, ())

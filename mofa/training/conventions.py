@@ -25,6 +25,9 @@ class Conventions:
     """The amount of motion that is told; the released inference says 127 or 128."""
     noise_strength: float = 0.02
     """Deviation of the noise on the picture, on -1..1 (or on the latent: see `picture_latent`)."""
+    noise_factor: float = 1.0
+    """All noise levels times this. Where things go is decided under much noise, so that a factor above 1 lets
+    an adapter learn it from fewer steps; Stable Video Diffusion itself moved its levels up for videos."""
     dropout: float = 0.1
     """Chance of losing the embedding alone, the latent alone, and both: this much each."""
     add_embedding: Literal["copied", "random"] = "copied"

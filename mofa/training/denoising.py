@@ -92,7 +92,7 @@ def noise_clips(
     embedding = embed_pictures(backbone, pixels[:, 0]) if embedding is None else embedding
     scale = backbone.vae.config.scaling_factor
     latents = scale * (posterior.mean + posterior.deviation * draws.posterior)
-    sigma = noise_levels(draws.share)
+    sigma = conventions.noise_factor * noise_levels(draws.share)
     level = sigma.view(-1, 1, 1, 1, 1)
     noisy = latents + level * draws.noise
     picture = picture_latents(backbone, pixels[:, 0], latents, draws, conventions)

@@ -119,17 +119,30 @@ class AdapterRecipe:
 
 @dataclass(frozen=True)
 class BackboneRecipe:
-    """A toy backbone from nothing (`training.backbones`)."""
+    """A toy backbone (`training.backbones`)."""
 
+    start: str = "random"
+    """What it begins as: random, or a folder that a training run wrote, such as one that taught the VAE."""
     vae_layers: int = 1
+    """Layers per block of the VAE, of a random one."""
     crop: int = 32
     """Side of the windows that the VAE learns from."""
     drawing_examples: int = 1600
-    """Examples that teach the VAE; the rest teach the UNet."""
+    """Examples that teach the VAE; the rest teach the UNet. With none the VAE stays as it is."""
     conventions: Conventions = OURS
 
     def build(self, device: torch.device, dtype: torch.dtype) -> BackboneObjective:
-        """Networks of toy size with random weights; `dtype` is for frozen ones alone."""
+        """Networks of toy size in float32; raises WeightsError where what they begin as is not there."""
+        if self.start == "random":
+            backbone = self.random()
+        else:
+            backbone = load_backbone(folder_or_slot(self.start), torch.float32)
+        for network in (backbone.unet, backbone.vae, backbone.image_encoder):
+            nn.Module.to(network, device)
+        return BackboneObjective(backbone, self.conventions, self.crop, self.drawing_examples)
+
+    def random(self) -> Backbone:
+        """Networks of toy size that have learned nothing."""
         sizes = replace(TOY, vae_layers=self.vae_layers)
         with seeded():
             backbone = Backbone(make_unet(sizes), make_vae(sizes), make_image_encoder(sizes))
@@ -137,9 +150,7 @@ class BackboneRecipe:
             unnormalised(backbone.unet)
             begin_vae(backbone.vae)
             begin_unet(backbone.unet)
-        for network in (backbone.unet, backbone.vae, backbone.image_encoder):
-            nn.Module.to(network, device)
-        return BackboneObjective(backbone, self.conventions, self.crop, self.drawing_examples)
+        return backbone
 
 
 @dataclass(frozen=True)
@@ -193,7 +204,7 @@ def read_adapter(recipe: AdapterRecipe, backbone: Backbone) -> tuple[MotionEncod
     config = new_adapter_config(recipe, backbone)
     with seeded():
         encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
-    start_from_backbone(encoder, adapter, backbone, recipe.conventions)
+        start_from_backbone(encoder, adapter, backbone, recipe.conventions)
     return encoder, adapter
 
 

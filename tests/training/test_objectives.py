@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from mofa.errors import WeightsError
 from mofa.media.image import save_png
@@ -14,7 +16,13 @@ from mofa.models.motion_adapter import MotionAdapter
 from mofa.models.motion_encoder import make_motion_encoder
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER
-from mofa.training.adapters import STAGE_2_FROZEN, AdapterObjective, freeze, start_from_backbone
+from mofa.training.adapters import (
+    STAGE_2_FROZEN,
+    AdapterObjective,
+    adapter_config_beside,
+    freeze,
+    start_from_backbone,
+)
 from mofa.training.config import read_recipe
 from mofa.training.conventions import OURS
 from mofa.training.loop import train
@@ -39,7 +47,8 @@ def backbone() -> Backbone:
 
 def objective(backbone: Backbone, adapter: str = "trajectory", kind: str = "dense") -> AdapterObjective:
     torch.manual_seed(1)
-    encoder, trunk = make_motion_encoder(adapter, TINY_ADAPTER), MotionAdapter(TINY_ADAPTER)
+    config = adapter_config_beside(backbone, OURS, TINY_ADAPTER)
+    encoder, trunk = make_motion_encoder(adapter, config), MotionAdapter(config)
     start_from_backbone(encoder, trunk, backbone, OURS)
     return AdapterObjective(backbone, encoder, trunk, MotionSettings(kind))
 
@@ -51,6 +60,24 @@ def test_a_new_adapter_changes_nothing_and_its_first_gradients_reach_the_outputs
     reached = {name for name, p in fresh.trained.items() if p.grad is not None and p.grad.any()}
     assert reached
     assert all("controlnet_down_blocks" in name or "controlnet_mid_block" in name for name in reached)
+
+
+def test_a_new_toy_adapter_changes_nothing_yet_and_is_shown_the_picture() -> None:
+    # Released sizes let the picture in by a zero convolution; at toy size there is no time to wait for it.
+    small = objective(read_recipe("toy-vae").objective.random())
+    assert not small.adapter.config.normalised
+    pixels = stack([SyntheticClips(SCENES).build(0)[i] for i in range(4)]).pixels
+    with torch.no_grad():
+        features = small.encoder.controlnet_cond_embedding(pixels[:, 0] * 2 - 1)
+        cells = F.avg_pool2d(pixels[:, 0] * 2 - 1, 8)
+    # What each cell's colour is can be read from its features.
+    known, wanted = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in (features, cells))
+    known = torch.cat([known, torch.ones(len(known), 1)], dim=1)
+    left = wanted - known @ torch.linalg.lstsq(known, wanted).solution
+    assert left.var() < 0.4 * wanted.var()
+    assert features.std() > 0.1
+    leaving = [*small.adapter.controlnet_down_blocks, small.adapter.controlnet_mid_block]
+    assert not any(parameter.any() for convolution in leaving for parameter in convolution.parameters())
 
 
 def test_the_frozen_backbone_stays_and_stage_2_keeps_the_pictures_branch(backbone) -> None:
@@ -103,6 +130,66 @@ def test_checkpointed_gradients_are_the_same(backbone) -> None:
         one(clip, Draws(0, 0, 1, 0, 1)).per_example.mean().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in one.trained.values() if p.grad is not None]))
     assert torch.allclose(*gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_latents_get_deviation_1_and_what_is_drawn_of_them_stays() -> None:
+    # Noise levels are meant for that deviation; a VAE that learns to draw makes its latents as it likes.
+    learner = read_recipe("toy-vae").objective.build(torch.device("cpu"), torch.float32)
+    vae = learner.backbone.vae
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        learner.log_factor.fill_(0.1)
+        factor = float(learner.factor)
+        before = vae.encode(picture).latent_dist
+        drawn = vae.decode(before.mean, num_frames=1).sample
+        learner.settle()
+        after = vae.encode(picture).latent_dist
+        again = vae.decode(after.mean, num_frames=1).sample
+        learner.settle()  # a second time there is nothing left to do
+    assert factor > 2
+    assert torch.allclose(after.mean, factor * before.mean, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(after.std, factor * before.std, rtol=1e-4)
+    assert torch.allclose(again, drawn, atol=1e-4)
+    assert torch.equal(vae.encode(picture).latent_dist.mean, after.mean)
+
+
+def test_the_factor_is_learned_until_latents_have_deviation_1() -> None:
+    learner = read_recipe("toy-vae").objective.build(torch.device("cpu"), torch.float32)
+    with torch.no_grad():
+        learner.vae.quant_conv.weight *= 0.1
+        learner.vae.decoder.conv_in.weight *= 10
+    source = read_recipe("toy-vae").data.build(0)
+    clips = stack([source[i] for i in range(4)])
+    optimiser = torch.optim.AdamW([learner.log_factor], lr=0.03)
+    for _ in range(20):
+        learner(clips, Draws(0, 0, 4, 0, 4)).per_example.mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert learner.factor > 5
+
+
+def test_the_last_pictures_that_a_vae_learns_from_are_whole() -> None:
+    learner = read_recipe("toy-vae").objective.build(torch.device("cpu"), torch.float32)
+    pixels = torch.rand(2, 4, 3, 64, 64)
+    last = learner.drawing_examples - 2
+    assert learner.windows(pixels, Draws(0, 0, 2, 0, 2)).shape == (2, 2, 3, 32, 32)
+    assert learner.windows(pixels, Draws(0, last, 2, 0, 2)).shape == (2, 2, 3, 64, 64)
+
+
+def test_a_backbone_on_a_vae_that_was_taught_leaves_it_as_it_is(backbone, tmp_path: Path) -> None:
+    save_backbone(backbone, tmp_path / "vae")
+    changes = [f"objective.start={tmp_path / 'vae'}", "loop.steps=1", "loop.batch=1"]
+    written = train(read_recipe("toy-backbone", changes), tmp_path / "run", on_cpu=True)
+    before, after = (
+        load_file(folder / "vae/diffusion_pytorch_model.safetensors")
+        for folder in (tmp_path / "vae", written)
+    )
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    before, after = (
+        load_file(folder / "unet/diffusion_pytorch_model.safetensors")
+        for folder in (tmp_path / "vae", written)
+    )
+    assert any(not torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_bins_tile_the_reach_and_hold_what_is_beyond() -> None:
