@@ -67,12 +67,13 @@ def sketch(recipe: Recipe, dtype: torch.dtype) -> TrainingSketch:
             clips = clips_like(recipe)
             return TrainingSketch(objective, lambda: sparse_to_dense_loss(objective, clips, dtype))
         case BackboneRecipe():
+            notes = absence(("start", wish.start))
             with META:
-                objective = wish.build(META, dtype)
+                objective = (replace(wish, start="random") if notes else wish).build(META, dtype)
             clips = clips_like(recipe)
             # The latter of its two tasks, denoising, is the dearer.
             draws = Draws(0, wish.drawing_examples, batch, 0, batch)
-            return TrainingSketch(objective, lambda: objective(clips, draws).per_example.mean())
+            return TrainingSketch(objective, lambda: objective(clips, draws).per_example.mean(), notes)
         case ThingsRecipe():
             with META:
                 objective = replace(wish, imagenet=None, start=None).build(META, dtype)
@@ -94,13 +95,18 @@ def clips_like(recipe: Recipe) -> Clips:
     )
 
 
-def sketch_adapter(recipe: AdapterRecipe, dtype: torch.dtype) -> tuple[AdapterObjective, tuple[str, ...]]:
-    """An adapter beside SVD-XT's sizes, or those of its folder, with what makes hints dense."""
-    notes = tuple(
+def absence(*named: tuple[str, str]) -> tuple[str, ...]:
+    """A sentence for each folder that a recipe names and that is not there."""
+    return tuple(
         f"objective.{key} is {source}, which is not there: counted at toy size."
-        for key, source in (("backbone", recipe.backbone), ("sparse_to_dense", recipe.sparse_to_dense))
+        for key, source in named
         if is_absent(source)
     )
+
+
+def sketch_adapter(recipe: AdapterRecipe, dtype: torch.dtype) -> tuple[AdapterObjective, tuple[str, ...]]:
+    """An adapter beside SVD-XT's sizes, or those of its folder, with what makes hints dense."""
+    notes = absence(("backbone", recipe.backbone), ("sparse_to_dense", recipe.sparse_to_dense))
     with META:
         backbone = sketch_backbone(recipe.backbone, dtype)
         config = new_adapter_config(recipe, backbone)

@@ -71,7 +71,7 @@ class BackboneObjective(Objective):
         """Makes the factor part of the VAE's weights, once: what it draws stays the same."""
         with torch.no_grad():
             factor = self.factor
-            if factor == 1:
+            if factor.is_meta or factor == 1:
                 return
             mean, spread = self.vae.quant_conv.weight.chunk(2)[0], self.vae.quant_conv.bias.chunk(2)
             mean *= factor

@@ -22,7 +22,7 @@ from mofa.training.hint_sampling import HintSampling
 from mofa.training.protocol import Draws, stack
 from mofa.weights.networks import save_backbone, save_sparse_to_dense
 
-NEED_ANOTHER_RUN = ("toy-stage1", "toy-stage2", "toy-landmark")
+NEED_ANOTHER_RUN = ("toy-backbone", "toy-stage1", "toy-stage2", "toy-landmark")
 
 
 @pytest.fixture(scope="module")
