@@ -322,20 +322,20 @@ def _of_container(path: Path, long_side: int | None, progress: Progress, note: N
         stream.thread_type = "AUTO"
         begin, beat = start_of(container), 1 / float(stream.average_rate or stream.guessed_rate or 25)
         held: Frame | None = None
-        size: tuple[int, int] | None = None
+        shape: _Shape | None = None
         count, lasting, damaged = 0, beat, False
         try:
             for packet in extent.packets(stream):
                 for coded in packet.decode():
                     _check_size(coded.width, coded.height, path)
-                    size = size or _shown_size(coded, stream, long_side)
+                    shape = shape or _Shape(*_shown_size(coded, stream, long_side), *_turned(coded))
                     start = coded.time - begin if coded.time is not None else count * beat
                     if held is not None:
                         start = max(start, held.start)
                         yield Frame(held.pixels, held.start, start)
                     shown = coded.duration * coded.time_base if coded.duration and coded.time_base else 0
                     lasting = float(shown) or lasting
-                    held = Frame(_upright(coded, size), start, start + lasting)
+                    held = Frame(_upright(coded, shape), start, start + lasting)
                     count += 1
                     progress("reading", count, max(stream.frames, count))
         except DAMAGE as error:
@@ -359,23 +359,42 @@ def _shown_size(frame: av.VideoFrame, stream: av.VideoStream, long_side: int | N
     return _within(width, height, long_side)
 
 
-def _upright(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """RGB, turned and mirrored as the container's display matrix says.
+@dataclass(frozen=True)
+class _Shape:
+    """How a stream's frames are shown: scaled, then their axes swapped, then turned over."""
 
-    The matrix takes (x, y) to (a x + c y, b x + d y); the nearest of the eight ways to lay it is meant.
+    width: int
+    height: int
+    swapped: bool
+    leftwards: bool
+    upwards: bool
+
+
+def _turned(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether axes are swapped, and columns and rows run backwards, as the container's display matrix says.
+
+    The matrix takes (x, y) to (a x + c y, b x + d y); the nearest of the eight ways to lay it is meant. It is
+    the whole stream's, and asked of its first frame alone: a frame whose side data were looked at holds
+    itself, and its picture stays in memory until Python looks for cycles.
     """
-    width, height = size
-    pixels = frame.to_ndarray(
-        format="rgb24", interpolation=_EXACT_COLOURS, width=width, height=height
-    ).astype(np.uint8, copy=False)
     matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
-        return pixels
+        return False, False, False
     a, b, _, c, d = np.frombuffer(memoryview(matrix), np.int32)[:5].tolist()
-    across, down = a, d
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, across, down = pixels.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+    swapped = abs(b) + abs(c) > abs(a) + abs(d)
+    across, down = (c, b) if swapped else (a, d)
+    return swapped, across < 0, down < 0
+
+
+def _upright(frame: av.VideoFrame, shape: _Shape) -> NDArray[np.uint8]:
+    """RGB, turned and mirrored as the stream is shown."""
+    pixels = frame.to_ndarray(
+        format="rgb24", interpolation=_EXACT_COLOURS, width=shape.width, height=shape.height
+    ).astype(np.uint8, copy=False)
+    if shape.swapped:
+        pixels = pixels.swapaxes(0, 1)
+    turned = pixels[:: -1 if shape.upwards else 1, :: -1 if shape.leftwards else 1]
+    return np.ascontiguousarray(turned)
 
 
 def _check_size(width: int, height: int, path: Path) -> None:

@@ -1,3 +1,4 @@
+import gc
 import io
 import math
 import struct
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from mofa.errors import Cancelled, InputError, OutputError
-from mofa.media.decode import read_video
+from mofa.media.decode import read_video, video_frames
 from mofa.media.encode import write_clip
 from mofa.media.image import read_picture, to_bytes
 from mofa.types import Clip, Waveform
@@ -206,6 +207,20 @@ def test_reading_stops_where_asked(tmp_path: Path) -> None:
         write_clip(Clip(smooth_frames(9), fps=8.0), tmp_path / f"clip{suffix}")
         assert len(read_video(tmp_path / f"clip{suffix}", max_frames=4).frames) == 4
         assert len(read_video(tmp_path / f"clip{suffix}", max_frames=40).frames) == 9
+
+
+def test_frames_that_have_been_read_do_not_stay_in_memory(tmp_path: Path) -> None:
+    write_clip(Clip(smooth_frames(20), fps=8.0), tmp_path / "clip.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in video_frames(tmp_path / "clip.mp4"):
+            pass
+        left = [one for one in gc.get_objects() if type(one) is av.VideoFrame]
+        coded = [frame for frame in left if frame.format.name == "yuv420p"]  # not the last one made of them
+        assert len(coded) <= 1, "a frame in a cycle holds its picture"
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
