@@ -31,7 +31,10 @@ def test_all_that_takes_memory_counts(folder: Path) -> None:
     mask = {"mask": str(folder / "large.png")}
     assert needed(folder, picture=str(folder / "large.png"), size="64x48") > plain + 12 * 12_000_000
     assert needed(folder, region=mask) > plain + 4 * 12_000_000
-    assert needed(folder, region=mask) == needed(folder, (TRACK | {"region": mask},) * 2, region=mask)
+    both = TRACK | {"region": mask}
+    assert needed(folder, region=mask) == needed(folder, (both,)), "a mask that is named twice is read once"
+    assert needed(folder, region=mask) == needed(folder, (both,), region=mask)
+    assert needed(folder, (TRACK,) * 9) > plain
     assert needed(folder, ({"kind": "track", "file": str(folder / "tracks.npy")},)) > plain
     assert needed(folder, ({"kind": "reference", "video": "v.mp4"},)) > plain
     assert needed(folder, ({"kind": "landmarks", "speech": "v.wav"},)) > plain

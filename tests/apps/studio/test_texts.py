@@ -66,6 +66,7 @@ ELSEWHERE = (
         "apps/batch_command",
         "apps/bench_command",
         "apps/data_command",
+        "apps/elsewhere",
         "apps/eval_command",
         "apps/models_command",
     ),
