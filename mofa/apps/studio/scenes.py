@@ -223,7 +223,7 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
             text = opened.read(4 * LARGEST_DOCUMENT)  # more is no scene, however its letters are coded
         return _with_files(_read_text(text), {}, visitor, picture)
     with _package(file) as package:
-        entries = {entry.filename: entry for entry in package.infolist() if not entry.is_dir()}
+        entries = {entry.filename: entry for entry in package.infolist() if not entry.filename.endswith("/")}
         if len(entries) > MOST_MEMBERS:
             raise InputError(
                 f"the zip holds {len(entries)} files, and no scene needs so many: pack fewer.",
