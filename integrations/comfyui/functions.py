@@ -292,7 +292,7 @@ def save_for_studio(scene: Scene, path: Path) -> Path:
 
         request = scene.request.with_paths(as_file).model_copy(update={"picture": picture})
         with replacing(path, overwrite=True) as hidden:
-            hidden.write_bytes(pack_scene(request))
+            pack_scene(request, hidden)
     return path
 
 

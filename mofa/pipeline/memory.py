@@ -1,8 +1,9 @@
 """What making a clip takes of the main memory, beside torch and the libraries: estimated from what a request
 names, before any of it is decoded.
 
-The figures are growth of resident memory over a process that has imported everything (tools/memory_figures.py
-measures it again), with a quarter added: estimates may be too high, and should not be too low.
+Estimates may be too high, and should not be too low. What renderers take is growth of resident memory over a
+process that has imported everything, with a quarter added (tools/memory_figures.py measures it); what photos,
+masks, files of tracks, videos and faces take is reckoned from what is kept while they are read, rounded up.
 """
 
 from collections.abc import Iterator

@@ -247,6 +247,18 @@ def test_a_file_in_a_zip_may_be_as_large_as_one_that_comes_alone(visitor: Visito
     assert peak < 5_000_000, "it is refused by what the zip says"
 
 
+def test_a_member_without_a_name_is_refused_in_a_sentence(visitor: Visitor) -> None:
+    """zipfile's own question whether a member is a folder trips over it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        package.writestr("scene.yaml", "picture: p.png\ncontrols: [{kind: camera, move: still}]")
+        package.open(zipfile.ZipInfo(""), "w").close()
+    before = landed_in(visitor)
+    with pytest.raises(InputError):
+        unpack_scene(content, visitor, None)
+    assert landed_in(visitor) == before
+
+
 def test_a_zip_that_is_all_list_is_refused_before_the_list_is_read(visitor: Visitor) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as package:
