@@ -62,24 +62,25 @@ class MofaError(Exception):
         return self
 
 
-def reason(error: BaseException) -> tuple[str, dict[str, Value]]:
-    """Key and values of an error, or of the nearest one behind it that has a key; else the usual key."""
+def _and_behind(error: BaseException) -> Iterator[MofaError]:
+    """The error and those behind it, the nearest first, as long as they are ours."""
     seen: BaseException | None = error
     while isinstance(seen, MofaError):
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def reason(error: BaseException) -> tuple[str, dict[str, Value]]:
+    """Key and values of an error, or of the nearest one behind it that has a key; else the usual key."""
+    for seen in _and_behind(error):
         if seen.key:
             return seen.key, seen.values
-        seen = seen.__cause__ or seen.__context__
     return (error.usual_key if isinstance(error, MofaError) else ""), {}
 
 
 def place_of(error: BaseException) -> str:
     """Where in the request an error lies, or the nearest one behind it that says so; "" where none does."""
-    seen: BaseException | None = error
-    while isinstance(seen, MofaError):
-        if seen.place:
-            return seen.place
-        seen = seen.__cause__ or seen.__context__
-    return ""
+    return next((seen.place for seen in _and_behind(error) if seen.place), "")
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Shared fixtures. Shapes in annotations are checked while tests run (jaxtyping and beartype)."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from jaxtyping import Bool, Float, install_import_hook
 from PIL import Image, ImageDraw, ImageFilter
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from mofa.types import ThingsAt
 
 install_import_hook("mofa", "beartype.beartype")
 # How long an example takes says more about the machine's other work than about the code.
@@ -77,3 +82,57 @@ def draw_person(opening: float = 0.0, turn: float = 0.0, size: int = 256) -> tor
 def person():
     """Draws people: see `draw_person`."""
     return draw_person
+
+
+class Discs:
+    """Two discs that touch, each with a smaller disc as its part; known at a quarter of the size."""
+
+    height, width = 96, 128
+    centres = ((44.0, 48.0), (84.0, 48.0))
+
+    def __init__(self) -> None:
+        self.is_thing: torch.Tensor | None = None
+        """How surely there is a thing under each of K questions; None: surely."""
+
+    def disc(self, which: int, radius: float, step: int = 1) -> Bool[Tensor, "h w"]:
+        y, x = (torch.arange(n // step) * step + (step - 1) / 2 for n in (self.height, self.width))
+        cx, cy = self.centres[which]
+        return (x[None] - cx).square() + (y[:, None] - cy).square() < radius**2
+
+    def picture(self) -> Float[Tensor, "3 H W"]:
+        colours = torch.full((3, self.height, self.width), 0.85)
+        for which, colour in enumerate(([0.8, 0.2, 0.2], [0.2, 0.3, 0.8])):
+            colours[:, self.disc(which, 20)] = torch.tensor(colour)[:, None]
+        return colours + 0.02 * torch.randn(colours.shape, generator=torch.Generator().manual_seed(0))
+
+    def ask(self, points: Float[Tensor, "K P 2"], signs: Float[Tensor, "K P"]) -> "ThingsAt":
+        from mofa.types import ThingsAt
+
+        answers, scores = [], []
+        for clicks, kinds in zip(points, signs, strict=True):
+            on = {self.nearest(click) for click in clicks[kinds > 0]}
+            off = {self.nearest(click) for click in clicks[kinds < 0]}
+            thing = torch.stack([self.disc(w, 19, 4) for w in on - off] or [self.disc(0, 0, 4)]).any(0)
+            part = torch.stack([self.disc(w, 8, 4) for w in on - off] or [self.disc(0, 0, 4)]).any(0)
+            group = self.disc(0, 19, 4) | self.disc(1, 19, 4)
+            answers.append(torch.stack([part, thing, group]).float() * 2 - 1)
+            scores.append(torch.tensor([0.5, 0.9, 0.6]))
+        sure = torch.ones(len(points)) if self.is_thing is None else self.is_thing
+        return ThingsAt(torch.stack(answers), torch.stack(scores), sure)
+
+    def glance(self, points: Float[Tensor, "K 1 2"]) -> "ThingsAt":
+        return self.ask(points, torch.ones(points.shape[:2]))
+
+    def nearest(self, click: Float[Tensor, "2"]) -> int:
+        return int(abs(click[0] - self.centres[0][0]) > abs(click[0] - self.centres[1][0]))
+
+    @staticmethod
+    def overlap(region: Float[Tensor, "1 H W"], thing: Bool[Tensor, "H W"]) -> float:
+        chosen = region[0] > 0.5
+        return float((chosen & thing).sum() / (chosen | thing).sum())
+
+
+@pytest.fixture
+def discs() -> Discs:
+    """A picture of two things, and a sense that knows them coarsely."""
+    return Discs()

@@ -115,9 +115,7 @@ def drag_score(field: str) -> Callable[[Trial], float | None]:
         if scene.thing is None:
             return None
         may = scene.may_move if scene.may_move is not None else torch.zeros_like(scene.thing)
-        drag = motion.displacement(scene.hints)[trial.moving_hints][0, -1]
-        moved = motion.settle_drag(trial.final_flow, trial.frames[0], trial.frames[-1], drag)
-        return float(getattr(motion.drag_scores(moved, scene.thing, may, drag), field))
+        return float(getattr(motion.drag_scores(trial.dragged, scene.thing, may, trial.drag), field))
 
     return reading
 

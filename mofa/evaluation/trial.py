@@ -78,6 +78,16 @@ class Trial:
         field = measured_flow(self.frames, self.instruments.estimate)
         return torch.where(field.valid[-1], field.pixels[-1], 0.0)
 
+    @property
+    def drag(self) -> Float[Tensor, "2"]:
+        """The whole way of the first hint that moves."""
+        return motion.displacement(self.scene.hints)[self.moving_hints][0, -1]
+
+    @cached_property
+    def dragged(self) -> Float[Tensor, "2 H W"]:
+        """`final_flow`, with the drag itself put to the test at every pixel."""
+        return motion.settle_drag(self.final_flow, self.frames[0], self.frames[-1], self.drag)
+
     @cached_property
     def background(self) -> TrackSet:
         """A grid of points beside the thing, as the clip shows them."""

@@ -80,7 +80,7 @@ def video_frames(
     """
     with open_file(path, "video") as file:
         try:
-            picture = open_quietly(whole_frames(file))
+            picture = _as_picture(file)
         except Image.DecompressionBombError:
             raise InputError(_too_many_pixels(path), key="file.pixels") from None
         except Exception:  # Pillow does not know it: a video, or nothing at all
@@ -163,7 +163,7 @@ def video_seconds(path: Path) -> float:
     Raises InputError: missing, a folder, empty, or no video.
     """
     # What Pillow does not know is a container.
-    with open_file(path, "video") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
+    with open_file(path, "video") as file, suppress(Exception), _as_picture(file) as picture:
         if picture.format in _MOVING_PICTURES and picture.width * picture.height <= LARGEST_FRAME:
             return sum(_durations(picture)) / 1000
     with _video(path) as (container, extent):
@@ -182,7 +182,7 @@ def check_whole(path: Path, note: Note) -> None:
 
     Raises InputError: missing, a folder, empty, or nothing that libav knows.
     """
-    with open_file(path, "video") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
+    with open_file(path, "video") as file, suppress(Exception), _as_picture(file) as picture:
         if picture.format == "WEBP" and _is_cut(path):
             note(_cut_short(path, video_seconds(path)))
         return
@@ -198,7 +198,7 @@ def media_of(path: Path) -> Media | None:
 
     Raises InputError: missing, a folder, or empty.
     """
-    with open_file(path, "file") as file, suppress(Exception), open_quietly(whole_frames(file)) as picture:
+    with open_file(path, "file") as file, suppress(Exception), _as_picture(file) as picture:
         return "video" if _moves(picture) else "picture"
     with suppress(InputError), opened(path, "file", WITH_SOUND, "is none.") as (container, _):
         if moving_pictures(container) is not None:
@@ -239,6 +239,11 @@ def _of_picture(
         return
     if picture.format == "WEBP" and _is_cut(path):
         note(_cut_short(path, start))
+
+
+def _as_picture(file: BinaryIO) -> Image.Image:
+    """Pillow's view of a file, as far as it goes. Raises whatever Pillow raises on bytes it does not know."""
+    return open_quietly(whole_frames(file))
 
 
 def whole_frames(file: BinaryIO) -> BinaryIO | io.BytesIO:

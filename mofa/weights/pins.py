@@ -37,9 +37,9 @@ def pinned(slot: Slot, file: WeightFile) -> Pin:
 
 def pin(slot: Slot, file: WeightFile, sha256: str, repository: str, revision: str) -> None:
     """Records a version that was fetched and verified; `revision` "" where there are none."""
-    known = read_pins().get(_key(slot, file), Pin())
-    revisions = {**known.revisions, **({repository: revision} if revision else {})}
-    _write({**read_pins(), _key(slot, file): Pin(sha256, revisions)})
+    pins, key = read_pins(), _key(slot, file)
+    revisions = {**pins.get(key, Pin()).revisions, **({repository: revision} if revision else {})}
+    _write({**pins, key: Pin(sha256, revisions)})
 
 
 def unpin(slots: Iterable[Slot]) -> None:

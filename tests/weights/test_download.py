@@ -328,13 +328,20 @@ def test_the_first_download_is_recorded_and_later_ones_bring_the_same(
     assert read_pins()["landmark/diffusion_pytorch_model.safetensors"] == version
 
 
-def test_a_version_that_is_gone_is_said_and_the_newest_taken_on_demand(
-    hub: Hub, landmark_contents: dict[str, bytes]
-) -> None:
+@pytest.fixture
+def fetched_before(hub: Hub, landmark_contents: dict[str, bytes]) -> Slot:
+    """Weights that were downloaded once, and removed."""
     slot = find_slot("landmark")
     hub.offer(slot, landmark_contents)
     download([slot])
     store.remove(slot)
+    return slot
+
+
+def test_a_version_that_is_gone_is_said_and_the_newest_taken_on_demand(
+    hub: Hub, fetched_before: Slot
+) -> None:
+    slot = fetched_before
     hub.commit = "c" * 40
     with pytest.raises(WeightsError, match=r"no longer published.*download landmark --newest"):
         download([slot])
@@ -344,12 +351,9 @@ def test_a_version_that_is_gone_is_said_and_the_newest_taken_on_demand(
 
 
 def test_a_commit_that_brings_other_content_is_refused_before_it_is_fetched(
-    hub: Hub, landmark_contents: dict[str, bytes]
+    hub: Hub, landmark_contents: dict[str, bytes], fetched_before: Slot
 ) -> None:
-    slot = find_slot("landmark")
-    hub.offer(slot, landmark_contents)
-    download([slot])
-    store.remove(slot)
+    slot = fetched_before
     hub.offer(slot, landmark_contents | {"diffusion_pytorch_model.safetensors": b"another"})
     hub.asked.clear()
     with pytest.raises(WeightsError, match=r"diffusion_pytorch_model.safetensors of landmark is another"):
