@@ -28,9 +28,8 @@ TRUST = 1.3
 """How much less a patch has to say for every pixel that it lies deeper in the hole."""
 AT_ONCE = 50_000
 """Pixels whose patches are compared at once: what bounds the memory."""
-ROUNDS, FINER_ROUNDS = 5, 2
-"""Turns of search and mean on the coarsest level, which finds what fits, and on finer ones, which sharpen it:
-more of them change the picture less than another random beginning does."""
+ROUNDS = 5
+"""Turns of search and mean per level."""
 
 
 def inpaint(
@@ -82,12 +81,12 @@ def complete(
         return None
     size = int(hole.sum())
     generator = torch.Generator().manual_seed(0)
-    offsets, rounds = torch.zeros_like(positions(hole)), ROUNDS
+    offsets = torch.zeros_like(positions(hole))
     if size > SIMPLE:
         shares = F.avg_pool2d(torch.stack([hole, unknown])[:, None].float(), 2, ceil_mode=True)[:, 0]
         coarse = complete(F.avg_pool2d(picture, 2, ceil_mode=True), shares[0] >= 0.5, shares[1] >= 0.5)
         if coarse is not None:
-            (shown, places), rounds = coarse, FINER_ROUNDS
+            shown, places = coarse
             shown = F.interpolate(shown[None], (height, width), mode="bilinear", align_corners=False)[0]
             picture = torch.where(hole, shown, picture)
             offsets = 2 * places.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
@@ -100,7 +99,7 @@ def complete(
         for part in touched.split(AT_ONCE):
             offsets = search(picture, part, known, offsets, (1,), 0, generator)
         return vote(picture, offsets, trust, hole, 1), offsets
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         offsets = search(picture, touched, known, offsets, (4, 2, 1), max(height, width) // 2, generator)
         picture = vote(picture, offsets, trust, hole, PATCH)
     return picture, offsets
@@ -131,19 +130,16 @@ def search(
     row, column = touched.T
     here = torch.stack([column, row])
     patches = Patches.of(picture)
-    own, own_middle = patches.at(here), patches.middle_at(here)
+    own = patches.at(here)
     best = offsets[:, row, column]
     least = (patches.at(here + best) - own).square().sum((1, 2))
     least = least.where(look_up(known[None], here + best)[0], torch.inf)
 
     def keep_better(candidate: Int[Tensor, "2 N"]) -> None:
-        # Where most agree with their neighbours there is little to compare, and the middle row alone tells
-        # that most patches differ by too much.
-        asked = (candidate != best).any(0).nonzero()[:, 0]
+        # Where most agree with their neighbours there is little to compare.
+        other = (candidate != best).any(0) & look_up(known[None], here + candidate)[0]
+        asked = other.nonzero()[:, 0]
         there = here[:, asked] + candidate[:, asked]
-        likely = look_up(known[None], there)[0]
-        likely &= (patches.middle_at(there) - own_middle[asked]).square().sum(1) < least[asked]
-        asked, there = asked[likely], there[:, likely]
         found = (patches.at(there) - own[asked]).square().sum((1, 2))
         better = found < least[asked]
         best[:, asked[better]] = candidate[:, asked[better]]
@@ -172,10 +168,9 @@ def vote(
     row, column = hole.nonzero().T
     here = torch.stack([column, row])
     total, weights = picture.new_zeros(len(picture), len(row)), picture.new_zeros(1, len(row))
-    told = torch.cat([trust, offsets.to(trust)])  # whole numbers this small are exact as floats
     for centre in (here[:, :, None] + cells(here, radius)).unbind(2):
-        weight, offset = look_up(told, centre).split((1, 2))
-        total += weight * look_up(picture, here + offset.long())
+        weight = look_up(trust, centre)
+        total += weight * look_up(picture, here + look_up(offsets, centre))
         weights += weight
     filled = picture.clone()
     filled[:, row, column] = total / weights
@@ -223,21 +218,10 @@ class Patches:
 
     def at(self, centres: Int[Tensor, "2 N"]) -> Float[Tensor, "N rows _"]:
         """The colours of the patches around `centres` (x, y); centres beyond the border are moved onto it."""
-        down = self.stride * torch.arange(2 * PATCH + 1, device=centres.device)
-        return self.rows[self.first_row(centres)[:, None] + down]
-
-    def middle_at(self, centres: Int[Tensor, "2 N"]) -> Float[Tensor, "N _"]:
-        """The middle rows of the same patches."""
-        return self.rows[self.first_row(centres) + PATCH * self.stride]
-
-    def first_row(self, centres: Int[Tensor, "2 N"]) -> Int[Tensor, " N"]:
-        """Which of `rows` is the first of the patch around each centre."""
-        return centres[1].clamp(0, self.height - 1) * self.stride + centres[0].clamp(0, self.width - 1)
-
-    @property
-    def stride(self) -> int:
-        """How many `rows` further the one below begins."""
-        return self.width + 2 * PATCH
+        stride = self.width + 2 * PATCH
+        first = centres[1].clamp(0, self.height - 1) * stride + centres[0].clamp(0, self.width - 1)
+        down = stride * torch.arange(2 * PATCH + 1, device=centres.device)
+        return self.rows[first[:, None] + down]
 
 
 def cells(like: Tensor, radius: int) -> Int[Tensor, "2 1 P"]:
