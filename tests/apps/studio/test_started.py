@@ -51,9 +51,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def hung_up_ends() -> None:
-    """Who runs the tests may have told them to outlive a terminal (`nohup`); the studio is to hear it go."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def heard() -> None:
+    """Who runs the tests may have them outlive a terminal (`nohup`) or its Ctrl-C (a shell's `&`): the
+    studio hears both."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Started]]:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1", "MOFA_HOME": str(tmp_path / "weights")},
-            preexec_fn=hung_up_ends,
+            preexec_fn=heard,
         )
         running.append(process)
         server = Started(process, f"http://127.0.0.1:{port}", tmp_path / "home")
