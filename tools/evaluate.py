@@ -7,6 +7,7 @@ Writes reports to FOLDER, the measured section of docs/evaluation.md, and the mo
 """
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--drag", type=Path, default=DRAG_SET, help="the drag set (%(default)s)")
     parser.add_argument("--limit", type=int, help="only the first scenes of each suite, and no motion table")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "eval")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "eval" / code())
     options = parser.parse_args()
     print("\n".join(fetch_clips(options.data)), flush=True)
 
@@ -61,6 +62,14 @@ def main() -> int:
     write_table(tables, ROOT / "docs" / "motion.md")
     print(table(tables))
     return 0
+
+
+def code() -> str:
+    """Names the package as it stands: a run that was cut short goes on, and never with clips of other code."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "mofa").rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def evaluated(name: str, data: Path | None, folder: Path, workers: int, limit: int | None) -> Results:
