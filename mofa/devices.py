@@ -3,9 +3,12 @@
 The door (pipeline.engine, apps) asks here once; everything below follows its inputs.
 """
 
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,15 @@ def device_of_worker(number: int) -> str | None:
     """The device of the worker of that number, where the machine has several: one worker each, in turn."""
     count = torch.cuda.device_count()
     return f"cuda:{number % count}" if count > 1 else None
+
+
+def sharing_cores(workers: int) -> ProcessPoolExecutor:
+    """Processes that compute side by side, each with its share of the cores as threads."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    # Spawned: a fork takes the locks of torch's threads along, and not the threads.
+    return ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+    )
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:

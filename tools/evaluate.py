@@ -58,14 +58,14 @@ def main() -> int:
 
     if options.limit:
         return 0
-    tables = run(options.data)
+    tables = run(options.data, options.workers)
     write_table(tables, ROOT / "docs" / "motion.md")
     print(table(tables))
     return 0
 
 
 def code() -> str:
-    """Names the package as it stands: a run that was cut short goes on, and never with clips of other code."""
+    """Names the package as it stands: a run goes on where one of the same code was cut short."""
     digest = hashlib.sha256()
     for file in sorted((ROOT / "mofa").rglob("*.py")):
         digest.update(file.read_bytes())

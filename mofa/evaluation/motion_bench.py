@@ -5,8 +5,10 @@ the motion of all other moving points is predicted and compared with their track
 picture: the nearest hint's motion, and the mean of all hints weighted by inverse squared distance.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from mofa.densify.edge_aware import spread_hints
+from mofa.devices import sharing_cores
 from mofa.media.decode import read_video
 from mofa.tensors.flow import bilinear_sample
 from mofa.types import SparseMotion, TrackSet
@@ -108,20 +111,32 @@ class Table:
     rows: Sequence[Row]
 
 
-def run(clips: Path, windows: int = 15, definitions: Sequence[Definition] = DEFINITIONS) -> list[Table]:
-    """A table per definition, with a row per clip in the folder that asks the question often enough."""
-    rows: list[list[Row]] = [[] for _ in definitions]
-    for path in sorted(p for p in clips.rglob("*") if p.suffix in SUFFIXES):
-        found: list[list[Errors]] = [[] for _ in definitions]
-        for frames in stretches(read_video(path).frames, windows):
-            tracks = track_points(frames)
-            for errors, definition in zip(found, definitions, strict=True):
-                if trial := make_trial(tracks, definition, *frames.shape[-2:]):
-                    errors.append(measure(frames[0], trial))
-        for into, errors in zip(rows, found, strict=True):
-            if len(errors) >= LEAST_WINDOWS:
-                into.append(Row(path.stem, len(errors), mean_errors(errors)))
-    return [Table(definition.words, own) for definition, own in zip(definitions, rows, strict=True)]
+def run(
+    clips: Path, workers: int = 1, windows: int = 15, definitions: Sequence[Definition] = DEFINITIONS
+) -> list[Table]:
+    """A table per definition, with a row per clip in the folder that asks the question often enough.
+
+    Clips are measured side by side, each in one of so many processes.
+    """
+    paths = sorted(path for path in clips.rglob("*") if path.suffix in SUFFIXES)
+    with sharing_cores(workers) as pool:
+        found = list(pool.map(partial(rows_of, windows=windows, definitions=definitions), paths))
+    columns = zip(*found, strict=True) if found else ((),) * len(definitions)
+    return [
+        Table(definition.words, [row for row in rows if row.windows >= LEAST_WINDOWS])
+        for definition, rows in zip(definitions, columns, strict=True)
+    ]
+
+
+def rows_of(path: Path, windows: int, definitions: Sequence[Definition]) -> list[Row]:
+    """A clip's row for each definition; NaN where no stretch asks the question."""
+    found: list[list[Errors]] = [[] for _ in definitions]
+    for frames in stretches(read_video(path).frames, windows):
+        tracks = track_points(frames)
+        for errors, definition in zip(found, definitions, strict=True):
+            if trial := make_trial(tracks, definition, *frames.shape[-2:]):
+                errors.append(measure(frames[0], trial))
+    return [Row(path.stem, len(errors), mean_errors(errors)) for errors in found]
 
 
 def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[Tensor, "17 3 H W"]]:
@@ -183,8 +198,9 @@ def inverse_distance(trial: Trial) -> Float[Tensor, "S N 2"]:
 
 
 def mean_errors(errors: list[Errors]) -> Errors:
-    """The mean of every field."""
-    return Errors(**{f.name: sum(getattr(e, f.name) for e in errors) / len(errors) for f in fields(Errors)})
+    """The mean of every field; NaN of none."""
+    count = len(errors) or math.nan
+    return Errors(**{f.name: sum(getattr(e, f.name) for e in errors) / count for f in fields(Errors)})
 
 
 def table(tables: Sequence[Table]) -> str:

@@ -5,13 +5,11 @@ why.
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa import __version__
+from mofa.devices import sharing_cores
 from mofa.errors import InputError, MofaError
 from mofa.evaluation.judge import MEASURES, judge
 from mofa.evaluation.makers import Maker
@@ -190,11 +189,7 @@ def judged(job: Job, names: list[str], workers: int) -> Iterator[SceneResult]:
 
 def pooled(job: Job, names: list[str], workers: int) -> Iterator[SceneResult]:
     """Scenes judged in worker processes that share the cores."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, context, initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
+    with sharing_cores(workers) as pool:
         futures = [pool.submit(judge_scene, job, name) for name in names]
         for future in as_completed(futures):
             yield future.result()

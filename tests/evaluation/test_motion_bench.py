@@ -24,12 +24,14 @@ from mofa.evaluation.motion_bench import (
     nearest,
     part_by_pixels,
     part_by_scene,
+    run,
     spread_out,
     stretches,
     table,
     write_table,
 )
-from mofa.types import TrackSet
+from mofa.media.encode import write_clip
+from mofa.types import Clip, TrackSet
 
 SIZE = (96, 128)
 
@@ -123,3 +125,17 @@ def test_tables_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     page.write_text("no marks")
     with pytest.raises(ValueError, match="no place"):
         write_table(tables, page)
+
+
+@pytest.mark.slow
+def test_clips_are_measured_side_by_side_and_one_too_short_has_no_row(tmp_path: Path) -> None:
+    chance = torch.Generator().manual_seed(0)
+    cells = torch.randint(256, (3, 24, 48), generator=chance, dtype=torch.uint8)
+    photo = cells.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    left, right = photo[:, :, :192], photo[:, :, 192:]
+    frames = torch.stack([torch.cat([left.roll(step, dims=1), right], dim=2) for step in range(20)])
+    for name, kept in (("a", frames), ("b", frames.flip(1)), ("short", frames[:12])):
+        write_clip(Clip(kept, 8.0), tmp_path / f"{name}.mp4")
+    for one in run(tmp_path, workers=2, windows=3):
+        assert [row.clip for row in one.rows] == ["a", "b"]
+        assert all(row.windows == 3 and row.errors.ours < 1 for row in one.rows)
