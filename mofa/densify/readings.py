@@ -4,8 +4,8 @@ Where one motion ends and the next begins is not known: a slow hint may tell of 
 else, or of the slow side of what moves fast. So the hints are read in several ways. In the first, all tell
 of one smooth motion. In the next ones, those faster than some share of the fastest tell of one motion and
 the slower ones of another. In the last, each tells of its surroundings alone. In every reading a place
-belongs to the motion that is cheap to reach over the picture's edges. The mean of the readings errs less
-than any of them where none is known to be right.
+belongs to the motion that is cheap to reach over the picture's edges, and likely to be of its thing, where
+somebody can tell things. The mean of the readings errs less than any of them where none is known to be right.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ class ReadingSettings:
     """Exponent of the inverse way by which a place is shared out among motions."""
     reach: float = 1.4
     """How much further fast hints reach than slow ones: what is told to move is what matters."""
+    stranger: float = 0.1
+    """What a hint counts for where nothing is of its thing, beside 1 more where all is."""
     near: float = 0.5
     """Length, in costs of travel, below which ways do not differ."""
 
@@ -37,6 +39,8 @@ def scene_shares(placed: PlacedHints, queries: Array, settings: ReadingSettings)
     """
     speed = np.linalg.norm(placed.motion, axis=2).max(axis=0)
     nearness = (placed.cost.reshape(len(speed), -1) + settings.near) ** -settings.sharpness
+    if placed.known is not None:
+        nearness *= settings.stranger + placed.known.belonging.reshape(nearness.shape)
     one_motion, each_alone = np.ones(len(speed), dtype=np.int64), 1 + np.arange(len(speed))
     fast_and_slow = [speed > threshold * speed.max() for threshold in settings.thresholds]
     readings, count = np.unique([one_motion, *fast_and_slow, each_alone], axis=0, return_counts=True)

@@ -36,6 +36,12 @@ class Known:
     logits: Array
     is_thing: Mask
 
+    @property
+    def belonging(self) -> Array:
+        """[N, h, w]: how likely each cell is of each hint's thing; an even chance where there is none."""
+        chance = 1 / (1 + np.exp(-self.logits))
+        return np.where(self.is_thing[:, None, None], chance, 0.5)
+
 
 def is_thing(answers: ThingsAt) -> Bool[Tensor, " K"]:
     """Whether there is a thing at all, and not mere ground, under each of K questions' points."""

@@ -124,3 +124,15 @@ def test_a_doubtful_answer_that_does_not_trust_itself_is_no_thing() -> None:
     chances, scores = torch.tensor([0.5, 0.8, 0.8, 0.99]), torch.tensor([0.9, 0.9, 0.3, 0.3])
     answers = ThingsAt(torch.zeros(4, 3, 2, 2), scores[:, None].expand(-1, 3), chances)
     assert is_thing(answers).tolist() == [False, True, False, True]
+
+
+def test_in_a_scene_of_many_hints_a_thing_lets_the_ground_go_where_colours_tell_nothing() -> None:
+    thing, plain = box(24, 12, 72, 60), torch.full((3, HEIGHT, WIDTH), 0.5)
+    corners = [(30, 18, 6, 0), (64, 18, 6, 1), (30, 54, 5, 0), (64, 54, 6, -1)]
+    around = [(6, 6, 0, 0), (88, 6, 0, 0), (6, 66, 0, 0), (88, 66, 3, 0)]
+    hints = drags(*corners, *around)
+    aware, blind = (flow_of(plain, hints, sense=sense).pixels[0] for sense in (Oracle([thing]), None))
+    still = box(12, 20, 18, 50)
+    assert aware[:, still].norm(dim=0).mean() < 0.8 * blind[:, still].norm(dim=0).mean()
+    inside = box(34, 22, 60, 50)
+    assert (aware[0, inside] - 5.8).abs().mean() < (blind[0, inside] - 5.8).abs().mean() + 0.1
