@@ -149,7 +149,7 @@ def stretches(frames: UInt8[Tensor, "T 3 H W"], windows: int) -> Iterator[UInt8[
 
 def measure(picture: UInt8[Tensor, "3 H W"], trial: Trial) -> Errors:
     """Errors of the three ways to answer the question about a stretch that begins with the picture."""
-    field = densify_things(picture.float() / 255, trial.hints).at_every_step()
+    field = densify_things(picture.float() / 255, trial.hints).over(range(len(trial.displacement)))
     read = bilinear_sample(field.pixels, trial.points.T.expand(len(field.pixels), -1, -1)).mT
     flows = (read, nearest(trial), inverse_distance(trial))
     apart = torch.stack([(prediction - trial.displacement).norm(dim=-1).mean(dim=0) for prediction in flows])
