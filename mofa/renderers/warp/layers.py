@@ -98,7 +98,8 @@ class Layer:
         self, displacement: Float[Tensor, "2 H W"], window: tuple[slice, slice] = WHOLE
     ) -> Float[Tensor, "2 h w"]:
         """The layer's own motion in a window, continued beyond the layer from its nearest pixels."""
-        return displacement.flatten(1)[:, self.donor[window]]
+        donor = self.donor[window]
+        return displacement.flatten(1).index_select(1, donor.flatten()).unflatten(1, donor.shape)
 
 
 @dataclass(frozen=True)
