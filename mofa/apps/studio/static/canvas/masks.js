@@ -3,7 +3,7 @@
  * for undo; the server gets a mask when a scene first needs it there.
  */
 
-import { penOf } from "../elements/dom.js";
+import { penOf, readablePenOf } from "../elements/dom.js";
 import { fileAddress, upload } from "../net/server.js";
 import { pending } from "../state/pending.js";
 
@@ -22,7 +22,8 @@ export function newMask(picture, from = null) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(picture.width * scale));
   canvas.height = Math.max(1, Math.round(picture.height * scale));
-  if (from) penOf(canvas).drawImage(from, 0, 0, canvas.width, canvas.height);
+  const pen = readablePenOf(canvas);
+  if (from) pen.drawImage(from, 0, 0, canvas.width, canvas.height);
   lastMask += 1;
   const name = `local-${lastMask}`;
   masks.set(name, { canvas, uploaded: null });
@@ -114,7 +115,7 @@ export async function loaded(address) {
   await image.decode();
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-  const pen = penOf(canvas);
+  const pen = readablePenOf(canvas);
   pen.drawImage(image, 0, 0);
   const pixels = pen.getImageData(0, 0, canvas.width, canvas.height);
   for (let k = 0; k < pixels.data.length; k += 4) {

@@ -1,6 +1,6 @@
 /** The line round a mask, as closed loops. */
 
-import { penOf } from "../elements/dom.js";
+import { penOf, readablePenOf } from "../elements/dom.js";
 
 /** Longest side of the grid that is followed; the line is smoothed over it. */
 const GRID = 220;
@@ -73,7 +73,7 @@ function traced(mask) {
   const [width, height] = [Math.max(1, Math.round(mask.width * scale)), Math.max(1, Math.round(mask.height * scale))];
   const small = document.createElement("canvas");
   [small.width, small.height] = [width, height];
-  const pen = penOf(small);
+  const pen = readablePenOf(small);
   pen.drawImage(mask, 0, 0, width, height);
   const { data } = pen.getImageData(0, 0, width, height);
   const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && data[4 * (y * width + x) + 3] > 127;
