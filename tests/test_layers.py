@@ -19,7 +19,7 @@ LAYER = {
 }  # fmt: skip
 # A library and its only homes: nobody else imports it.
 HOME = {
-    "cv2": ("media", "vision", "faces"), "av": ("media",), "PIL": ("media",),
+    "cv2": ("media", "vision", "faces", "tensors"), "av": ("media",), "PIL": ("media",),
     "diffusers": ("models",), "transformers": ("models",),
     "huggingface_hub": ("weights",),
     "mediapipe": ("faces",),

@@ -13,7 +13,6 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from mofa.tensors.geometry import pixel_grid
@@ -117,6 +116,9 @@ class Sway:
 
     def _envelope(self) -> Float[Tensor, "1 H W"]:
         """0 at the region's border and outside, 1 deep inside."""
+        # Few scenes sway, and SciPy takes a quarter of a second to import.
+        from scipy.ndimage import distance_transform_edt
+
         inside = np.pad((self.region[0] >= 0.5).numpy(), 1)  # the picture's own border is one, too
         depth = torch.from_numpy(distance_transform_edt(inside)[1:-1, 1:-1]).to(self.region) - 1
         return smoothstep(depth / (STYLES[self.kind].fade * max(1.0, float(depth.max()))))[None]

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
 from mofa.densify.hint_motion import HintMotion, Patch, correction
@@ -40,6 +39,7 @@ from mofa.densify.similarity import affine_shares, third_hint
 from mofa.densify.things import BELONGS, on_grid, thing_under
 from mofa.tensors.geometry import pixel_grid
 from mofa.tensors.neighbourhood import window_around
+from mofa.tensors.pieces import mixed
 from mofa.types import Progress, SenseOfThings, SparseMotion, silent
 
 _MOMENTS = 8
@@ -208,12 +208,12 @@ def refine_labels(
     height, width = colour.shape[-2:]
     owner = np.argmax([layer.cells for layer in layers], axis=0)
     grid = np.array(owner.shape)
-    mixed = maximum_filter(owner, 3) != minimum_filter(owner, 3)
+    between = mixed(owner)
     row = ((np.arange(height) + 0.5) * grid[0] / height - 0.5).clip(0, grid[0] - 1)
     column = ((np.arange(width) + 0.5) * grid[1] / width - 0.5).clip(0, grid[1] - 1)
     cell_row, cell_column = row.round().astype(int), column.round().astype(int)
     labels = owner[cell_row[:, None], cell_column[None]]
-    y, x = np.nonzero(mixed[cell_row[:, None], cell_column[None]])
+    y, x = np.nonzero(between[cell_row[:, None], cell_column[None]])
     own = colour[:, torch.from_numpy(y), torch.from_numpy(x)].T.double().cpu().numpy()
     votes = np.zeros((len(layers), len(y)))
     pixels = np.arange(len(y))

@@ -7,25 +7,31 @@ nodes per layer, and around every hint a small correction that makes it exact.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, eye_array
-from scipy.sparse.linalg import splu
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from mofa.densify.segments import Array
 from mofa.tensors.flow import bilinear_sample
 from mofa.types import FlowField
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Faded = tuple[NDArray[np.int64], Array]
+"""Pixels (flat indices, rising) that a hint's correction reaches, and how strongly it acts there."""
 LEAST_REACH = 1.5
 """Pixels: a correction covers at least the four pixels that a bilinear sample reads."""
 DAMPING = 1e-10
 """Of the squared overlap of corrections: hints on one spot share their mean, all others are met."""
+FEW = 64
+"""Hints up to which plain matrices are as quick as SciPy's sparse ones, whose import takes a third of a
+second."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,6 @@ def correction(positions: Array, labels: Int[Tensor, "H W"], furthest: float, li
     The fade, at most `furthest` pixels long, stays in the hint's own layer (`labels`); the up to four pixels
     that a bilinear sample at the hint reads always belong, unless they lie outside the region (below 0).
     """
-    height, width = labels.shape
     known = labels.cpu().numpy()
     parts = [
         _fade(position, reach, known)
@@ -131,13 +136,14 @@ def correction(positions: Array, labels: Int[Tensor, "H W"], furthest: float, li
     pixels = np.concatenate([part[0] for part in parts])
     fades = np.concatenate([part[1] for part in parts])
     hints = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    laid = csc_array((fades, (pixels, hints)), shape=(height * width, len(parts)))
     return Correction(
         torch.from_numpy(positions).to(like),
         torch.from_numpy(pixels).to(labels.device),
         torch.from_numpy(hints).to(labels.device),
         torch.from_numpy(fades).to(like),
-        _least_squares(_bilinear(positions, height, width) @ laid),
+        _least_squares(_met_by_few(positions, parts, known.shape))
+        if len(parts) <= FEW
+        else _sparse_least_squares(_met_by_many(positions, parts, known.shape)),
     )
 
 
@@ -146,13 +152,21 @@ def _reaches(positions: Array, furthest: float) -> Array:
     places = np.unique(positions.round(3), axis=0)
     if len(places) < 2:
         return np.full(len(positions), max(LEAST_REACH, furthest))
-    # The nearest place is the hint's own.
-    apart, _ = KDTree(places).query(positions, k=[2])
-    return (0.5 * np.asarray(apart)[:, 0]).clip(LEAST_REACH, max(LEAST_REACH, furthest))
+    return (0.5 * _second_nearest(positions, places)).clip(LEAST_REACH, max(LEAST_REACH, furthest))
 
 
-def _fade(position: Array, reach: float, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
-    """The pixels (flat indices) around a position, and how strongly its correction acts there."""
+def _second_nearest(positions: Array, places: Array) -> Array:
+    """[N]: how far the second nearest of the places is; the nearest is a hint's own."""
+    if len(places) <= FEW:
+        apart = np.linalg.norm(positions[:, None] - places[None], axis=2)
+        return np.partition(apart, 1, axis=1)[:, 1]
+    from scipy.spatial import KDTree
+
+    return np.asarray(KDTree(places).query(positions, k=[2])[0])[:, 0]
+
+
+def _fade(position: Array, reach: float, labels: NDArray[np.int64]) -> Faded:
+    """The pixels around a position, and how strongly its correction acts there."""
     px, py = position
     y = np.arange(max(0, int(py - reach)), min(labels.shape[0], int(py + reach) + 2))
     x = np.arange(max(0, int(px - reach)), min(labels.shape[1], int(px + reach) + 2))
@@ -165,27 +179,63 @@ def _fade(position: Array, reach: float, labels: NDArray[np.int64]) -> tuple[NDA
     return y[row] * labels.shape[1] + x[column], fade[row, column]
 
 
-def _bilinear(positions: Array, height: int, width: int) -> csr_array:
-    """[N, H W]: what reads a picture at positions inside it."""
+def _read_by(positions: Array, size: tuple[int, int]) -> tuple[NDArray[np.int64], Array]:
+    """[4, N] each: the pixels (flat indices) that a bilinear sample at positions reads, and their weights."""
+    height, width = size
     column, row = np.floor(positions.T).astype(np.int64)
     right, down = (positions - np.floor(positions)).T
     below, beside = (row + 1).clip(max=height - 1), (column + 1).clip(max=width - 1)
     corners = ((row, column), (row, beside), (below, column), (below, beside))
     weights = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right)
-    pixels = np.concatenate([y * width + x for y, x in corners])
-    hints = np.tile(np.arange(len(positions)), 4)
-    shape = len(positions), height * width
-    return csr_array((np.concatenate(weights), (hints, pixels)), shape=shape)
+    return np.stack([y * width + x for y, x in corners]), np.stack(weights)
 
 
-def _least_squares(matrix: csr_array) -> Callable[[Array], Array]:
+def _met_by_few(positions: Array, parts: Sequence[Faded], size: tuple[int, int]) -> Array:
+    """[N, N]: what a sample at each hint reads of each hint's correction."""
+    pixels, weights = _read_by(positions, size)
+    met = np.empty((len(positions), len(parts)))
+    for hint, (faded, fades) in enumerate(parts):
+        place = np.searchsorted(faded, pixels).clip(max=len(faded) - 1)
+        met[:, hint] = (weights * np.where(faded[place] == pixels, fades[place], 0.0)).sum(axis=0)
+    return met
+
+
+def _met_by_many(positions: Array, parts: Sequence[Faded], size: tuple[int, int]) -> "csr_array":
+    """The same, with what is 0 left out."""
+    from scipy.sparse import csc_array, csr_array
+
+    pixels, weights = _read_by(positions, size)
+    readers = np.tile(np.arange(len(positions)), 4)
+    reads = csr_array((weights.ravel(), (readers, pixels.ravel())), shape=(len(positions), size[0] * size[1]))
+    laid = (
+        np.concatenate([faded for faded, _ in parts]),
+        np.repeat(np.arange(len(parts)), [len(p[0]) for p in parts]),
+    )
+    fades = np.concatenate([part[1] for part in parts])
+    return reads @ csc_array((fades, laid), shape=(size[0] * size[1], len(parts)))
+
+
+def _least_squares(matrix: Array) -> Callable[[Array], Array]:
     """What solves `matrix @ x = b` for many b, as well as can be and with the smallest x."""
-    transposed = matrix.T.tocsr()
-    factors = splu((transposed @ matrix + DAMPING * eye_array(matrix.shape[1])).tocsc())
+    square = matrix.T @ matrix + DAMPING * np.eye(matrix.shape[1])
+    return _twice(matrix, lambda values: np.asarray(np.linalg.solve(square, values), np.float64))
+
+
+def _sparse_least_squares(matrix: "csr_array") -> Callable[[Array], Array]:
+    """The same for a sparse matrix."""
+    from scipy.sparse import eye_array
+    from scipy.sparse.linalg import splu
+
+    factors = splu((matrix.T.tocsr() @ matrix + DAMPING * eye_array(matrix.shape[1])).tocsc())
+    return _twice(matrix, factors.solve)
+
+
+def _twice(matrix: "Array | csr_array", solve_square: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Solves the damped normal equations, and once more for what the damping held back."""
+    transposed = matrix.T
 
     def solve(values: Array) -> Array:
-        found = factors.solve(transposed @ values)
-        # Once more for what the damping held back.
-        return found + factors.solve(transposed @ (values - matrix @ found))
+        found = solve_square(transposed @ values)
+        return found + solve_square(transposed @ (values - matrix @ found))
 
     return solve

@@ -13,8 +13,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.spatial.distance import cdist
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -47,6 +45,10 @@ def shares(positions: Array, motion: Array, queries: Array, unit: float) -> Arra
     """
     if len(positions) == 1:
         return np.ones((1, len(queries)))
+    # A hint by itself, as most are, does not wait for SciPy.
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.spatial.distance import cdist
+
     centre = positions.mean(axis=0)
     here, there = (positions - centre) / unit, (queries - centre) / unit
     observed = motion.transpose(1, 0, 2).reshape(len(here), -1)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import cdist
 
 from mofa.densify.kriging import leave_one_out
 from mofa.densify.segments import Array, Cells, Indices, Mask, PartSettings, grow_thing, travel_cost
@@ -172,7 +170,7 @@ def alike(hints: Indices, motion: Array, share: float) -> list[Indices]:
     """Groups of hints linked by motions that differ by no more than a share of the larger one."""
     paths = motion[:, hints].transpose(1, 0, 2).reshape(len(hints), 2 * len(motion))
     length = np.linalg.norm(paths, axis=1)
-    apart = cdist(paths, paths)
+    apart = np.array([np.linalg.norm(paths - path, axis=1) for path in paths]).reshape(len(hints), len(hints))
     linked = apart <= share * np.maximum(length[:, None], length[None])
     group = np.arange(len(hints))
     for n in range(len(hints)):
@@ -249,6 +247,9 @@ def _joined(groups: list[Indices], grown: list[Mask], places: Indices) -> tuple[
 
 def _is_one_thing(cells: Cells, placed: PlacedHints, moving: Indices, parts: PartSettings) -> bool:
     """Whether one thing explains the moving hints: small, it fills their hull and holds no other hint."""
+    # Few scenes have so many hints, and SciPy takes a while to import.
+    from scipy.spatial import ConvexHull
+
     still = np.setdiff1d(np.arange(len(placed.places)), moving)
     thing = _thing(cells, placed, moving, still, parts)
     height, width = thing.shape
@@ -275,7 +276,26 @@ def _spans(positions: Array, size: tuple[int, int], share: float) -> bool:
 
 def _enclosed(positions: Array, size: tuple[int, int]) -> float:
     """Share of the picture in the convex hull of some positions."""
-    try:
-        return float(ConvexHull(positions).volume / (size[0] * size[1]))
-    except (QhullError, ValueError):  # fewer than three, or in line
-        return 0.0
+    x, y = _hull(positions).T
+    doubled = float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+    return 0.5 * doubled / (size[0] * size[1])
+
+
+def _hull(positions: Array) -> Array:
+    """[K, 2]: the corners of the convex hull, in turn (Andrew, "Another efficient algorithm", 1979)."""
+    ordered = np.unique(positions, axis=0)
+    corners: list[Array] = []
+    for points in (ordered, ordered[::-1]):
+        chain: list[Array] = []
+        for point in points:
+            while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
+                chain.pop()
+            chain.append(point)
+        corners += chain[:-1]
+    return np.array(corners).reshape(-1, 2)
+
+
+def _turn(first: Array, second: Array, third: Array) -> float:
+    """Above 0 where the way from the first over the second to the third point turns left."""
+    along, on = second - first, third - second
+    return float(along[0] * on[1] - along[1] * on[0])

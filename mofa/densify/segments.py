@@ -6,19 +6,20 @@ few typical colours ("words") occurs around them, which a texture does not chang
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, label, uniform_filter
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from mofa.tensors.grid_graph import DIRECTIONS, grid_graph, neighbours
+from mofa.tensors.pieces import pieces_of_mask, without_holes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -67,12 +68,14 @@ class Cells:
     @cached_property
     def word(self) -> Indices:
         """[h, w]: which of a few typical colours-with-roughness each cell has."""
+        from scipy.cluster.vq import kmeans2
+
         observed = np.concatenate([self.colour, self.roughness], axis=2).reshape(-1, 4)
         words = min(self.settings.words, len(np.unique(observed, axis=0)))
         return kmeans2(observed, words, iter=8, minit="++", rng=0)[1].astype(np.int64).reshape(self.shape)
 
     @cached_property
-    def graph(self) -> csr_array:
+    def graph(self) -> "csr_array":
         """What it costs to travel between neighbours."""
         words = int(self.word.max()) + 1
         radii = self.settings.neighbourhoods
@@ -111,6 +114,8 @@ def _contrast(word: Indices, radius: float, words: int) -> Array:
 
     The texture gradient of Martin, Fowlkes and Malik (2004), with Gaussian neighbourhoods.
     """
+    from scipy.ndimage import gaussian_filter
+
     counts = np.stack(
         [gaussian_filter((word == k).astype(np.float32), radius, truncate=2.5) for k in range(words)]
     )
@@ -129,7 +134,7 @@ def _contrast(word: Indices, radius: float, words: int) -> Array:
     return contrast
 
 
-def _graph(cost: Array) -> csr_array:
+def _graph(cost: Array) -> "csr_array":
     """The graph of cells; `cost` [4, h, w], in each of DIRECTIONS, is per unit of length."""
     _, height, width = cost.shape
     steps = zip(neighbours(height, width), cost, strict=True)
@@ -138,6 +143,8 @@ def _graph(cost: Array) -> csr_array:
 
 def travel_cost(cells: Cells, places: Indices) -> Array:
     """[N, h, w]: the cost of the cheapest way from each place (an index into the flat grid) to every cell."""
+    from scipy.sparse.csgraph import dijkstra
+
     return dijkstra(cells.graph, directed=False, indices=places).reshape(-1, *cells.shape)
 
 
@@ -150,6 +157,8 @@ def grow_thing(word: Indices, cost: Array, places: Indices, others: Indices, set
     textured thing does from the ground. Things that hold `others` count less. `cost` [h, w] is the
     way from the nearest of the places.
     """
+    from scipy.ndimage import distance_transform_edt
+
     elsewhere = np.ones(word.size, dtype=bool)
     elsewhere[places] = False
     straight = distance_transform_edt(elsewhere.reshape(word.shape))
@@ -162,7 +171,7 @@ def grow_thing(word: Indices, cost: Array, places: Indices, others: Indices, set
                 before, thing = thing, _compete(word, thing, core, places)
                 if np.array_equal(before, thing):
                     break
-            thing = binary_fill_holes(thing)
+            thing = without_holes(thing)
             if thing.mean() > settings.largest:
                 continue
             score = _distinctness(word, thing) * thing.mean() ** settings.size_preference
@@ -175,19 +184,23 @@ def grow_thing(word: Indices, cost: Array, places: Indices, others: Indices, set
 
 def _compete(word: Indices, thing: Mask, core: Mask, places: Indices) -> Mask:
     """One round: the cells connected to the places that look more like the inside than the outside."""
+    from scipy.ndimage import uniform_filter
+
     prior = 0.5 * (word.max() + 1)
     inside, outside = _word_shares(word, thing, ~thing, prior)
     evidence = np.log(inside / outside).clip(-3, 3).astype(np.float32)[word]
     for _ in range(2):
         evidence = uniform_filter(evidence, 5, mode="nearest")
-    pieces, count = label((evidence > 0) | core)
-    keep = np.zeros(count + 1, dtype=bool)
+    pieces = pieces_of_mask((evidence > 0) | core)
+    keep = np.zeros(int(pieces.max()) + 1, dtype=bool)
     keep[pieces.ravel()[places]] = True
     return keep[pieces]
 
 
 def _distinctness(word: Indices, thing: Mask) -> float:
     """Jensen-Shannon divergence, 0..1, of the words in a thing and in the ring of its own area around it."""
+    from scipy.ndimage import distance_transform_edt
+
     away = distance_transform_edt(~thing)
     area = min(int((~thing).sum()) - 1, max(40, int(thing.sum())))
     ring = ~thing & (away <= np.partition(away[~thing], area)[area])

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool
-from scipy.ndimage import binary_fill_holes, label
 from torch import Tensor
 
 from mofa.densify.segments import Array, Indices, Mask
+from mofa.tensors.pieces import pieces_of_mask, without_holes
 from mofa.types import LookedAt, ThingsAt
 
 LEVEL = 1
@@ -85,5 +85,5 @@ def _piece(thing: Mask, place: int) -> Mask:
     row, column = np.unravel_index(place, thing.shape)
     thing = thing.copy()
     thing[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
-    pieces, _ = label(thing, np.ones((3, 3)))
-    return binary_fill_holes(pieces == pieces[row, column])
+    pieces = pieces_of_mask(thing, diagonally=True)
+    return without_holes(pieces == pieces[row, column])

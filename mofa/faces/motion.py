@@ -14,7 +14,6 @@ from functools import cache, cached_property
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from mofa.faces.points import (
@@ -127,6 +126,9 @@ def spread_from_lines(
     The same places may carry any number B of sets of vectors.
     """
     size = float(face_size(places))
+    # Few scenes move a face, and SciPy takes a quarter of a second to import.
+    from scipy.ndimage import distance_transform_edt
+
     step = max(1.0, size / COARSE_FACE)
     rows, columns = math.ceil(height / step), math.ceil(width / step)
     shares, sides, margins = (part.to(places) for part in drawn_lines())

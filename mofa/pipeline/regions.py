@@ -22,7 +22,6 @@ from mofa.pipeline.request import (
 )
 from mofa.pipeline.selected import selected
 from mofa.types import SenseOfThings, SourceImage
-from mofa.vision.shadow import shadow_of
 
 Regions = Mapping[Region | None, Float[Tensor, "1 H W"] | None]
 """The painted or selected masks of a scene on the working picture; None is the whole picture."""
@@ -63,6 +62,9 @@ def working_regions(
                 masks[region] = None if region is None else _painted(region, inputs, source)
         own = masks[region]
         if region is not None and region.with_shadow and own is not None:
+            # Few regions take their shadow along, and SciPy takes a quarter of a second to import.
+            from mofa.vision.shadow import shadow_of
+
             shadow = shadow_of(source.pixels, own)
             masks[region] = own if shadow is None else own.maximum(shadow)
             notes += () if shadow is not None else ("the thing has no shadow or reflection to be seen.",)

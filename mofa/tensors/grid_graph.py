@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import coo_array, csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Rows down and columns right of one of every two opposite neighbours."""
@@ -32,11 +35,14 @@ def neighbours(height: int, width: int) -> list[Neighbours]:
     ]
 
 
-def grid_graph(height: int, width: int, costs: Sequence[Float[np.ndarray, "_ _"]]) -> csr_array:
+def grid_graph(height: int, width: int, costs: Sequence[Float[np.ndarray, "_ _"]]) -> "csr_array":
     """The graph [height * width, height * width] of what a step costs, to be read in both directions.
 
     `costs` has, for each of `neighbours`, the cost of the step from every pixel of `here` to that `there`.
     """
+    # Where a network tells things apart nobody waits for this import.
+    from scipy.sparse import coo_array
+
     index = np.arange(height * width).reshape(height, width)
     pairs = neighbours(height, width)
     here = np.concatenate([index[pair.here].ravel() for pair in pairs])

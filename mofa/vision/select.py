@@ -10,14 +10,13 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
-from scipy import ndimage
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from mofa.errors import InputError
 from mofa.tensors.geometry import shrunk
 from mofa.tensors.grid_graph import grid_graph, neighbours
 from mofa.tensors.neighbourhood import window_around
+from mofa.tensors.pieces import opened, pieces_of_mask, without_holes
 from mofa.vision.outline import guided_filter
 
 WORKING_SIDE = 256  # longest side of the reduced picture
@@ -92,6 +91,9 @@ def _ball(
 
 def _geodesic_distance(colours: Float32[np.ndarray, "h w 3"], click: Pixel) -> Float64[np.ndarray, "h w"]:
     """The cheapest way from the click to every pixel: a step costs its change of colour and some length."""
+    # Where a network tells the thing under a click nobody waits for this import.
+    from scipy.sparse.csgraph import dijkstra
+
     height, width = colours.shape[:2]
     costs = [
         np.linalg.norm(colours[pair.here] - colours[pair.there], axis=-1) + STEP * pair.length
@@ -109,8 +111,10 @@ def _separated(
     click: Pixel,
 ) -> Bool[np.ndarray, "h w"]:
     """GrabCut from the ball: its inner part and the click are the thing, what is far is not."""
-    filled = ndimage.binary_fill_holes(ball)
-    depth = ndimage.distance_transform_edt(np.pad(filled, 1))[1:-1, 1:-1]
+    from scipy.ndimage import distance_transform_edt
+
+    filled = without_holes(ball)
+    depth = distance_transform_edt(np.pad(filled, 1))[1:-1, 1:-1]
     certain = np.where(depth > 0.5 * depth.max(), 1, np.where((distance > FAR) & ~filled, -1, 0))
     certain[click] = 1
     return grab_cut(picture, filled, certain)
@@ -148,7 +152,7 @@ def _grab_cut(
     models = np.zeros((1, 65)), np.zeros((1, 65))
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     cv2.grabCut(bgr, labels, (0, 0, 0, 0), *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    return ndimage.binary_opening(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)))
+    return opened(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)))
 
 
 def one_piece(thing: Bool[np.ndarray, "h w"], click: Pixel) -> Bool[np.ndarray, "h w"]:
@@ -156,9 +160,9 @@ def one_piece(thing: Bool[np.ndarray, "h w"], click: Pixel) -> Bool[np.ndarray, 
     row, column = click
     thing = thing.copy()
     thing[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
-    labels, _ = ndimage.label(thing)
+    labels = pieces_of_mask(thing)
     piece = labels == labels[click]
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(piece) & ~piece)
+    holes = pieces_of_mask(without_holes(piece) & ~piece)
     fillable = np.bincount(holes.ravel()) < max(16, 0.05 * piece.sum())
     fillable[0] = False
     return piece | fillable[holes]
