@@ -23,6 +23,7 @@ LEAST_MEMORY = 3_000_000_000
 IDLE_KEEP_ALIVE = 10
 """Seconds that a connection stays open between two questions."""
 PORTS = range(7860, 7880)
+"""Tried in turn where none is asked for, from the one on which such pages are usually served."""
 
 
 def add_parser(commands: Any) -> None:

@@ -31,6 +31,7 @@ MOST_ELEMENTS, DEEPEST = 20_000, 200
 """Of a drawing; `use` counts each time what it repeats."""
 MOST_PATHS = 2_000
 MOST_TRANSFORMS = 50
+"""Of a drawing, and of one element: ten times what drawings of motion have, and read in a second."""
 DOT = 0.03
 """Of the drawing's long side: closed shapes that are no larger mark a place."""
 DOT_WITHOUT_VIEW = 12.0

@@ -32,6 +32,7 @@ from mofa.media.decode import evenly
 ROWS_PER_SECOND = 60.0
 """Live Link Face's rate, where a table says none."""
 MOST_ROWS = 100_000
+"""Nearly half an hour at 60 a second."""
 FRAME_RATES = (24, 25, 30, 48, 50, 60, 120, 240)
 """That timecodes count in."""
 TIMES = ("time", "times", "timestamp", "timestamps", "seconds", "t", "ms", "timems", "timestampms", "times")

@@ -3,6 +3,7 @@
 from PIL import ImageColor
 
 LONGEST_NAME = 40
+"""Twice the longest name that CSS has (lightgoldenrodyellow)."""
 
 
 def colour_of(name: str) -> tuple[int, int, int]:

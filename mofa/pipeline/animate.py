@@ -27,6 +27,7 @@ from mofa.types import Clip, Progress, SourceImage, Waveform, silent
 
 LOG = logging.getLogger(__name__)
 DEFAULT_LONG_SIDE = 1280
+"""Of the warp renderer's clips where no size is asked for: a photo larger than that takes minutes."""
 
 
 Render = Callable[[], Iterator[UInt8[Tensor, "C H W"]]]

@@ -61,6 +61,7 @@ MOST_POINTS = 100_000
 MAX_FRAMES = 20_000
 """Over thirteen minutes at 25 per second: longer than any speech that is taken without being asked."""
 MAX_SIDE = 16_384
+"""No picture format that is written here holds more, WebP (16,383) and video coders less."""
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""
 

@@ -26,6 +26,7 @@ FOLD = (0.2, 5.0)
 SURFACE_WINDOW, SURFACE_LEVELS = 11, 3
 """Smaller than in `follow_points`: near an outline a large window follows what lies behind."""
 
+# OpenCV's own defaults for this tracker.
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
 
 

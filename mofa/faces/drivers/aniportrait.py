@@ -16,6 +16,7 @@ from mofa.tensors.sound import mono_at
 from mofa.types import LandmarkClip, Progress, Waveform, silent
 
 CHUNK_FRAMES = 5 * FPS
+"""Frames heard at once: the released program cuts speech into five seconds."""
 SPEAKER = 42
 """Whose manner of moving the head the released demo takes."""
 ROTATION_SHARE, SMOOTHING_FRAMES = 0.5, 7

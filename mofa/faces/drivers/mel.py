@@ -14,6 +14,7 @@ COLUMNS_PER_SECOND = RATE // HOP
 BINS, LOWEST, HIGHEST = 80, 55.0, 7600.0
 """Mel bands, and the Hertz that they span."""
 PREEMPHASIS = 0.97
+"""Of the same settings."""
 REFERENCE_LEVEL, LOWEST_LEVEL = 20.0, -100.0
 """Decibels."""
 LARGEST_VALUE = 4.0

@@ -29,6 +29,7 @@ from mofa.types import LandmarkClip, Waveform
 STANDARD_SCALE = 102.0
 """Pixels per unit of the standard face in the reconstruction network's picture."""
 SMOOTHING_FRAMES, SMOOTHING_ORDER = 13, 2
+"""Of the Savitzky-Golay filter through which the released program sends the head's pose."""
 SPEECH_CHUNK = 250
 """Frames that are heard at once: their first features take 40 MB."""
 FIVE_POINTS = ((36, 39), (42, 45), (30,), (48,), (54,))
