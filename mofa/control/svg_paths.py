@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from xml.parsers import expat
 
 import numpy as np
@@ -301,14 +302,14 @@ def _length(text: str, whole: float) -> float:
     return number * whole / 100 if unit == "%" else number * UNITS.get(unit, 1.0)
 
 
+def _side(given: Mapping[str, str], whole: float, name: str) -> float:
+    """A length of an element, 0 where it says none; a percentage is one of `whole`."""
+    return _length(given.get(name, "0"), whole)
+
+
 def _drawn(element: _Element, view: ViewBox) -> list[Polyline]:
     given = element.attributes
-
-    def x(name: str, default: str = "0") -> float:
-        return _length(given.get(name, default), view.width)
-
-    def y(name: str, default: str = "0") -> float:
-        return _length(given.get(name, default), view.height)
+    x, y = partial(_side, given, view.width), partial(_side, given, view.height)
 
     match element.name:
         case "path":
@@ -337,18 +338,17 @@ def _drawn(element: _Element, view: ViewBox) -> list[Polyline]:
 
 def _without_heads(subpaths: list[Polyline]) -> list[Polyline]:
     """The subpaths but the heads of arrows: two short strokes that meet where an earlier one ends."""
+    return [subpath for index, subpath in enumerate(subpaths) if not _is_head(subpath, subpaths[:index])]
 
-    def is_head(index: int) -> bool:
-        head = subpaths[index]
-        if len(head) != 3:
-            return False
-        reach = _extent(head)
-        return any(
-            np.linalg.norm(shaft[-1] - head[1]) <= 0.05 * reach and reach <= HEAD * _extent(shaft)
-            for shaft in subpaths[:index]
-        )
 
-    return [subpath for index, subpath in enumerate(subpaths) if not is_head(index)]
+def _is_head(head: Polyline, before: list[Polyline]) -> bool:
+    if len(head) != 3:
+        return False
+    reach = _extent(head)
+    return any(
+        np.linalg.norm(shaft[-1] - head[1]) <= 0.05 * reach and reach <= HEAD * _extent(shaft)
+        for shaft in before
+    )
 
 
 def _extent(path: Polyline) -> float:
