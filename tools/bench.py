@@ -101,10 +101,11 @@ class Run:
 
 
 def run_mofa(*arguments: str) -> Run:
-    """`mofa` with these arguments, in a process of its own."""
+    """`mofa` with these arguments, in a process of its own, which keeps bytecode as an installed one does."""
     command = [sys.executable, "-m", "mofa.apps.cli", *arguments]
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=surroundings) as process:
         assert process.stdout is not None
         output = process.stdout.read()
         usage = wait_for(process)
@@ -130,7 +131,8 @@ def measure_help() -> list[str]:
 
 
 def measure_warp() -> list[str]:
-    """Three tracks on a textured photo: the stated case, then four times the frames, then the pixels."""
+    """Three tracks on a textured photo: the stated case (the quickest of three runs, of which the first may
+    have to write bytecode), then four times the frames, then the pixels."""
     sizes = ((768, 512, 25), (768, 512, 100), (2048, 1365, 25))
     rows, runs, stages = [], [], {}
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +140,8 @@ def measure_warp() -> list[str]:
             photo = Path(folder) / f"{width}.png"
             if not photo.exists():
                 write_photo(photo, width, height)
-            runs.append(animate(photo, width, height, num_frames))
+            tries = [animate(photo, width, height, num_frames) for _ in range(1 if runs else 3)]
+            runs.append(min(tries, key=lambda run: run.seconds))
             stages = json.loads(runs[-1].output)["seconds"]
             amount = width * height * num_frames / (768 * 512 * 25)
             rows.append(
