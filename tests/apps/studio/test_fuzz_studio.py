@@ -90,12 +90,13 @@ def places_in(data: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def twisted(data: Any, chance: random.Random) -> Any:
-    """Plain data with some of its values replaced, taken out, repeated, or under other keys."""
+    """Plain data with some of its values replaced, taken out, repeated, or under other keys; neither it nor
+    `VALUES` is changed."""
     data = copy.deepcopy(data)
     for _ in range(chance.randint(1, 3)):
         place = chance.choice([place for place in places_in(data) if place] or [()])
         if not place:
-            return chance.choice(VALUES)
+            return copy.deepcopy(chance.choice(VALUES))
         parent = data
         for key in place[:-1]:
             parent = parent[key]
@@ -107,8 +108,15 @@ def twisted(data: Any, chance: random.Random) -> Any:
             case 2 if isinstance(parent, dict):
                 parent[chance.choice(("x" * 200, "", "kind", "file", "size"))] = parent.pop(place[-1])
             case _:
-                parent[place[-1]] = chance.choice(VALUES)
+                parent[place[-1]] = copy.deepcopy(chance.choice(VALUES))
     return data
+
+
+def test_twisting_leaves_what_it_draws_from_as_it_was() -> None:
+    before, chance = repr((SCENE, VALUES)), random.Random(0)
+    for _ in range(2000):
+        twisted(SCENE, chance)
+    assert repr((SCENE, VALUES)) == before
 
 
 def taken_memory() -> int:
