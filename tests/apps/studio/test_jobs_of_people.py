@@ -240,6 +240,38 @@ def tip_of(page: Any, select: str) -> tuple[float, float]:
     return 100 * (column + 0.5) / mask.shape[1], 100 * (row + 0.5) / mask.shape[0]
 
 
+HANDLES = """async ([frame]) => {
+  const { handlesOf } = await mofaStudio.module('canvas/thing_tools.js');
+  const { together, pullsAt } = await mofaStudio.module('canvas/warp.js');
+  const { mapOf, poseOf } = await mofaStudio.module('canvas/pose.js');
+  const { extentOf } = await mofaStudio.module('canvas/outline.js');
+  const { store } = mofaStudio;
+  const { picture, frames } = store.document;
+  const mask = document.createElement('canvas');
+  Object.assign(mask, { width: picture.width, height: picture.height });
+  mask.getContext('2d').fillRect(0.4 * picture.width, 0.4 * picture.height, 80, 50);
+  const region = { select: 'here' };
+  const all = { strength: 1, start: 0, end: null, region };
+  const line = { ...all, kind: 'track', points: [[150, 150], [190, 120]], ease: 'linear' };
+  const key = { x: 10, y: 20, rotate: 40, scale: 1.5, at: 1, ease: 'linear' };
+  const turned = { ...all, kind: 'transform', keys: [key], ease: 'in-out' };
+  const viewport = { toScreen: (place) => place };
+  const stage = {
+    store: { document: { picture, frames, controls: [line, turned], region: null } },
+    regions: { canvas: (one) => (one ? mask : null) }, player: { frame }, viewport };
+  const shown = frame || frames - 1;
+  const { centre, box: [left, top] } = extentOf(mask, picture);
+  const bent = together(pullsAt([line], shown, frames))(left, top);
+  return [handlesOf(stage, turned).corners[0], mapOf(poseOf(turned, shown, frames), centre)(...bent)];
+}"""
+
+
+def test_the_handles_of_a_thing_are_where_the_photo_shows_it(canvas: Any) -> None:
+    for frame in (0, 4, 9):
+        handle, shown = canvas.evaluate(HANDLES, [frame])
+        assert np.allclose(handle, shown, atol=0.01)
+
+
 def test_a_thing_is_bent_at_a_tip_and_what_lies_opposite_holds(canvas: Any, hand: Any) -> None:
     canvas.keyboard.press("t")
     canvas.mouse.click(*hand.place(canvas, 45, 55))
@@ -412,6 +444,42 @@ def test_a_phone_draws_and_generates_by_touch(visit: Callable[..., Any], hand: A
     video = clip(page)
     hand.settled(page)
     assert video.bounding_box()["width"] > 360
+
+
+def test_a_phones_rows_are_named_hidden_and_shown_alone_by_touch(
+    visit: Callable[..., Any], hand: Any, photo: Path
+) -> None:
+    page = visit("/", 390, 844, has_touch=True)
+    hand.upload(page, photo)
+    for y in (20, 60):
+        hand.drag(page, (20, y), (40, y))
+    chosen = ".row[data-selected=true] >> "
+    page.tap(chosen + "[aria-label^=Name]")
+    page.fill("input.rename", "Chin")
+    page.keyboard.press("Enter")
+    page.tap(chosen + "[aria-label='Only this one: Chin']")
+    first, second = hand.document(page)["controls"]
+    assert (first["hidden"], second["hidden"], second["name"]) == (True, False, "Chin")
+    page.tap(chosen + "[aria-label^=Only]")
+    page.tap(chosen + "[aria-label^=Lock]")
+    first, second = hand.document(page)["controls"]
+    assert (first["hidden"], second["locked"]) == (False, True)
+
+
+def test_a_line_of_taps_is_ended_by_a_button(visit: Callable[..., Any], hand: Any, photo: Path) -> None:
+    page = visit("/", 390, 844, has_touch=True)
+    hand.upload(page, photo)
+    for k in range(20):
+        page.touchscreen.tap(*hand.place(page, 8 + 4 * k, 30 + 20 * (k % 2)))
+    page.tap("[data-chip=done]")
+    assert [len(one["points"]) for one in hand.document(page)["controls"]] == [20]
+
+
+def test_chips_are_out_of_the_way_of_other_tools(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (45, 55), (60, 45))
+    assert canvas.locator(".chips").is_visible()
+    canvas.keyboard.press("t")
+    assert hand.settled(canvas).locator(".chips").is_hidden()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

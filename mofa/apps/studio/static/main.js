@@ -1,6 +1,7 @@
 /** Puts the studio together: what outlives a change of language first, then what is seen. */
 
 import { Stage } from "./canvas/stage.js";
+import { finishDraft } from "./canvas/shape_tools.js";
 import { Viewport } from "./canvas/viewport.js";
 import { h, show } from "./elements/dom.js";
 import { icon } from "./elements/icons.js";
@@ -94,7 +95,7 @@ function build(root, services, begin) {
   const files = makeFiles(store, begin.accept, busy);
   const stage = new Stage(services, signal);
   const sheet = makeSheet();
-  const chips = makeChips(services, signal);
+  const chips = makeChips(services, () => finishDraft(stage), signal);
   const problem = makeProblem(services, signal);
   stage.placed = () => {
     chips.place();

@@ -86,6 +86,16 @@ export function progressAt(control, frame, frames) {
   return eased(control.ease, control.thereAndBack ? 1 - Math.abs(2 * time - 1) : time);
 }
 
+/** Steps in which a time is sought. */
+const FINE = 240;
+
+/** The share of its time after which a control has first come so far, 0..1. */
+export function timeOf({ ease, thereAndBack }, progress) {
+  let step = 0;
+  while (step < FINE && eased(ease, step / FINE) < progress - 1e-6) step += 1;
+  return step / FINE / (thereAndBack ? 2 : 1);
+}
+
 const curves = new WeakMap();
 
 /**

@@ -3,9 +3,11 @@
 import { covers } from "../state/things.js";
 import { selectionAt } from "../state/selection.js";
 import { isBorder, newControl } from "../state/scene.js";
+import { progressAt } from "./curve.js";
 import { extentOf } from "./outline.js";
 import { mapBack, mapOf, poseAt, REST, withPose } from "./pose.js";
 import { paintingTool } from "./region_tools.js";
+import { pullsAt, together } from "./warp.js";
 
 const GRIP = 18;
 const CLICK = 6;
@@ -13,10 +15,31 @@ const CLICK = 6;
 const LIFT = 30;
 const near = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) <= GRIP;
 
-/** The share of its way at which a transform is edited: where the playhead is, else its end. */
+/** The share of its way at which a transform is edited: as far as it has come at the playhead, else its end. */
 export function editedAt(control, frame, frames) {
   const end = control.end ?? frames - 1;
-  return frame > control.start && frame < end ? (frame - control.start) / (end - control.start) : 1;
+  return frame > control.start && frame < end ? Math.max(0.01, progressAt(control, frame, frames)) : 1;
+}
+
+/** The frame that is shown while a transform is edited. */
+function shownAt({ start, end, thereAndBack }, frame, frames) {
+  const last = end ?? frames - 1;
+  if (frame > start && frame < last) return frame;
+  return thereAndBack ? (start + last) / 2 : last;
+}
+
+/**
+ * Where the lines on a thing have taken its places by then; a transform carries them on from there.
+ * @param {import("./stage.js").Stage} stage
+ * @param {HTMLCanvasElement} mask of the thing
+ * @returns {import("./warp.js").Warp}
+ */
+function bentAt({ store, regions }, mask, frame) {
+  const { controls, region, frames } = store.document;
+  const picture = /** @type {import("../state/scene.js").Picture} */ (store.document.picture);
+  const lines = controls.filter((one) => one.kind === "track" && !one.hidden && regions.canvas(one.region ?? region, picture) === mask);
+  const pulls = pullsAt(lines, frame, frames);
+  return pulls.length ? together(pulls) : (x, y) => [x, y];
 }
 
 /**
@@ -30,19 +53,23 @@ export function handlesOf(stage, control) {
   const { centre, box: [left, top, right, bottom], tips } = extentOf(mask, picture);
   const at = editedAt(control, stage.player.frame, frames);
   const pose = poseAt(control.keys, at);
-  const map = mapOf(pose, centre);
+  const turned = mapOf(pose, centre);
+  const bent = bentAt(stage, mask, shownAt(control, stage.player.frame, frames));
+  const map = (x, y) => turned(...bent(x, y));
   const corners = [[left, top], [right, top], [right, bottom], [left, bottom]].map(([x, y]) => map(x, y));
   const upper = map((left + right) / 2, top);
-  const middle = map(centre[0], centre[1]);
+  // It turns and grows about where it lay, wherever lines have taken it.
+  const middle = turned(centre[0], centre[1]);
   const [x, y] = stage.viewport.toScreen(upper);
-  const [cx, cy] = stage.viewport.toScreen(middle);
+  const [cx, cy] = stage.viewport.toScreen(map(centre[0], centre[1]));
   const length = Math.hypot(x - cx, y - cy) || 1;
   const turn = /** @type {[number, number]} */ ([x + ((x - cx) / length) * LIFT, y + ((y - cy) / length) * LIFT]);
   const bends = tips.map((tip) => {
     const known = bendAt(stage.store, control, tip);
+    if (!known) return { tip, place: map(tip[0], tip[1]) };
     const [fromX, fromY] = tip;
-    const [toX, toY] = known?.points[known.points.length - 1] ?? tip;
-    return { tip, place: map(fromX + at * (toX - fromX), fromY + at * (toY - fromY)) };
+    const [toX, toY] = known.points[known.points.length - 1];
+    return { tip, place: turned(fromX + at * (toX - fromX), fromY + at * (toY - fromY)) };
   });
   return { at, pose, centre, middle, corners, upper, turn, bends };
 }

@@ -50,7 +50,12 @@ export function makeResults(results, { again, opened }, signal) {
 
   /** A browser may lack the codec; the clip is there all the same. */
   const unplayable = h("p.notice", { role: "alert" });
-  const figure = (content, caption) => h("figure", {}, content, h("figcaption", {}, caption));
+  const framed = (result, ...content) => {
+    const frame = h("div.large", {}, content);
+    frame.style.setProperty("--ratio", String(result.width / result.height));
+    return frame;
+  };
+  const figure = (result, content, caption) => h("figure", {}, framed(result, content), h("figcaption", {}, caption));
   const video = (result, file = "clip") => h("video", {
     loop: true, muted: !result.sound, autoplay: true, playsInline: true, controls: true, src: resultAddress(result, file),
     onerror: () => { unplayable.textContent = t("result.unplayable"); },
@@ -65,18 +70,18 @@ export function makeResults(results, { again, opened }, signal) {
       type: "button", onpointerdown: hold(true), onpointerup: hold(false), onpointerleave: hold(false),
       onkeydown: (event) => [" ", "Enter"].includes(event.key) && hold(true)(), onkeyup: hold(false), onblur: hold(false),
     }, icon("photo"), t("result.hold"));
-    return h("figure", {}, h("div.large", {}, video(current), photo), h("figcaption", {}, facts(current), button));
+    return h("figure", {}, framed(current, video(current), photo), h("figcaption", {}, facts(current), button));
   }
 
   function shown() {
     if (other) {
-      const [one, two] = [figure(video(current), clipTitle(current, results)), figure(video(other), clipTitle(other, results))];
+      const [one, two] = [current, other].map((one) => figure(one, video(one), clipTitle(one, results)));
       const words = h("p.differences", {}, t("result.comparing"));
       differences(current, other).then((found) => { words.textContent = found; });
       return [...together(one, two), words];
     }
-    if (tab === "landmarks") return [figure(video(current, tab), t("result.landmarks.help"))];
-    if (tab !== "clip") return [figure(picture(tab), t(`result.${tab}.help`))];
+    if (tab === "landmarks") return [figure(current, video(current, tab), t("result.landmarks.help"))];
+    if (tab !== "clip") return [figure(current, picture(tab), t(`result.${tab}.help`))];
     return [large()];
   }
 

@@ -1,5 +1,6 @@
 /** When everything moves: a row per control with its bar, and the playhead of the picture. */
 
+import { timeOf } from "../canvas/curve.js";
 import { h, show, svg } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
 import { nameOf } from "../state/names.js";
@@ -94,13 +95,14 @@ export function makeTimeline(store, player, sounds, signal) {
 
   /** A moment at which a thing has a pose of its own: a click goes there, a double-click takes it away. */
   const moment = (control, key) => {
-    const frame = Math.round(control.start + key.at * ((control.end ?? last()) - control.start));
+    const time = timeOf(control, key.at);
+    const frame = Math.round(control.start + time * ((control.end ?? last()) - control.start));
     const element = h("button.moment", {
       type: "button", title: t("timeline.moment"), "aria-label": `${t("timeline.moment")} ${Math.round(100 * key.at)} %`,
       onclick: () => player.seek(frame), onpointerdown: (event) => event.stopPropagation(),
       ondblclick: () => control.keys.length > 1 && store.editControl(control.id, { keys: control.keys.filter((other) => other !== key) }),
     });
-    element.style.left = `${100 * key.at}%`;
+    element.style.left = `${100 * time}%`;
     return element;
   };
 
@@ -124,6 +126,11 @@ export function makeTimeline(store, player, sounds, signal) {
     return input;
   };
 
+  const rename = ({ id }) => {
+    renaming = id;
+    drawAnew();
+  };
+
   let pressed = { id: -1, at: 0 };
   /** A mouse says itself that it has pressed twice, however long we took for the first time. */
   let twice = false;
@@ -144,10 +151,7 @@ export function makeTimeline(store, player, sounds, signal) {
       if (loose) return;
       select(control, down);
       // The row is drawn anew between two presses, so that no double-click reaches it.
-      if (pressed.id === control.id && (twice || down.timeStamp - pressed.at < TWICE)) {
-        renaming = control.id;
-        drawAnew();
-      }
+      if (pressed.id === control.id && (twice || down.timeStamp - pressed.at < TWICE)) rename(control);
       pressed = { id: control.id, at: down.timeStamp };
     });
   });
@@ -165,18 +169,22 @@ export function makeTimeline(store, player, sounds, signal) {
       type: "button", title: t(key), "aria-label": `${t(key)}: ${name}`, "aria-pressed": pressed === null ? null : String(pressed), onclick: action,
     }, icon(picture));
     const set = (change) => store.editControl(control.id, change);
-    const alone = (event) => {
-      const { controls } = store.document;
-      if (!event.altKey) return set({ hidden: !control.hidden });
-      const solo = controls.every((other) => other.id === control.id || other.hidden);
-      return store.editControls(controls.map(({ id }) => id), ({ id }) => ({ hidden: !solo && id !== control.id }));
+    const { controls } = store.document;
+    const solo = controls.length > 1 && controls.every((other) => Boolean(other.hidden) === (other.id !== control.id));
+    const alone = () => store.editControls(controls.map(({ id }) => id), ({ id }) => ({ hidden: !solo && id !== control.id }));
+    const hide = (event) => (event.altKey ? alone() : set({ hidden: !control.hidden }));
+    const byTouch = (button) => {
+      button.classList.add("by-touch");
+      return button;
     };
     return h("div.row", { "data-selected": String(selected), "data-control": String(control.id), "data-hidden": String(Boolean(control.hidden)) },
       renaming === control.id ? nameField(control, name) : title,
       wordsFor(control) ?? bar(control),
       h("div.row-tools", {},
-        tool("timeline.hide", control.hidden ? "hidden" : "eye", Boolean(control.hidden), alone),
+        tool("timeline.hide", control.hidden ? "hidden" : "eye", Boolean(control.hidden), hide),
+        byTouch(tool("timeline.solo", "solo", solo, alone)),
         tool("timeline.lock", "lock", Boolean(control.locked), () => set({ locked: !control.locked })),
+        byTouch(tool("rename", "rename", null, () => rename(control))),
         tool("delete", "close", null, () => store.removeControls([control.id]))));
   };
 
