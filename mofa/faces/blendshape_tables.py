@@ -54,6 +54,11 @@ def read_table(data: bytes) -> BlendshapeClip:
     rows = _rows(data)
     header = [_plain(name) for name in rows[0]]
     columns = {index: SHAPE_OF_COLUMN[name] for index, name in enumerate(header) if name in SHAPE_OF_COLUMN}
+    if not columns and {"x0", "y0"} <= set(header):
+        raise InputError(
+            "it holds points of a face (x_0, y_0, ...), as OpenFace writes them, not curves: write 68 "
+            'points per frame as JSON, {"fps": 30, "points": [[[x, y], ...], ...]}.'
+        )
     if not columns:
         raise InputError(
             "none of its columns is called like a blendshape (jawOpen, eyeBlinkLeft, ...): its first row "

@@ -186,6 +186,11 @@ def _one_face(content: dict[str, Any]) -> Float[Tensor, "68 2"]:
 
 def _points(content: dict[str, Any]) -> Float[np.ndarray, "..."]:
     name = next((name for name in POINT_NAMES if name in content), None)
+    if _holds_curves(content):
+        raise InputError(
+            "it holds blendshape curves, which are read from CSV alone: write a column for each (jawOpen, "
+            "eyeBlinkLeft, ...) and a row per frame, with a column of times."
+        )
     if name is None:
         held = ", ".join(str(name)[:40] for name in list(content)[:5]) or "nothing"
         raise InputError(f'it holds {held}, but no "points": call them that.')
@@ -201,6 +206,14 @@ def _points(content: dict[str, Any]) -> Float[np.ndarray, "..."]:
     if points.shape[-2:] == (NUM_POINTS, 2) and known.any() and known.min() >= 0 and known.max() <= 1:
         raise InputError("its points are fractions of the picture: multiply them by its width and height.")
     return points
+
+
+def _holds_curves(content: dict[str, Any]) -> bool:
+    """Whether these are curves: a matrix with names, as Audio2Face writes them, or a dictionary per frame, as
+    MediaPipe's are kept."""
+    frames = content.get("frames", content.get("points"))
+    first = frames[0] if isinstance(frames, list) and frames else None
+    return "weightMat" in content or (isinstance(first, dict) and "blendshapes" in first)
 
 
 def _array(value: Any, name: str) -> Float[np.ndarray, "..."]:

@@ -732,6 +732,11 @@ class AnimationRequest(_Frozen):
             raise _refusal(error, where) from None
         except RecursionError:
             raise InputError(f"{where}: the scene is nested too deeply to be one.", key="scene.not") from None
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: half a character ({error.object[error.start]!a}) is no text: write it whole.",
+                key="scene.not",
+            ) from None
 
     @classmethod
     def from_text(cls, text: str, where: str = "scene") -> "AnimationRequest":

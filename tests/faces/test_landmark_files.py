@@ -134,6 +134,7 @@ def test_percent_and_times(tmp_path):
         ("jawOpen\nnan\n", "finite"),
         ("jawOpen\n900\n", "900"),
         ("time,jawOpen\n1,0\n1,1\n", "times"),
+        ("frame, timestamp, x_0, x_1, y_0, y_1\n1, 0.0, 1, 2, 3, 4\n", "OpenFace.*as JSON"),
     ],
 )
 def test_what_is_no_table_of_curves(tmp_path, text, says):
@@ -165,6 +166,20 @@ def lines(face):
 def dlib(face):
     parts = "".join(f"<part name='{k:02d}' x='{x}' y='{y}'/>" for k, (x, y) in enumerate(face.tolist()))
     return f"<dataset><images><image file='p.jpg'><box>{parts}</box></image></images></dataset>"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"timestamp_ms": 0, "blendshapes": {"jawOpen": 0.5}}],
+        {"frames": [{"blendshapes": {"jawOpen": 0.5}}]},
+        {"exportFps": 30, "facsNames": ["jawOpen"], "weightMat": [[0.5]]},
+    ],
+)
+def test_curves_as_json_are_refused_with_the_form_that_is_read(tmp_path, content):
+    (tmp_path / "take.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="read from CSV"):
+        read_landmarks(tmp_path / "take.json")
 
 
 def test_fractions_of_a_picture_are_no_face(tmp_path, face_points):

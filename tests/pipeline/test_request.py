@@ -243,3 +243,11 @@ def test_what_a_compatible_scene_says_itself_goes_first() -> None:
 def test_a_misspelt_compatibility_is_told() -> None:
     with pytest.raises(InputError, match="compatibility"):
         AnimationRequest.from_data(RELEASED | {"compatibility": "relased"})
+
+
+@pytest.mark.parametrize("place", ["points", "ease", "\ud83d"])
+def test_half_a_character_is_refused_in_a_sentence(place: str) -> None:
+    control = {"kind": "track", "points": "1,1 9,9", place: "\ud83d"}
+    with pytest.raises(InputError) as refused:
+        AnimationRequest.from_data({"picture": "a.png", "start": "x", "controls": [control]})
+    str(refused.value).encode()
