@@ -466,6 +466,17 @@ def test_a_phones_rows_are_named_hidden_and_shown_alone_by_touch(
     assert (first["hidden"], second["locked"]) == (False, True)
 
 
+def test_from_an_example_to_a_line_by_keys_alone(visit: Callable[..., Any], hand: Any) -> None:
+    page = visit()
+    page.focus("[data-example='4-cat']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".photo:not([hidden])")
+    before = len(hand.document(page)["controls"])
+    for key in ("ArrowUp", "Enter", *6 * ["ArrowRight"], "Enter", "Enter"):
+        page.keyboard.press(key)
+    assert len(hand.document(page)["controls"]) == before + 1
+
+
 def test_a_line_of_taps_is_ended_by_a_button(visit: Callable[..., Any], hand: Any, photo: Path) -> None:
     page = visit("/", 390, 844, has_touch=True)
     hand.upload(page, photo)

@@ -24,7 +24,12 @@ export function makeWelcome(store, notices, examples, { choose, example }, signa
     h("button.drop", { type: "button", onclick: choose }, icon("photo"), h("strong", {}, t("welcome.drop")), h("span", {}, t("welcome.how"))),
     wrong.element,
     h("p", {}, t("welcome.examples")), h("div.examples", {}, cards));
-  const update = () => show(element, !store.document.picture);
+  const update = () => {
+    const left = store.document.picture && element.contains(document.activeElement);
+    show(element, !store.document.picture);
+    // Who came here by keys goes on with them on the photo.
+    if (left) document.getElementById("canvas")?.focus({ preventScroll: true });
+  };
   store.subscribe((what) => what === "document" && update());
   update();
   return element;
