@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mofa.apps.cli import main
 from mofa.errors import InputError
 from mofa.models.backbone import Backbone
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
+from mofa.models.unimatch import UniMatch, UniMatchConfig
 from mofa.training.config import read_recipe
 from mofa.training.conventions import OURS
 from mofa.training.denoising import embed_pictures, encode_frames
+from mofa.training.motion_signal import measured_flow
 from mofa.training.objectives import read_backbone
 from mofa.training.precomputing import Kept
 from mofa.training.preparing import Preparation, prepare_shards
@@ -157,3 +160,32 @@ def test_weights_that_are_absent_are_told_before_any_work(tmp_path: Path, monkey
         == 2
     )
     assert "only an adapter's names a backbone" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_flow_of_shards_is_what_unimatch_measures_in_a_step(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MOFA_HOME", str(tmp_path / "home"))
+    torch.manual_seed(0)
+    network = UniMatch(UniMatchConfig()).eval()
+    save_file(network.state_dict(), tmp_path / "unimatch.safetensors")
+    assert main(["models", "import", str(tmp_path / "unimatch.safetensors")]) == 0
+    changes = ["objective.estimator=unimatch", "data.num_frames=2"]
+    command = ["data", "prepare", "toy-landmark", *changes, "-o", str(tmp_path / "s"), "--count", "1"]
+    assert main([*command, "--keep", "flow", "--device", "cpu"]) == 0
+    clip = next(iter(Shards(f"{tmp_path}/s/*.tar").build(0).share(0, 1, 0)))
+    assert clip.flow is not None
+    found = measured_flow(network, clip.frames, OURS)
+    # Half precision keeps 11 bits.
+    assert torch.allclose(clip.flow, found, rtol=1e-3, atol=1e-2)
+    assert found.abs().max() > 0.1
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_shards_made_by_a_cluster_are_those_made_here(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    command = ["data", "prepare", "toy-stage1", "--count", "4", "--per-shard", "2", "-o"]
+    assert main([*command, str(tmp_path / "here")]) == 0
+    assert main([*command, str(tmp_path / "there"), "--ray", "--workers", "2"]) == 0
+    for name in ("000000.tar", "000001.tar"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()

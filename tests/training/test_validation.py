@@ -1,7 +1,6 @@
 """What a run says about itself: held-out losses, and clips that its networks make, with numbers."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,15 +73,18 @@ def test_validation_reads_the_mean_and_leaves_the_weights(backbone: Path) -> Non
     assert all(torch.equal(p, before[name]) for name, p in objective.trained.items())
 
 
-def test_the_truth_is_read_as_nearer_to_itself_than_a_still_clip() -> None:
-    settings = replace(read_recipe("toy-stage1").data.scenes, detail=6)
-    for clip in (SceneClips(SyntheticScenes(settings, 1))[0], SyntheticFaces().build(1)[0]):
-        asked = asked_of(clip)
-        assert asked is not None
-        truth = asked.read(clip.frames)
-        still = asked.read(clip.frames[:1].expand_as(clip.frames).contiguous())
-        assert still.error == pytest.approx(still.still, abs=0.1)
-        assert truth.error < 0.5 * truth.still
+def test_the_truth_is_read_at_less_than_a_quarter_of_a_still_clips_error() -> None:
+    scenes = SceneClips(SyntheticScenes(read_recipe("toy-stage1").data.scenes, 1))
+    for source in (scenes, SyntheticFaces().build(1)):
+        truths, stills = [], []
+        for clip in (source[i] for i in range(8)):
+            asked = asked_of(clip)
+            assert asked is not None
+            still = asked.read(clip.frames[:1].expand_as(clip.frames).contiguous())
+            assert still.error == pytest.approx(still.still, abs=0.1)
+            truths.append(asked.read(clip.frames).error)
+            stills.append(still.still)
+        assert sum(truths) < 0.25 * sum(stills)
 
 
 def test_a_clip_in_which_nothing_moves_asks_for_nothing() -> None:
