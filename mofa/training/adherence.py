@@ -7,14 +7,14 @@ so the points that move in it are asked about, and nothing else.
 from dataclasses import dataclass
 from itertools import pairwise
 
-import cv2
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mofa.tensors.flow import bilinear_sample
 from mofa.training.clips import Clips
 from mofa.types import TrackSet
+from mofa.vision.dis import dis_flow
 
 MOVES = 2.0
 """Pixels that a point ends away from its start, to be asked about."""
@@ -39,7 +39,7 @@ class Asked:
     def read(self, clip: UInt8[Tensor, "T 3 H W"]) -> Adherence:
         """How far the clip's points are from where they should be, where they can be seen in the truth."""
         wanted, seen = self.tracks.points[:, 1:], self.tracks.visible[:, 1:]
-        starts = self.tracks.points[:, 0].contiguous()
+        starts = self.tracks.points[:, 0]
         found = carried(clip, starts)[:, 1:]
         return Adherence(
             error=float((found - wanted).norm(dim=-1)[seen].mean()),
@@ -53,16 +53,11 @@ def carried(clip: UInt8[Tensor, "T 3 H W"], starts: Float[Tensor, "N 2"]) -> Flo
     In small clips whose ground moves, too, it reads the truth four times as well as Lucas-Kanade: its window
     holds a third of such a picture. A point that left the picture goes with the nearest that is in it.
     """
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
-    grey = [cv2.cvtColor(frame.permute(1, 2, 0).cpu().numpy(), cv2.COLOR_RGB2GRAY) for frame in clip]
-    way = [starts.cpu().numpy().astype(np.float32)]
-    for earlier, later in pairwise(grey):
-        x, y = way[-1][None, :, 0].copy(), way[-1][None, :, 1].copy()
-        flow = search.calc(earlier, later, None)
-        step = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    way = [starts]
+    for earlier, later in pairwise(clip.cpu()):
+        step = bilinear_sample(dis_flow(earlier, later, finest=0)[None], way[-1].T[None])[0].T
         way.append(way[-1] + step)
-    return torch.from_numpy(np.stack(way, axis=1))
+    return torch.stack(way, dim=1)
 
 
 def asked_of(clip: Clips) -> Asked | None:
