@@ -33,7 +33,6 @@ Read = TypeVar("Read")
 
 DEFAULT_FPS = 25.0
 """Of landmark files that do not say: the rate of the learned speech drivers."""
-"""Of curves without times: what Live Link Face records at unless told otherwise."""
 MAX_FRAMES = 100_000
 """More than an hour at 25 a second: a longer file was not meant to drive one clip."""
 POINT_NAMES = ("points", "landmarks", "pred_landmarks", "landmarks_2d", "keypoints")
