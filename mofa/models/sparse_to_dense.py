@@ -5,7 +5,8 @@ every pixel's displacement, per axis, into 99 bins between -50 and 50 px, whose 
 Module names are the released checkpoint's (there under `module.`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -195,8 +196,16 @@ class ConditionalMotionPropagation(nn.Module):
         known: Bool[Tensor, "S 1 h w"],
     ) -> Float[Tensor, "S 2 h w"]:
         """Dense flow in pixels of the grid. `displacement` is 0 where `known` is False."""
-        scores = self.classify(image, displacement, known)
-        return enlarge(expected_displacement(scores, self.config.reach), displacement.shape)
+        return enlarge(self.propagate(image, displacement, known), displacement.shape)
+
+    def propagate(
+        self,
+        image: ImageFeatures,
+        displacement: Float[Tensor, "S 2 h w"],
+        known: Bool[Tensor, "S 1 h w"],
+    ) -> Float[Tensor, "S 2 h2 w2"]:
+        """The same flow, in pixels of the whole grid, still at half the grid's size."""
+        return expected_displacement(self.classify(image, displacement, known), self.config.reach)
 
 
 def expected_displacement(scores: Float[Tensor, "S k h w"], reach: float) -> Float[Tensor, "S 2 h w"]:
@@ -207,6 +216,37 @@ def expected_displacement(scores: Float[Tensor, "S k h w"], reach: float) -> Flo
     centres = (bins + 0.5) * bin_width - reach
     probability = scores.unflatten(1, (2, num_bins)).softmax(dim=2)
     return torch.einsum("sakhw,k->sahw", probability, centres)
+
+
+@dataclass(frozen=True)
+class GridMotion:
+    """Motion as the network says it, 0.3 MB a step; the picture's size is made of the steps asked for.
+
+    `coarse` is in pixels of the network's grid, whose `side` is twice its own; `known` says of which steps
+    there was a hint, `inside` where the region is. `valid` is where both are so, and the flow 0 elsewhere.
+    """
+
+    coarse: Float[Tensor, "S 2 g g"]
+    known: Bool[Tensor, " S"]
+    inside: Bool[Tensor, "1 H W"]
+    side: int
+
+    def over(self, steps: Sequence[int], /) -> FlowField:
+        """The flow at these steps, in the picture's pixels."""
+        chosen, (height, width) = list(steps), self.inside.shape[1:]
+        valid = self.inside & self.known[chosen].view(-1, 1, 1, 1)
+        grid = enlarge(self.coarse[chosen], torch.Size((self.side, self.side)))
+        return FlowField(resize_flow(grid, height, width, "nearest") * valid, valid)
+
+    def at_every_step(self) -> FlowField:
+        """The flow of all S steps at once: for clips that are short enough to be held as flow."""
+        return self.over(range(len(self.known)))
+
+    def to(self, device: torch.device) -> "GridMotion":
+        """The same motion on another device."""
+        return replace(
+            self, coarse=self.coarse.to(device), known=self.known.to(device), inside=self.inside.to(device)
+        )
 
 
 @dataclass(frozen=True)
@@ -225,29 +265,26 @@ class SparseToDense:
         hints: SparseMotion,
         region: Float[Tensor, "1 H W"] | None = None,
         progress: Progress = silent,
-    ) -> FlowField:
+    ) -> GridMotion:
         """Motion everywhere from motion at the hints.
 
-        `image` is 0..1; the flow is in its pixels, for as many steps as the hints have. Motions beyond
+        `image` is 0..1; the motion is for its pixels, for as many steps as the hints have. Motions beyond
         `reach` pixels of the network's grid come out no longer than that. With a region (0..1), hints
         outside of it are not heard; there, and at steps for which no hint is known, `valid` is False and
         the flow 0.
         """
         side = self.network.config.side
-        height, width = image.shape[-2:]
         inside = torch.ones_like(image[:1]) if region is None else (region > 0).to(image)
         displacement, known = self._placed(hints)
         known = known & (F.adaptive_max_pool2d(inside, side) > 0)
         features = self.network.encode(self._reduced(image) * 2 - 1)
-        valid = (inside > 0) & known.any(dim=(1, 2, 3), keepdim=True)
         steps = len(displacement)
-        flow = image.new_empty(steps, 2, height, width)
+        chunks = []
         for start in range(0, steps, self.steps_at_once):
             chunk = slice(start, start + self.steps_at_once)
-            dense = self.network(features, displacement[chunk] * known[chunk], known[chunk])
-            flow[chunk] = resize_flow(dense, height, width, "nearest")
+            chunks.append(self.network.propagate(features, displacement[chunk] * known[chunk], known[chunk]))
             progress("densify", min(chunk.stop, steps), steps)
-        return FlowField(pixels=flow * valid, valid=valid)
+        return GridMotion(torch.cat(chunks), known.any(dim=(1, 2, 3)), inside > 0, side)
 
     def _placed(self, hints: SparseMotion) -> tuple[Float[Tensor, "S 2 g g"], Bool[Tensor, "S 1 g g"]]:
         side = self.network.config.side

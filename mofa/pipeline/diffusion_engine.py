@@ -11,7 +11,7 @@ from torch import Tensor
 from mofa.devices import is_out_of_memory
 from mofa.errors import OutOfMemory
 from mofa.models.attention import processor
-from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDense
+from mofa.models.sparse_to_dense import ConditionalMotionPropagation, GridMotion, SparseToDense
 from mofa.pipeline.entries import Asked, VideoModelEntry
 from mofa.pipeline.load import load_adapter, prepare
 from mofa.pipeline.networks import Networks, Running
@@ -24,7 +24,6 @@ from mofa.sampling.sampler import StepCallback, ignore
 from mofa.sampling.video_model import AnyVideoModel
 from mofa.types import (
     AdapterName,
-    FlowField,
     MotionPlan,
     Progress,
     Show,
@@ -168,7 +167,7 @@ def cmp_densifier(
         hints: SparseMotion,
         region: Float[Tensor, "1 H W"] | None = None,
         progress: Progress = silent,
-    ) -> FlowField:
+    ) -> GridMotion:
         device = placement.device
         there = replace(
             hints,
@@ -178,7 +177,6 @@ def cmp_densifier(
         )
         area = None if region is None else region.to(device)
         with placement.using(network):
-            flow = spread(image.to(device), there, area, progress)
-        return FlowField(flow.pixels.to(image), flow.valid.to(image.device))
+            return spread(image.to(device), there, area, progress).to(image.device)
 
     return densify

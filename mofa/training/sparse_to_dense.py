@@ -109,7 +109,7 @@ class SparseToDenseObjective(Objective):
             hints = self.hints(batch, i, coins[i].random)
             seen = torch.ones_like(truth[:, :1]) if batch.visible is None else batch.visible[i].float()
             for name, flow in {
-                "network": SparseToDense(self.network)(picture, hints).pixels,
+                "network": SparseToDense(self.network)(picture, hints).at_every_step().pixels,
                 "edge-aware": edge_aware.spread_hints(picture, hints).at_every_step().pixels,
                 "no motion": torch.zeros_like(truth),
             }.items():

@@ -45,24 +45,38 @@ def test_indifferent_bins_are_no_motion() -> None:
 
 def test_steps_are_told_apart_however_many_are_done_at_once(densify, picture) -> None:
     told = hints((20.0, 20.0), (70.0, 30.0))
-    together = densify(picture, told)
+    together = densify(picture, told).at_every_step()
     assert together.pixels.shape == (5, 2, HEIGHT, WIDTH)
-    one_by_one = SparseToDense(densify.network, steps_at_once=1)(picture, told)
+    one_by_one = SparseToDense(densify.network, steps_at_once=1)(picture, told).at_every_step()
     assert torch.allclose(together.pixels, one_by_one.pixels, atol=1e-4)
+
+
+def test_any_steps_come_out_as_they_do_among_all(densify, picture) -> None:
+    motion = densify(picture, hints((20.0, 20.0), (70.0, 30.0)))
+    whole, some = motion.at_every_step(), motion.over([3, 1])
+    assert torch.equal(some.pixels, whole.pixels[[3, 1]])
+    assert torch.equal(some.valid, whole.valid[[3, 1]])
+
+
+def test_what_is_kept_of_a_step_does_not_grow_with_the_picture(densify, picture) -> None:
+    wide = torch.nn.functional.interpolate(picture[None], scale_factor=3.0)[0]
+    told = hints((20.0, 20.0))
+    larger = replace(told, height=3 * HEIGHT, width=3 * WIDTH)
+    assert densify(wide, larger).coarse.shape == densify(picture, told).coarse.shape
 
 
 def test_hints_outside_a_region_are_not_heard(densify, picture) -> None:
     region = torch.zeros(1, HEIGHT, WIDTH)
     region[..., : WIDTH // 2] = 1
-    both = densify(picture, hints((20.0, 20.0), (80.0, 30.0)), region)
-    inner = densify(picture, hints((20.0, 20.0)), region)
+    both = densify(picture, hints((20.0, 20.0), (80.0, 30.0)), region).at_every_step()
+    inner = densify(picture, hints((20.0, 20.0)), region).at_every_step()
     assert torch.equal(both.pixels, inner.pixels)
     assert not both.valid[..., WIDTH // 2 :].any()
     assert not both.pixels[..., WIDTH // 2 :].any()
 
 
 def test_a_step_without_hints_is_not_valid(densify, picture) -> None:
-    flow = densify(picture, hints((20.0, 20.0), known=False))
+    flow = densify(picture, hints((20.0, 20.0), known=False)).at_every_step()
     assert not flow.valid.any()
     assert not flow.pixels.any()
 
@@ -79,8 +93,8 @@ def test_the_released_way_differs_by_what_is_lost_on_the_grid(densify, picture) 
     )
     released = replace(densify, hints="cut", picture="nearest")
     # Whole pixels of a picture that has the grid's size: nothing is lost, either way is the same.
-    assert torch.equal(released(square, whole).pixels, densify(square, whole).pixels)
+    assert torch.equal(released(square, whole).coarse, densify(square, whole).coarse)
     placed = hints((20.7, 20.7), (70.0, 30.0))
-    usual = densify(picture, placed).pixels
+    usual = densify(picture, placed).coarse
     for other in (replace(densify, hints="cut"), replace(densify, picture="nearest")):
-        assert not torch.equal(other(picture, placed).pixels, usual)
+        assert not torch.equal(other(picture, placed).coarse, usual)
