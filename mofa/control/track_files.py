@@ -37,6 +37,7 @@ from torch import Tensor
 from mofa.control.brush import ASPECT_TOLERANCE
 from mofa.control.coordinates import FARTHEST, Point, TimeAxis, parse_coordinate, parse_points, shown
 from mofa.control.svg_paths import ViewBox, read_svg
+from mofa.control.text_files import text_of
 from mofa.control.timing import Timing, parse_ease
 from mofa.control.track_arrays import check_places, load_arrays, load_tensors, places_and_visibility
 from mofa.control.track_tables import TORA_SIDE, read_table
@@ -187,8 +188,7 @@ def _seen_file(path: Path | None) -> np.ndarray | None:
 
 
 def _from_text(data: bytes, note: Note) -> tuple[FileTrack, ...]:
-    start = data.lstrip()[:1]
-    if start in (b"[", b"{"):
+    if text_of(data, "save the table as CSV").lstrip()[:1] in ("[", "{"):
         return _from_json(data)
     (places, seen), of_tora = read_table(data)
     tracks = _sampled(places, seen)
@@ -232,13 +232,13 @@ def _from_json(data: bytes) -> tuple[FileTrack, ...]:
 
 def _parsed(content: bytes | str) -> Any:
     """JSON, perhaps within a JSON text, perhaps with Python's quotes."""
+    text = text_of(content, "save it as JSON") if isinstance(content, bytes) else content
     try:
-        parsed = json.loads(content)
+        parsed = json.loads(text)
         if isinstance(parsed, str):
             parsed = json.loads(parsed.replace("'", '"'))
     except (ValueError, RecursionError) as error:
         try:
-            text = content.decode() if isinstance(content, bytes) else content
             parsed = json.loads(text.replace("'", '"'))
         except (ValueError, RecursionError):
             raise InputError(f"it is not valid JSON ({error}): check brackets and commas.") from error

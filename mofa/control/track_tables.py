@@ -13,6 +13,7 @@ import re
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from mofa.control.text_files import text_of
 from mofa.control.track_arrays import MOST_PLACES, check_places
 from mofa.errors import InputError
 
@@ -56,13 +57,13 @@ def read_table(data: bytes) -> tuple[Places, bool]:
 
 
 def _rows(data: bytes) -> list[list[str]]:
+    text = text_of(data, "save the table as CSV")
     try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
         first = lines[0] if lines else ""
         separator = next((one for one in ";\t," if one in first), " ")
         rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise InputError("it is no table of numbers: save it as CSV.") from error
     rows = [[cell for cell in row if cell] if separator == " " else row for row in rows]
     if not rows:

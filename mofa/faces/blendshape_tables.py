@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from mofa.control.text_files import text_of
 from mofa.errors import InputError
 from mofa.faces.blendshapes import PAIRED, SHAPES, SIDES, BlendshapeClip
 from mofa.media.decode import evenly
@@ -100,12 +101,12 @@ def _head(turns: dict[str, Float[Tensor, " T"]]) -> Float[Tensor, "T 3"] | None:
 
 
 def _rows(data: bytes) -> list[list[str]]:
+    text = text_of(data, "export it as CSV")
     try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         first = text.lstrip().partition("\n")[0]
         separator = max(",;\t", key=first.count)
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise InputError("it is no table of comma-separated values: export it as CSV.") from error
     if separator != ",":  # commas are then those of numbers
         rows = [rows[0], *([cell.replace(",", ".") for cell in row] for row in rows[1:])] if rows else rows

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa.control.coordinates import FARTHEST
+from mofa.control.text_files import text_of
 from mofa.control.track_arrays import load_arrays
 from mofa.errors import InputError
 from mofa.faces.blendshape_tables import read_table
@@ -76,8 +77,9 @@ def _explained(path: Path, read: Callable[[bytes], Read]) -> Read:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"landmark file {path} cannot be read ({error}): check the path.", key="landmarks.unreadable"
+            f"landmark file {path} cannot be read ({reason}): check the path.", key="landmarks.unreadable"
         ) from error
     try:
         if not data:
@@ -97,7 +99,7 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
             return arrays if isinstance(arrays, dict) else {"points": arrays}
         case ".json":
             try:
-                content = json.loads(data)
+                content = json.loads(text_of(data, "save it as JSON"))
             except (ValueError, RecursionError) as error:
                 raise InputError(f"it is not valid JSON ({error}): check brackets and commas.") from error
             return content if isinstance(content, dict) else {"points": content}
@@ -112,10 +114,7 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
 
 def _from_lines(data: bytes) -> list[list[float]]:
     """x and y on each line; iBUG's .pts have a head and braces around, and count pixels from 1."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is no text: write x and y on each line.") from error
+    text = text_of(data, "write x and y on each line")
     from_one = text.lstrip().startswith("version:")
     lines = text.partition("{")[2].partition("}")[0] if from_one else text
     rows = [line.replace(",", " ").split() for line in lines.splitlines() if line.strip()]

@@ -25,6 +25,14 @@ MISSING_SECONDS = 0.3
 UNKNOWN_LENGTH = 0x7FFF0000
 """Recorders that write into a pipe put 2 or 4 GB where the length of a RIFF file should be."""
 
+FIRST_BOXES = (b"ftyp", b"wide", b"free", b"skip", b"mdat", b"moov", b"pnot")
+"""What an MP4 or MOV begins with."""
+MOST_BOXES = 10_000
+"""Of the outermost; a fragmented file has two for each fragment, but its index first."""
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+"""What an ASF file begins with, and its file properties object (Advanced Systems Format, 3.1 and 3.2)."""
+
 LARGEST_PAGE = 65_307
 """Bytes of a page of Ogg."""
 
@@ -104,16 +112,30 @@ def opened(
     """The container at `path` and its extent. Raises InputError, in the words of `refusal`, for no container,
     and as `open_file` does."""
     with open_file(path, kind) as file:
-        cut = path.is_file() and (riff_bytes(file) > path.stat().st_size or lacks_its_last_page(file))
+        told = max(riff_bytes(file), asf_bytes(file)) if path.is_file() else 0
+        cut = path.is_file() and (told > path.stat().st_size or lacks_its_last_page(file))
         counted = path.is_file() and counts_its_frames(file)
+        no_index = path.is_file() and lacks_its_index(file)
         try:
             container = av.open(file, "r", options=dict(options))
         except DAMAGE as error:
-            raise InputError(f"{path} {refusal}", key="file.damaged") from error
+            raise (
+                _without_index(path) if no_index else InputError(f"{path} {refusal}", key="file.damaged")
+            ) from error
         with container:
+            if no_index and moving_pictures(container) is None and sound(container) is None:
+                raise _without_index(path)
             seconds = (container.duration or 0) / av.time_base
             guessed = not _GUESSED.isdisjoint(container.format.name.split(",")) and not counted
             yield container, Extent(container, math.inf if cut else 0.0 if guessed else seconds)
+
+
+def _without_index(path: Path) -> InputError:
+    return InputError(
+        f"{path} is cut off before its index was written, without which nothing of it can be read: record, "
+        "copy or download it again.",
+        key="file.cut",
+    )
 
 
 def riff_bytes(file: BinaryIO) -> int:
@@ -135,6 +157,41 @@ def lacks_its_last_page(file: BinaryIO) -> bool:
     file.seek(0)
     last = tail.rfind(b"OggS")
     return last >= 0 and not tail[last + 5 : last + 6] >= b"\x04"
+
+
+def asf_bytes(file: BinaryIO) -> int:
+    """How long an ASF file (WMV, WMA) says it is; 0 for others and for streams, which cannot know."""
+    start = file.read(4096)
+    file.seek(0)
+    place = start.find(ASF_PROPERTIES) if start.startswith(ASF) else -1
+    if place < 0 or len(start) < place + 92:
+        return 0
+    size, flags = struct.unpack_from("<Q", start, place + 40)[0], start[place + 88]
+    return 0 if flags & 1 else int(size)  # the flag of a broadcast
+
+
+def lacks_its_index(file: BinaryIO) -> bool:
+    """Whether an MP4 or MOV ends before its index does, the box "moov" (ISO/IEC 14496-12, 4.2 and 8.2)."""
+    end, place = file.seek(0, io.SEEK_END), 0
+    try:
+        for _ in range(MOST_BOXES):
+            file.seek(place)
+            head = file.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if place == 0 and kind not in FIRST_BOXES:
+                return False
+            if len(head) < 8:
+                return True
+            size = int.from_bytes(head[8:16], "big") if size == 1 else size
+            size = size or end - place  # 0 is all that follows
+            if kind == b"moov":
+                return place + size > end
+            if size < 8:  # the length of a recording is written when it ends
+                return kind == b"mdat"
+            place += size
+    finally:
+        file.seek(0)
+    return False
 
 
 def counts_its_frames(file: BinaryIO) -> bool:

@@ -177,22 +177,6 @@ def video_seconds(path: Path) -> float:
         return end or coded / float(stream.average_rate or stream.guessed_rate or 25)
 
 
-def check_whole(path: Path, note: Note) -> None:
-    """Tells `note` where a container breaks off, without decoding it.
-
-    Raises InputError: missing, a folder, empty, or nothing that libav knows.
-    """
-    with open_file(path, "video") as file, suppress(Exception), _as_picture(file) as picture:
-        if picture.format == "WEBP" and _is_cut(path):
-            note(_cut_short(path, video_seconds(path)))
-        return
-    with _video(path) as (container, extent):
-        stream = moving_pictures(container)
-        if stream is not None:
-            _, damaged = extent.read_through(stream)
-            extent.tell(path, note, damaged, extent.reached)
-
-
 def media_of(path: Path) -> Media | None:
     """What the file at `path` is by its content, whatever its name; None where it is none of these.
 

@@ -2,13 +2,14 @@
 
 import importlib
 import io
+import os
 import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 import av
@@ -296,6 +297,8 @@ def _absent(path: Path, kind: str) -> str:
         return f"{path} is an address, and nothing is fetched: download the {kind} and give its path."
     if str(path) == "-":
         return f"Standard input is not read: save the {kind} in a file and give its path."
+    if os.sep == "/" and PureWindowsPath(path).drive:
+        return f"{path} is a path of Windows, and there are no drives here: give the {kind}'s path here."
     return f"There is no {kind} at {path}; check the path."
 
 

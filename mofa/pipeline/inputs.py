@@ -108,7 +108,7 @@ def read_inputs(
     videos = {}
     for reference in _of(request, ReferenceControl):
         with about(request.place_of(reference)):
-            videos[reference.video] = _reference(reference.video, given, notes.append)
+            videos[reference.video] = _reference(reference.video, given)
     drives = read_drives(request, progress, given)
     faces = {}
     for driven in request.driven_faces:
@@ -223,9 +223,8 @@ def _depth(path: Path, given: Given, original: Original) -> Float[Tensor, "1 _ _
     return (grey - lowest) / (highest - lowest)
 
 
-def _reference(path: Path, given: Given, note: Note) -> Video:
+def _reference(path: Path, given: Given) -> Video:
     video = _video(path, given)
-    video.check_whole(note)
     if video.num_frames < 2:
         raise InputError(
             f"{path} has {video.num_frames} frame(s): a reference's motion needs at least two.",

@@ -50,12 +50,14 @@ from mofa.types import (
     DenseMotion,
     MotionBranch,
     MotionPlan,
+    Note,
     Progress,
     SenseOfThings,
     SourceImage,
     SparseMotion,
     TrackSet,
     silent,
+    unsaid,
 )
 
 MAX_REFERENCE_FRAMES = 1000
@@ -137,7 +139,10 @@ def plan_motion(
     num_frames, regions = request.frames + request.loop, drawn.regions
     driven = driven_faces(request, inputs, num_frames, request.fps, speak)
 
-    motion = drawn_motion(request, drawn, inputs, source, num_frames, densify, estimate_flow, progress)
+    told: list[str] = []
+    motion = drawn_motion(
+        request, drawn, inputs, source, num_frames, densify, estimate_flow, progress, told.append
+    )
     placed = [(region is not None, hints) for region, hints in drawn.hints]
     remarks = remark(placed, motion, source, num_frames - 1, sense, _moving_tracks(drawn))
     motion = with_local_cameras(motion, request, regions, source, num_frames)
@@ -157,6 +162,7 @@ def plan_motion(
         notes=(
             *inputs.notes,
             *drawn.notes,
+            *told,
             *(note for face in driven for note in face.notes),
             *remarks.notes,
         ),
@@ -173,8 +179,9 @@ def drawn_motion(
     densify: Densifier,
     estimate_flow: FlowEstimator,
     progress: Progress,
+    note: Note = unsaid,
 ) -> DenseMotion:
-    """The motion of tracks and reference videos."""
+    """The motion of tracks and reference videos; `note` is told where a video breaks off."""
     height, width = source.pixels.shape[1:]
     spread = {
         region: densify(source.pixels, hints, drawn.regions[region], progress)
@@ -186,7 +193,7 @@ def drawn_motion(
     ]
     shares += [
         Share(
-            reference_motion(control, inputs, num_frames, height, width, estimate_flow, progress),
+            reference_motion(control, inputs, num_frames, height, width, estimate_flow, progress, note),
             drawn.regions[region_of(control, request)],
         )
         for control in request.controls
@@ -403,10 +410,11 @@ def reference_motion(
     width: int,
     estimate_flow: FlowEstimator,
     progress: Progress,
+    note: Note,
 ) -> DenseMotion:
     """A video's motion on the working picture, timed and scaled as the control says."""
     fraction = fraction_of_the_way(control.timing, num_frames)
-    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE)
+    video = inputs.videos[control.video].decoded(MAX_REFERENCE_FRAMES, progress, WORKING_SIDE, note)
     frames = measurable(video.frames, num_frames)
     del video  # it is many times as large as what is measured of it
     return Scaled(video_motion(frames, fraction, height, width, estimate_flow, progress), control.strength)

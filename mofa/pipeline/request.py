@@ -6,13 +6,14 @@ tensor: files are opened by pipeline.animate.
 """
 
 import json
+import os
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
@@ -35,6 +36,7 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from mofa.control import coordinates, selection
 from mofa.control.camera_words import CameraMove, format_camera, parse_camera
+from mofa.control.text_files import text_of
 from mofa.control.transform_words import WordedPose, format_pose, parse_moments, parse_pose
 from mofa.control.words import nearest
 from mofa.errors import InputError, MofaError, shortened
@@ -236,7 +238,26 @@ TransformWords = Annotated[
     WithJsonSchema({"type": "string", "examples": ["40,-20", "rotate 15", "10%,0 rotate -5 scale 1.2"]}),
 ]
 SwayKind = Literal["wind", "water", "breath"]
-ScenePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), return_type=str)]
+
+
+def _file_name(value: Any) -> Any:
+    """What a file can be called has no control characters, as "C:\\temp" has in double quotes."""
+    found = _CONTROL.search(str(value)) if isinstance(value, str | Path) else None
+    if found:
+        raise ValueError(
+            f"{_short(str(value))} holds {found[0]!a}, as no file's name does: write the path with /, or in "
+            "single quotes"
+        )
+    return value
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+ScenePath = Annotated[
+    Path,
+    BeforeValidator(_file_name),
+    PlainSerializer(lambda path: path.as_posix(), return_type=str),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
 
 
 def _preset(value: Any) -> Any:
@@ -726,17 +747,13 @@ class AnimationRequest(_Frozen):
             raise InputError(
                 f"{where}: a scene is a mapping of keys to values, see docs/scene.md.", key="scene.not"
             )
+        _check_letters(data, where)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             raise _refusal(error, where) from None
         except RecursionError:
             raise InputError(f"{where}: the scene is nested too deeply to be one.", key="scene.not") from None
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{where}: half a character ({error.object[error.start]!a}) is no text: write it whole.",
-                key="scene.not",
-            ) from None
 
     @classmethod
     def from_text(cls, text: str, where: str = "scene") -> "AnimationRequest":
@@ -750,7 +767,7 @@ class AnimationRequest(_Frozen):
 
     def relative_to(self, folder: Path) -> "AnimationRequest":
         """The same request with relative paths resolved against `folder`."""
-        return self.with_paths(lambda path: folder / path)
+        return self.with_paths(lambda path: _from_folder(folder, path))
 
     def with_paths(self, rename: Callable[[Path], Path]) -> "AnimationRequest":
         """The same request with `rename` applied to every path in it."""
@@ -819,17 +836,19 @@ def read_scene_text(path: Path) -> str:
                 f"{path} is {path.stat().st_size >> 20} MB, too long for a scene file.", key="scene.not"
             )
         content = path.read_bytes()
-        # Windows editors call it Unicode.
-        in_words = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        return content.decode("utf-16" if in_words else "utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: check the scene's path.", key="scene.absent") from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path} is not a text file: a scene is YAML or JSON, see docs/scene.md.", key="scene.not"
-        ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", key="scene.not") from None
+    return scene_text(content, str(path))
+
+
+def scene_text(content: bytes, where: str = "scene") -> str:
+    """The text that a scene's bytes are. Raises InputError: another encoding, or no text."""
+    try:
+        return text_of(content, "a scene is YAML or JSON, see docs/scene.md")
+    except InputError as error:
+        raise InputError(f"{where}: {error}", key=error.key, **error.values) from None
 
 
 def parse_face(text: str) -> int | Point:
@@ -865,6 +884,8 @@ def parse_scene(text: str, where: str) -> object:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
+        if any(words in problem for words in ESCAPED):
+            problem = BACKSLASH
         raise InputError(f"{where}{place}: not valid YAML or JSON: {problem}.", key="scene.not") from None
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         # Values that look like dates or numbers but are none end here; PyYAML trips over some.
@@ -873,6 +894,9 @@ def parse_scene(text: str, where: str) -> object:
         raise InputError(f"{where}: not valid YAML or JSON: {said}.", key="scene.not") from None
 
 
+BACKSLASH = "in double quotes \\ begins an escape: write a path with / (C:/Users/...) or in single quotes"
+ESCAPED = ("unknown escape character", "hexdecimal", "hexadecimal")
+"""What libyaml, which writes one of them so, and PyYAML say of "C:\\Users"."""
 YAML_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where PyYAML was built with it: ten times as fast."""
 
@@ -891,6 +915,38 @@ def _check_yaml(text: str) -> None:
 
 def _refused(event: yaml.events.Event, problem: str) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(None, None, problem, cast("yaml.error.Mark", event.start_mark))
+
+
+def _check_letters(data: object, where: str) -> None:
+    """Raises InputError for halves of characters and control characters in the texts of a scene."""
+    left: list[tuple[object, str]] = [(data, "")]
+    while left:
+        value, place = left.pop()
+        match value:
+            case str() if found := _NO_LETTER.search(value):
+                half = found[0] >= "\ud800"
+                why = "half a character is no text: write it whole" if half else BACKSLASH
+                held = f"{place or 'a key'} holds {found[0]!a}"
+                raise InputError(f"{where}: {held}, and {why}.", key="scene.letters").at(place)
+            case dict():
+                left += [(inner, f"{place}.{key}".lstrip(".")) for key, inner in value.items()]
+                left += [(key, place) for key in value]  # looked at first, for places have them in
+            case list() | tuple():
+                left += [(inner, f"{place}.{index}".lstrip(".")) for index, inner in enumerate(value)]
+
+
+_NO_LETTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Tabs and line breaks may stand between words."""
+
+
+def _from_folder(folder: Path, path: Path) -> Path:
+    """Where a path of a scene in `folder` leads. Backslashes of a scene from Windows part folders here, too;
+    what begins with a drive is left as it is, for no folder here has one."""
+    place = folder / path
+    if os.sep == "\\" or "\\" not in str(path) or os.path.exists(place):
+        return place
+    of_windows = PureWindowsPath(path)
+    return path if of_windows.drive else folder / of_windows.as_posix()
 
 
 def json_schema() -> dict[str, Any]:
@@ -955,9 +1011,7 @@ BOUNDS = {
 
 def _refusal(error: ValidationError, where: str) -> InputError:
     """The first problem of a scene: in one sentence, and by key, values and place."""
-    problems = error.errors(include_url=False, include_context=True)
-    # A misspelt key also makes the right one missing: name the key that is there.
-    problem = next((p for p in problems if p["type"] in MISSPELT), problems[0])
+    problem = _worst(error.errors(include_url=False, include_context=True))
     # A misspelt key is what somebody wrote, whatever it looks like; it stands last.
     *way, last = problem["loc"] or ("",)
     parts = [part for part in way if not _is_tag(part)]
@@ -978,6 +1032,28 @@ def _refusal(error: ValidationError, where: str) -> InputError:
         known = ", ".join(re.findall("'([^']*)'", context["expected"]))
         return InputError(sentence, key="value.choice", known=known, where=place).at(place)
     return InputError(sentence, key="scene.values", said=said, where=place or where).at(place)
+
+
+def _worst(problems: Sequence[Any]) -> Any:
+    """The problem to speak of. A misspelt key also makes the right one missing: what is there is named,
+    unless one of the forms that the value may have knows it."""
+    unknown = {p["loc"] for p in problems if p["type"] in MISSPELT}
+    forms: dict[tuple[int | str, ...], set[tuple[int | str, ...]]] = {}
+    for form in (p["loc"][:-1] for p in problems):
+        forms.setdefault(_untagged(form), set()).add(form)
+    misspelt = [
+        p
+        for p in problems
+        if p["loc"] in unknown
+        and all((*form, p["loc"][-1]) in unknown for form in forms[_untagged(p["loc"][:-1])])
+    ]
+    values = [p for p in problems if p["type"] not in (*MISSPELT, "missing")]
+    return (*misspelt, *values, *problems)[0]
+
+
+def _untagged(place: Sequence[int | str]) -> tuple[int | str, ...]:
+    """A place without the names of the forms that were tried there."""
+    return tuple(part for part in place if not _is_tag(part))
 
 
 def _explain(problem: Mapping[str, Any], place: Sequence[int | str]) -> str:
@@ -1012,7 +1088,7 @@ def _short(value: object) -> str:
 
 MISSPELT = ("extra_forbidden", "unexpected_keyword_argument")
 KINDS = ("track", "transform", "sway", "still", "camera", "reference", "landmarks")
-_TAGS = (*KINDS, "MaskRegion", "SelectedRegion")
+_TAGS = (*KINDS, "MaskRegion", "SelectedRegion", "BorderRegion")
 
 
 def _is_tag(part: int | str) -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 
-from mofa.media.decode import Frame, check_whole, read_video, video_frames
+from mofa.media.decode import Frame, read_video, video_frames
 from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Note, Progress, silent, unsaid
 
@@ -21,16 +21,15 @@ class Video(Protocol):
         """How many frames there are; of a file it is enough to know whether there are two."""
         ...
 
-    def decoded(self, max_frames: int, progress: Progress, long_side: int | None = None) -> Clip:
-        """At most `max_frames` at a steady rate, shrunk where their long side is above `long_side`."""
+    def decoded(
+        self, max_frames: int, progress: Progress, long_side: int | None = None, note: Note = unsaid
+    ) -> Clip:
+        """At most `max_frames` at a steady rate, shrunk where their long side is above `long_side`; `note` is
+        told where a file breaks off before them."""
         ...
 
     def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
         """The frames one by one, each with its own time; `note` is told where a file breaks off."""
-        ...
-
-    def check_whole(self, note: Note) -> None:
-        """Tells `note` if there is less of it than there should be, without decoding it."""
         ...
 
 
@@ -41,17 +40,15 @@ class VideoFile:
     path: Path
     num_frames: int
 
-    def decoded(self, max_frames: int, progress: Progress, long_side: int | None = None) -> Clip:
+    def decoded(
+        self, max_frames: int, progress: Progress, long_side: int | None = None, note: Note = unsaid
+    ) -> Clip:
         """Reads the file."""
-        return read_video(self.path, max_frames, progress, long_side)
+        return read_video(self.path, max_frames, progress, long_side, note)
 
     def frames(self, long_side: int | None = None, note: Note = unsaid) -> Iterator[Frame]:
         """Reads the file."""
         return video_frames(self.path, long_side, note=note)
-
-    def check_whole(self, note: Note) -> None:
-        """Looks through the file."""
-        check_whole(self.path, note)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -74,7 +71,9 @@ class VideoInMemory:
         """How many there are."""
         return len(self.clip.frames)
 
-    def decoded(self, max_frames: int, progress: Progress, long_side: int | None = None) -> Clip:
+    def decoded(
+        self, max_frames: int, progress: Progress, long_side: int | None = None, note: Note = unsaid
+    ) -> Clip:
         """The frames as they are, or shrunk."""
         frames = self.clip.frames[:max_frames]
         width, height = frames.shape[3], frames.shape[2]
@@ -89,9 +88,6 @@ class VideoInMemory:
             one = replace(self, clip=replace(self.clip, frames=self.clip.frames[index : index + 1]))
             pixels = one.decoded(1, silent, long_side).frames[0].permute(1, 2, 0).cpu().numpy()
             yield Frame(pixels, index / self.clip.fps, (index + 1) / self.clip.fps)
-
-    def check_whole(self, note: Note) -> None:
-        """What is in memory is all there is."""
 
     def __str__(self) -> str:
         return self.name

@@ -18,14 +18,14 @@ from PIL import Image
 
 from mofa.errors import InputError
 from mofa.media.audio import read_audio
-from mofa.media.decode import check_whole, evenly, media_of, read_video, video_frames, video_seconds
+from mofa.media.decode import evenly, media_of, read_video, video_frames, video_seconds
 from mofa.media.encode import write_clip
 from mofa.tensors.sound import mono
 from mofa.types import Clip, Waveform
 
 SLOW_THEN_FAST = [0.0, 0.2, 0.4, 0.6, 0.8, *(1 + np.arange(10) / 25)]
 """Seconds: a screen recording, or a phone in the dark."""
-CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx"}
+CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx"}
 
 
 def grey(level: int, height: int = 32, width: int = 48) -> np.ndarray:
@@ -44,7 +44,8 @@ def write_timed(
         stream = container.add_stream(CODECS[path.suffix], rate=25)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        sound = container.add_stream("aac" if path.suffix == ".mp4" else "libopus", rate=48000, layout="mono")
+        coder = "aac" if path.suffix in (".mp4", ".mov") else "libopus"
+        sound = container.add_stream(coder, rate=48000, layout="mono")
         for start, level in zip(starts, levels, strict=True):
             frame = av.VideoFrame.from_ndarray(grey(level), format="rgb24")
             frame.pts, frame.time_base = round(1000 * start), Fraction(1, 1000)
@@ -195,14 +196,12 @@ def test_an_animated_webp_that_breaks_off_gives_its_whole_frames(tmp_path: Path)
     (tmp_path / "cut.webp").write_bytes(content[: len(content) * 6 // 10])
     notes: list[str] = []
     assert len(read_video(tmp_path / "whole.webp", note=notes.append).frames) == 10
-    check_whole(tmp_path / "whole.webp", notes.append)
     assert notes == []
     assert media_of(tmp_path / "cut.webp") == "video"
     clip = read_video(tmp_path / "cut.webp", note=notes.append)
     assert len(clip.frames) == 5
     assert np.array_equal(clip.frames.permute(0, 2, 3, 1).numpy(), noise[:5])
-    check_whole(tmp_path / "cut.webp", notes.append)
-    assert [f"{tmp_path / 'cut.webp'} is cut short at 0.5 s" in note for note in notes] == [True, True]
+    assert [f"{tmp_path / 'cut.webp'} is cut short at 0.5 s" in note for note in notes] == [True]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
@@ -222,6 +221,55 @@ def test_a_file_that_breaks_off_gives_what_is_there_and_says_so(tmp_path: Path, 
     assert 5 < len(clip.frames) < 75
     (note,) = notes
     assert note == f"{cut} is cut short at {len(clip.frames) / 25:.1f} s: what comes before is used."
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_file_without_its_index_is_told_to_be_cut_off(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"whole{suffix}"
+    write_timed(whole, [k / 25 for k in range(15)], 0.0)  # libav writes the index last
+    content = whole.read_bytes()
+    index, pictures = content.index(b"moov") - 4, content.index(b"mdat") - 4
+    assert index > pictures
+    recording = content[:pictures] + b"\0\0\0\0mdat" + content[pictures + 8 : index]
+    for cut in (content[:index], content[: index + 40], content[: index - 99], content[:20], recording):
+        (tmp_path / f"cut{suffix}").write_bytes(cut)
+        for read in (read_video, read_audio, video_seconds):
+            with pytest.raises(InputError, match="cut off before its index was written") as refused:
+                read(tmp_path / f"cut{suffix}")
+            assert refused.value.key == "file.cut"
+    (tmp_path / f"damaged{suffix}").write_bytes(content[:index] + b"\0\0\0\x20moov" + b"?" * 24)
+    with pytest.raises(InputError) as refused:
+        read_video(tmp_path / f"damaged{suffix}")
+    assert "cut off" not in str(refused.value)
+
+
+@pytest.mark.parametrize("broken", [b"", b"\0" * 200_000, bytes(range(256)) * 800])
+def test_an_mp4_whose_index_is_there_gives_what_its_data_still_hold(tmp_path: Path, broken: bytes) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (75, 3, 32, 48), np.uint8)
+    write_clip(Clip(torch.from_numpy(noise), 25.0), tmp_path / "whole.mp4")
+    content = (tmp_path / "whole.mp4").read_bytes()
+    half = len(content) * 6 // 10
+    (tmp_path / "a.mp4").write_bytes(content[:half] + broken[: len(content) - half])
+    notes: list[str] = []
+    clip = read_video(tmp_path / "a.mp4", note=notes.append)
+    assert 5 < len(clip.frames) < 75
+    assert ["is cut short at" in note for note in notes] == [True]
+
+
+def test_a_wmv_that_breaks_off_is_told(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "whole.wmv"), "w") as container:
+        stream = container.add_stream("wmv2", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for noise in np.random.default_rng(0).integers(0, 256, (75, 32, 48, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        container.mux(stream.encode(None))
+    content = (tmp_path / "whole.wmv").read_bytes()
+    (tmp_path / "cut.wmv").write_bytes(content[: len(content) * 6 // 10])
+    notes: list[str] = []
+    assert len(read_video(tmp_path / "whole.wmv", note=notes.append).frames) == 75
+    assert notes == []
+    assert 5 < len(read_video(tmp_path / "cut.wmv", note=notes.append).frames) < 75
+    assert ["is cut short at" in note for note in notes] == [True]
 
 
 def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:

@@ -92,6 +92,17 @@ def test_what_is_wrong_is_told_before_a_network_is_built(
     assert len(built) == 1
 
 
+def test_a_reference_whose_data_break_off_is_told(folder: Path) -> None:
+    noise = torch.randint(0, 256, (30, 3, 32, 48), dtype=torch.uint8, generator=torch.manual_seed(0))
+    write_clip(Clip(noise, 25.0), folder / "whole.mp4")
+    content = (folder / "whole.mp4").read_bytes()
+    (folder / "broken.mp4").write_bytes(content[: len(content) // 2].ljust(len(content), b"\0"))
+    data = {"picture": "photo.png", "frames": 4, "controls": [{"kind": "reference", "video": "broken.mp4"}]}
+    result = animate(AnimationRequest.from_data(data).relative_to(folder))
+    (note,) = (note for note in result.motion.notes if "broken.mp4" in note)
+    assert "is cut short at" in note
+
+
 def test_data_in_memory_moves_the_picture_as_the_same_data_in_files_does(
     folder: Path, picture: torch.Tensor
 ) -> None:

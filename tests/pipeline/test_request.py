@@ -1,6 +1,7 @@
 """A scene survives YAML and JSON, and what is wrong in one is said in one sentence."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,15 +210,130 @@ def test_a_scene_has_a_bounded_number_of_controls_and_points():
         AnimationRequest.from_data({"picture": "a.png", "controls": [many] * 2})
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
-def test_scenes_may_be_in_any_unicode_of_windows_editors(tmp_path, encoding):
-    text = 'picture: käse.png\r\ncontrols:\r\n  - kind: track\r\n    points: "10,10"\r\n'
-    mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
-    (tmp_path / "scene.yaml").write_bytes(mark + text.encode(encoding))
+CAMERA = {"kind": "camera", "move": "zoom 1.1"}
+SCENE = 'picture: käse.png\r\ncontrols:\r\n  - kind: track\r\n    points: "10,10"\r\n'
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xff\xfe"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_scenes_may_be_in_any_unicode_of_windows_editors(tmp_path, encoding, mark):
+    content = SCENE.encode(encoding)
+    (tmp_path / "scene.yaml").write_bytes(mark + content if encoding == "utf-16-le" else content)
     assert AnimationRequest.from_file(tmp_path / "scene.yaml").picture == tmp_path / "käse.png"
 
 
-CAMERA = {"kind": "camera", "move": "zoom 1.1"}
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (SCENE.encode("latin-1"), "seems, Latin-1 (Windows-1252), from line 1 on: save it as UTF-8"),
+        (("# a\n\n# \u201cnaïve\u201d\n" + SCENE).encode("cp1252"), "Latin-1 (Windows-1252), from line 3 on"),
+        ("# 照片\npicture: a.png\n".encode("gbk"), "seems, GBK or another East Asian one, from line 1 on"),
+        ("# Фото здесь\n".encode("cp1251"), "seems, Windows-1251 or another one of eight bits"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff", "it is not text: a scene is YAML or JSON"),
+        (SCENE.encode("utf-16")[:-1], "it is not text"),
+    ],
+)
+def test_a_scene_in_another_encoding_is_told_which_it_seems_to_be(tmp_path, content, words):
+    (tmp_path / "scene.yaml").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        AnimationRequest.from_file(tmp_path / "scene.yaml")
+    assert words in str(refused.value)
+    assert str(tmp_path / "scene.yaml") in str(refused.value)
+
+
+@pytest.mark.parametrize("path", [r"C:\Users\me\a.jpg", r"C:\temp\a.jpg", r"D:\xrays\a.jpg", r"\names\a.jpg"])
+@pytest.mark.parametrize("form", ['picture: "{}"\ncontrols: []', '{{"picture": "{}", "controls": []}}'])
+def test_backslashes_in_double_quotes_get_the_advice(path, form):
+    with pytest.raises(InputError, match=r"path with / .*in single quotes"):
+        AnimationRequest.from_text(form.format(path))
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="there they are how paths are written")
+def test_paths_of_windows_lead_where_they_mean(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / r"odd\name.jpg").touch()
+    wanted = {
+        r".\a.jpg": tmp_path / "a.jpg",
+        r"sub\a.jpg": tmp_path / "sub" / "a.jpg",
+        r"..\b\a.jpg": tmp_path / ".." / "b" / "a.jpg",
+        r"odd\name.jpg": tmp_path / r"odd\name.jpg",
+    }
+    for written, path in wanted.items():
+        scene = {"picture": written, "controls": [CAMERA], "outputs": {"clip": r"out\b.mp4"}}
+        request = AnimationRequest.from_data(scene).relative_to(tmp_path)
+        assert request.picture == path
+        assert request.outputs.clip == tmp_path / "out" / "b.mp4"
+    drive = AnimationRequest.from_data({"picture": r"C:\Users\a.jpg", "controls": [CAMERA]})
+    assert str(drive.relative_to(tmp_path).picture) == r"C:\Users\a.jpg"
+
+
+@pytest.mark.parametrize("wrong", ["a\0b", "a\nb", "C:\temp", "a\x7f", "\ud83d"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "picture",
+        "latents",
+        "outputs.clip",
+        "controls.0.file",
+        "controls.0.visibility",
+        "controls.0.region.mask",
+    ],
+)
+def test_no_file_name_has_control_characters_or_half_a_letter(wrong, place):
+    scene = {
+        "picture": "a.png", "latents": "n.npy", "outputs": {"clip": "a.mp4"},
+        "controls": [{"kind": "track", "file": "a.npy", "visibility": "v.npy", "region": {"mask": "m.png"}}],
+    }  # fmt: skip
+    AnimationRequest.from_data(scene)
+    *way, last = place.split(".")
+    inner = scene
+    for part in way:
+        inner = inner[int(part) if part.isdigit() else part]
+    inner[last] = wrong
+    with pytest.raises(InputError) as refused:
+        AnimationRequest.from_data(scene)
+    str(refused.value).encode()
+    words = ("file's name", "begins an escape", "half a character")
+    assert any(said in str(refused.value) for said in words)
+    assert refused.value.place.startswith(place.partition(".region")[0])
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ({"mask": 3}, "region.mask: 3 is no path"),
+        ({"select": "zzz"}, 'region.select: "zzz" is no point'),
+        ({"border": 99}, "region.border: input should be less than or equal to 50"),
+        ({"select": "9,9", "with_shadow": 7}, "region.with_shadow: .* valid boolean"),
+        ({"msk": "a.png"}, 'region.msk" is not a known key: did you mean "mask"'),
+        ({"mask": "a.png", "border": "no", "x": 1}, 'region.x" is not a known key'),
+    ],
+)
+def test_of_the_forms_of_a_region_the_one_that_was_meant_is_spoken_of(region, words):
+    scene = {"picture": "a.png", "controls": [{"kind": "track", "points": "9,9 20,20", "region": region}]}
+    with pytest.raises(InputError, match=words):
+        AnimationRequest.from_data(scene)
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        {"controls": [{"kind": "camera", "move": "zoom 1.1\0"}]},
+        {"controls": [{"kind": "track", "points": "1,2\0 3,4"}]},
+        {"controls": [{"kind": "track", "points": "9,9 20,20", "colour": "#ffffff\n"}]},
+        {"controls": [{"kind": "transform", "move": "rotate 5\a", "region": {"select": "9,9"}}]},
+        {"controls": [{"kind": "transform", "move": "rotate 5", "region": {"select": "9,9\ud83d"}}]},
+        {"controls": [CAMERA], "outputs": {"background": "white\0"}},
+        {"controls": [CAMERA], "diffusion": {"device": "cpu\0"}},
+        {"controls": [CAMERA | {"ki\0nd": "camera"}]},
+    ],
+)
+def test_no_text_of_a_scene_has_control_characters_or_half_a_letter(scene):
+    with pytest.raises(InputError) as refused:
+        AnimationRequest.from_data({"picture": "a.png"} | scene)
+    str(refused.value).encode()
+
+
 RELEASED = {"picture": "a.jpg", "compatibility": "released", "controls": [CAMERA]}
 
 

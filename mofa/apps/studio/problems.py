@@ -121,6 +121,10 @@ _PAIRS = {
         "This file cannot be read: it is damaged, or not what its name says. Save or download it again.",
         "无法读取此文件：文件已损坏或类型不符，请重新保存或下载。",
     ),
+    "file.cut": (
+        "This file is cut off before its index was written: record, copy or download it again.",
+        "文件在写入索引前被截断：请重新录制、复制或下载。",
+    ),
     "file.empty": ("There is nothing in this file: choose another one.", "此文件是空的，请选择其他文件。"),
     "file.kind": ("{name} is no file that can be used here.", "此处不能使用 {name}。"),
     "file.suffix": (
@@ -210,6 +214,15 @@ _PAIRS = {
     "scene.not": (
         "This is not a scene: open one that was saved here.",
         "这不是场景文件，请打开由本页保存的场景。",
+    ),
+    "scene.letters": (
+        "The scene holds a character that is no letter: write the text again.",
+        "场景含有无法识别的字符，请重新填写。",
+    ),
+    "text.none": ("This file is not text: save it as text.", "此文件不是文本，请另存为文本。"),
+    "text.encoding": (
+        "This text is not UTF-8 but, as it seems, {encoding}: save it as UTF-8.",
+        "此文本不是 UTF-8，似乎是 {encoding}：请另存为 UTF-8。",
     ),
     "scene.absent": (
         "This scene is not here: it is another browser's, or older than a day.",

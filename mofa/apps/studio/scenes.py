@@ -27,6 +27,7 @@ from mofa.pipeline.request import (
     StillControl,
     SwayControl,
     parse_scene,
+    scene_text,
 )
 
 LONGEST_SIDE = 1920
@@ -324,12 +325,7 @@ def _too_large(entry: zipfile.ZipInfo, most: int) -> InputError:
 
 
 def _read_text(content: bytes) -> dict[str, Any]:
-    try:
-        data = parse_scene(content.decode("utf-8-sig"), "scene")
-    except UnicodeDecodeError:
-        raise InputError(
-            "this is not a scene: open a .yaml, .json or .zip that mofa wrote.", key="scene.not"
-        ) from None
+    data = parse_scene(scene_text(content), "scene")
     if not isinstance(data, dict):
         raise InputError(
             "this is not a scene: it should be a mapping of keys to values, see docs/scene.md.",
