@@ -176,7 +176,8 @@ class MotionBranch:
     """One adapter's share of the motion, against the scene: the camera is not in it.
 
     `region` is where the branch rules, 0..1, and `strength` multiplies the adapter's residuals. `face` holds
-    a driven face's 68 points per frame, in working pixels (landmark adapter only).
+    a driven face's 68 points per frame, in working pixels (landmark adapter only). `may_move` is where people
+    painted that things may move, 0..1, for adapters that are told; None is everywhere.
     """
 
     adapter: AdapterName
@@ -184,6 +185,7 @@ class MotionBranch:
     region: Float[Tensor, "1 H W"]
     strength: float = 1.0
     face: Float[Tensor, "T 68 2"] | None = None
+    may_move: Float[Tensor, "1 H W"] | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from mofa.training.hint_sampling import (
 )
 from mofa.training.motion_signal import hints_at, measured_flow, network_flow
 from mofa.training.noise_levels import noise_levels, stratified
-from mofa.training.shown_motion import MotionSettings
+from mofa.training.shown_motion import MotionSettings, Told
 from tools.parity_reference import Comparison, Findings, Reference
 from tools.weights_by_name import build
 
@@ -211,7 +211,7 @@ def steps(reference: Reference, objective: AdapterObjective, flow: Tensor) -> Fi
         draws = step_draws(reference, stratified(reference["u"]), dropped)
         with torch.enable_grad():
             told = noise_clips(objective.backbone, pixels, draws, conventions)
-            velocity = objective.predict(told, pixels[:, 0], flow[None])
+            velocity = objective.predict(told, pixels[:, 0], Told(flow[None]))
             loss = denoising_loss(velocity, told).mean()
             loss.backward()
         yield reference.compare(f"{variant}_latents", told.latents)

@@ -34,7 +34,7 @@ from mofa.training.objectives import (
     read_backbone,
 )
 from mofa.training.protocol import Draws, Objective
-from mofa.training.shown_motion import MotionSettings
+from mofa.training.shown_motion import MotionSettings, Told
 from mofa.training.sparse_to_dense import SparseToDenseObjective
 from mofa.training.things.objective import judged
 from mofa.training.things.pictures import Questions
@@ -120,7 +120,7 @@ def sketch_adapter(recipe: AdapterRecipe, dtype: torch.dtype) -> tuple[AdapterOb
         backbone,
         nn.Module.to(encoder, META, dtype),
         nn.Module.to(adapter, META, dtype),
-        MotionSettings(recipe.motion, recipe.sampling, recipe.conventions),
+        MotionSettings(recipe.motion, recipe.sampling, recipe.conventions, recipe.region),
         sparse_to_dense=network,
     )
     freeze(objective, recipe.frozen)
@@ -174,7 +174,10 @@ def adapter_loss(objective: AdapterObjective, clips: Clips, dtype: torch.dtype) 
     sketches = None
     if objective.motion.kind == "landmarks":
         sketches = torch.empty_like(pixels, dtype=dtype)
-    velocity = objective.predict(noised, pictures, flows, sketches)
+    regions = None
+    if objective.motion.region is not None:
+        regions = torch.empty_like(pixels[:, 0, :1], dtype=dtype)
+    velocity = objective.predict(noised, pictures, Told(flows, regions), sketches)
     return denoising_loss(velocity, noised).mean()
 
 

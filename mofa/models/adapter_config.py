@@ -43,6 +43,8 @@ class AdapterConfig:
     sketch_embedding_out_channels: tuple[int, ...] = (16, 32, 64, 128)
     matting_channels: int = 64
     normalised: bool = True
+    reads_region: bool = False
+    """Whether it is told where a person painted that things may move; no released adapter is."""
 
     @property
     def num_blocks(self) -> int:
@@ -65,6 +67,8 @@ NUMBERS = (
     "conditioning_channels",
     "matting_channels",
 )
+YES_OR_NO = {NORMALISED_FIELD: True, "reads_region": False}
+"""Fields that no other program knows, and what they are where a config.json leaves them out."""
 DOWN_BLOCKS = ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal")
 # What the class declares but an encoder without a decoder never uses.
 UNUSED = ("sample_size", "out_channels", "up_block_types", "num_frames")
@@ -93,7 +97,7 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
         raise WeightsError(
             f"{source} has no num_attention_heads, which no other file can tell: take the released one."
         )
-    unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED, NORMALISED_FIELD})
+    unknown = sorted(fields.keys() - {*LISTS, *NUMBERS, *UNUSED, *YES_OR_NO})
     if unknown:
         raise WeightsError(f"{source} has fields this adapter does not know: {', '.join(unknown[:3])}.")
     num_blocks = len(widths) if _has_form("block_out_channels", widths) else 0
@@ -123,7 +127,7 @@ def _is_size(value: object) -> bool:
 
 def _has_form(name: str, value: object) -> bool:
     """Whether a field's value is of the kind that its name asks for."""
-    if name == NORMALISED_FIELD:
+    if name in YES_OR_NO:
         return isinstance(value, bool)
     if name in NUMBERS:
         return _is_size(value)
@@ -136,7 +140,5 @@ def _has_form(name: str, value: object) -> bool:
 
 def released_fields(config: AdapterConfig) -> dict[str, Any]:
     """The config as a config.json holds it; `read_adapter_config` takes it back."""
-    fields = asdict(config)
-    if config.normalised:  # no other program knows the field
-        del fields[NORMALISED_FIELD]
+    fields = {name: value for name, value in asdict(config).items() if value is not YES_OR_NO.get(name)}
     return {"_class_name": RELEASED_CLASS, OWN_MARK: True} | fields

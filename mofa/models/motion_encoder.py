@@ -31,11 +31,29 @@ class PictureEmbedding(nn.Module):
             self.blocks.append(nn.Conv2d(narrow, wide, 3, stride=2, padding=1))
         self.conv_out = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "B c H W"]) -> Float[Tensor, "B C h w"]:
-        x = F.silu(self.conv_in(x))
+    def forward(
+        self, x: Float[Tensor, "B c H W"], beside: Float[Tensor, "B k H W"] | None = None
+    ) -> Float[Tensor, "B C h w"]:
+        """`beside` is what further channels of the picture add to its first convolution."""
+        x = self.conv_in(x)
+        x = F.silu(x if beside is None else x + beside)
         for block in self.blocks:
             x = F.silu(block(x))
         return self.conv_out(x)
+
+
+class RegionChannel(nn.Module):
+    """A fourth channel of the picture's first convolution: where it may move. It begins as nothing.
+
+    It draws no random numbers, so that a new adapter with it is the one without it.
+    """
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(config.conditioning_embedding_out_channels[0], 1, 3, 3))
+
+    def forward(self, region: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B k H W"]:
+        return F.conv2d(region, self.weight, padding=1)
 
 
 class Halving(nn.Module):
@@ -147,28 +165,52 @@ class MattingHead(nn.Module):
 
 
 class MotionEncoder(nn.Module):
-    """Picture and flow to `MotionFeatures`; the two adapters say what becomes of a warped level."""
+    """Picture and flow to `MotionFeatures`; the two adapters say what becomes of a warped level.
+
+    `region_in` is a fourth channel of the picture, for adapters that are told what may move.
+    """
 
     controlnet_cond_embedding: PictureEmbedding
     flow_encoder: FeaturePyramid
+    region_in: "RegionChannel | None"
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__()
+        self.controlnet_cond_embedding = picture_embedding(config)
+        self.region_in = RegionChannel(config) if config.reads_region else None
 
     def forward(
         self,
         picture: Float[Tensor, "1 3 H W"],
         flow: Float[Tensor, "S 2 H W"],
         sketch: Float[Tensor, "T 3 H W"] | None = None,
+        region: Float[Tensor, "1 H W"] | None = None,
     ) -> MotionFeatures:
         """`picture` is -1..1, `flow` in its pixels, `sketch` (landmark drawings) 0..1 with T = S + 1.
 
-        H and W are multiples of 64. Frame 0 holds the unwarped features. Features that leave the picture
-        are dropped, places that none reach are 0. Raises InputError when a sketch is missing, or given
-        to the adapter that has no use for it.
+        `region` (0..1) is where frame 0 may move; None, for an adapter that reads it, is everywhere. H and W
+        are multiples of 64. Frame 0 holds the unwarped features. Features that leave the picture are dropped,
+        places that none reach are 0. Raises InputError when a sketch is missing, or when a sketch or region
+        is given to an adapter that has no use for it.
         """
-        levels = self.flow_encoder(self.controlnet_cond_embedding(picture))
+        painted = self.embed_region(region, picture)
+        levels = self.flow_encoder(self.controlnet_cond_embedding(picture, painted))
         return MotionFeatures(
             levels=tuple(self.frames(level, reference, flow) for level, reference in enumerate(levels)),
             sketch=self.embed_sketch(sketch),
         )
+
+    def embed_region(
+        self, region: Float[Tensor, "1 H W"] | None, picture: Float[Tensor, "1 3 H W"]
+    ) -> Float[Tensor, "1 k H W"] | None:
+        """What the region adds to the picture's first convolution; None for an adapter that reads none."""
+        if self.region_in is not None:
+            return self.region_in(torch.ones_like(picture[:, :1]) if region is None else region[None])
+        if region is not None:
+            raise InputError(
+                "This adapter was never told what may move: take one that was trained with objective.region."
+            )
+        return None
 
     def frames(
         self, level: int, reference: Float[Tensor, "1 C h w"], flow: Float[Tensor, "S 2 H W"]
@@ -185,8 +227,7 @@ class TrajectoryEncoder(MotionEncoder):
     """Warped features as they are."""
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__()
-        self.controlnet_cond_embedding = picture_embedding(config)
+        super().__init__(config)
         self.flow_encoder = ProjectedPyramid(config.block_out_channels)
 
     def frames(
@@ -204,9 +245,8 @@ class LandmarkEncoder(MotionEncoder):
     """Warped features, mended where the face turned or opened its mouth, and a drawing of its landmarks."""
 
     def __init__(self, config: AdapterConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         widths = config.block_out_channels
-        self.controlnet_cond_embedding = picture_embedding(config)
         self.flow_encoder = FeaturePyramid(widths)
         self.controlnet_ldmk_embedding = PictureEmbedding(3, config.sketch_embedding_out_channels, widths[0])
         # Levels go by how much smaller than the picture they are: "8", "16", "32", "64".

@@ -35,6 +35,8 @@ from mofa.pipeline.regions import Regions, region_of, working_regions
 from mofa.pipeline.remarks import SEEN, Remarks, remark
 from mofa.pipeline.request import (
     AnimationRequest,
+    Control,
+    LandmarkControl,
     MaskRegion,
     ReferenceControl,
     Region,
@@ -154,7 +156,8 @@ def plan_motion(
     ]
     if len(driven) < len(request.controls):
         rest = (1 - sum(shares, source.pixels.new_zeros(1, *source.pixels.shape[1:]))).clamp(0, 1)
-        branches.insert(0, MotionBranch("trajectory", motion, rest))
+        free = may_move(request, drawn, source)
+        branches.insert(0, MotionBranch("trajectory", motion, rest, may_move=free))
     branches = [nearer(branch, request, inputs, regions, source, num_frames) for branch in branches]
     return PlannedMotion(
         plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
@@ -206,6 +209,22 @@ def drawn_motion(
         if isinstance(control, kind)
     ]
     return merge(shares, height, width)
+
+
+def may_move(request: AnimationRequest, drawn: Drawn, source: SourceImage) -> Float[Tensor, "1 H W"] | None:
+    """Where people painted that things may move, faces apart, less what is to stay; None is everywhere."""
+    controls = [c for c in request.controls if not isinstance(c, LandmarkControl)]
+    whole = source.pixels.new_ones(1, *source.pixels.shape[1:])
+
+    def painted(control: Control) -> Float[Tensor, "1 H W"]:
+        own = drawn.regions[region_of(control, request)]
+        return whole if own is None else own
+
+    moving = [painted(control) for control in controls if not isinstance(control, StillControl)]
+    still = [painted(control) for control in controls if isinstance(control, StillControl)]
+    region = torch.stack(moving).amax(0) if moving else whole
+    region = region * (1 - torch.stack(still).amax(0)) if still else region
+    return None if bool((region >= 1).all()) else region
 
 
 # --- motion of whole regions ---

@@ -36,7 +36,7 @@ from mofa.training.denoising import (
 from mofa.training.generating import make_clips
 from mofa.training.motion_signal import PairFlow
 from mofa.training.protocol import Draws, Loss, Objective
-from mofa.training.shown_motion import MotionSettings, ShownMotion, landmarks_of
+from mofa.training.shown_motion import MotionSettings, ShownMotion, Told, landmarks_of
 from mofa.types import MotionFeatures
 from mofa.weights.low_rank import LowRank, save_low_rank
 from mofa.weights.networks import save_adapter_halves, save_sparse_to_dense
@@ -78,8 +78,8 @@ class AdapterObjective(Objective):
             posterior=known_posterior(batch),
             embedding=batch.embedding,
         )
-        flows = self.shown.flows(batch, draws)
-        velocity = self.predict(noised, pixels[:, 0], flows, self.sketches(batch))
+        told = self.shown.told(batch, draws)
+        velocity = self.predict(noised, pixels[:, 0], told, self.sketches(batch))
         return Loss(denoising_loss(velocity, noised))
 
     @property
@@ -98,11 +98,11 @@ class AdapterObjective(Objective):
         self,
         noised: NoisyClips,
         pictures: Float[Tensor, "B 3 H W"],
-        flows: Float[Tensor, "B S 2 H W"],
+        told: Told,
         sketches: Float[Tensor, "B T 3 H W"] | None = None,
     ) -> Float[Tensor, "B T 4 h w"]:
         """The backbone's v-prediction, corrected by the adapter at strength 1."""
-        features = self.encode(pictures, flows, sketches)
+        features = self.encode(pictures, told, sketches)
         arguments = (noised.sample, noised.timestep, noised.image_embedding, noised.time_ids)
         residuals = self.adapter(*arguments, features)
         dtype = self.unet.dtype
@@ -112,13 +112,18 @@ class AdapterObjective(Objective):
     def encode(
         self,
         pictures: Float[Tensor, "B 3 H W"],
-        flows: Float[Tensor, "B S 2 H W"],
+        told: Told,
         sketches: Float[Tensor, "B T 3 H W"] | None,
     ) -> MotionFeatures:
         """Every clip's warped features."""
         seen = as_seen(pictures, self.motion.conventions)
         each = [
-            self.encoder(seen[i : i + 1], flows[i], None if sketches is None else sketches[i])
+            self.encoder(
+                seen[i : i + 1],
+                told.flows[i],
+                None if sketches is None else sketches[i],
+                None if told.regions is None else told.regions[i].to(seen),
+            )
             for i in range(len(seen))
         ]
         levels = tuple(torch.stack(level) for level in zip(*(one.levels for one in each), strict=True))
@@ -130,7 +135,7 @@ class AdapterObjective(Objective):
     ) -> UInt8[Tensor, "B T 3 H W"]:
         """A clip of every first frame, moved as the batch's motion is shown to the adapter."""
         pictures, num_frames = batch.pixels[:, 0], batch.frames.shape[1]
-        features = self.encode(pictures, self.shown.flows(batch, draws), self.sketches(batch))
+        features = self.encode(pictures, self.shown.told(batch, draws), self.sketches(batch))
         return make_clips(self.backbone, pictures, num_frames, draws, settings, self.adapter, features)
 
     def write(self, folder: Path) -> None:

@@ -57,7 +57,7 @@ def shown_by(recipe: Recipe) -> tuple[ShownMotion | None, str]:
         return ShownMotion(MotionSettings("sparse", wish.sampling)), "by the picture's edges"
     if not isinstance(wish, AdapterRecipe) or wish.motion == "dense":
         return None, ""
-    settings = MotionSettings(wish.motion, wish.sampling, wish.conventions)
+    settings = MotionSettings(wish.motion, wish.sampling, wish.conventions, wish.region)
     note, network, estimate = f"by {wish.sparse_to_dense}", None, None
     try:
         network = wish.sparse_network(cpu)
@@ -71,12 +71,14 @@ def shown_by(recipe: Recipe) -> tuple[ShownMotion | None, str]:
 @torch.no_grad()
 def shown_pictures(shown: ShownMotion, clip: Clips, draws: Draws, note: str) -> dict[str, Frames]:
     """Hints drawn on the first frame, and the flow made of them; nothing where there is none to sample."""
-    batch = stack([clip])
+    batch, region = stack([clip]), None
     try:
         if shown.motion.kind == "landmarks":
             hints = shown.face_hints(batch, 0)
         else:
-            hints = shown.hints(batch, 0, draws.numpy("hints")[0].random)
+            flow = shown.true_flow(batch, 0)
+            region = shown.region(flow, draws, 0)
+            hints = shown.hints(flow, draws.numpy("hints")[0].random, region)
     except InputError:
         return {}
     # [N, T, 2], the way of every hint that is known all along, on the clip's own grid.
@@ -87,7 +89,12 @@ def shown_pictures(shown: ShownMotion, clip: Clips, draws: Draws, note: str) -> 
     ways = torch.cat([start, start + hints.displacement.transpose(0, 1)], dim=1) * grid
     drawn = draw_overlay(clip.frames[0], list(ways[hints.known.all(dim=0)]), [])
     dense = shown.spread(batch, 0, hints)
+    painted: dict[str, Frames] = {}
+    if region is not None:
+        painted["what is painted as free to move"] = (region.expand(3, -1, -1) * 255).to(torch.uint8)[None]
+        dense = dense * region
     return {
+        **painted,
         f"{len(ways)} hints": drawn[None],
         f"dense flow of the hints, {note}": torch.cat([clip.frames[:1], flow_pictures(dense)]),
     }

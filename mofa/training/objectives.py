@@ -15,7 +15,7 @@ from mofa.models.backbone import Backbone
 from mofa.models.beginnings import begin_unet, begin_vae
 from mofa.models.from_config import unnormalised
 from mofa.models.motion_adapter import MotionAdapter
-from mofa.models.motion_encoder import MotionEncoder, make_motion_encoder
+from mofa.models.motion_encoder import MotionEncoder, RegionChannel, make_motion_encoder
 from mofa.models.sparse_to_dense import ConditionalMotionPropagation, SparseToDenseConfig
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.tiny import TINY_ADAPTER, TINY_SPARSE_TO_DENSE
@@ -25,6 +25,7 @@ from mofa.training.conventions import OURS, OURS_SPARSE, Conventions, SparseConv
 from mofa.training.hint_sampling import CMP_SAMPLING, RELEASED_SAMPLING, HintSampling
 from mofa.training.low_rank import LowRankSettings, add_low_rank
 from mofa.training.motion_signal import PairFlow
+from mofa.training.painted import RegionSettings
 from mofa.training.shown_motion import MotionKind, MotionSettings
 from mofa.training.sparse_to_dense import SparseToDenseObjective
 from mofa.types import AdapterName
@@ -64,7 +65,17 @@ class AdapterRecipe:
     lora: LowRankSettings | None = None
     """Train a low-rank change of `start` in place of its weights (`--lora RANK`); null trains the weights."""
     sampling: HintSampling = RELEASED_SAMPLING
+    region: RegionSettings | None = None
+    """Tell the adapter what may move, too, as a person would paint it; null tells it nothing, as the released
+    weights are told."""
     conventions: Conventions = OURS
+
+    def __post_init__(self) -> None:
+        if self.region is not None and self.motion == "landmarks":
+            raise InputError(
+                "objective.region is painted around what a clip's flow moves, and objective.motion is "
+                "landmarks: set objective.region=null, or train on dense or sparse motion."
+            )
 
     def build(self, device: torch.device, dtype: torch.dtype) -> AdapterObjective:
         """The adapter's objective; raises WeightsError where weights are absent or others."""
@@ -79,7 +90,7 @@ class AdapterRecipe:
             backbone,
             encoder.to(device),
             adapter.to(device),
-            MotionSettings(self.motion, self.sampling, self.conventions),
+            MotionSettings(self.motion, self.sampling, self.conventions, self.region),
             sparse_to_dense=self.sparse_network(device),
             estimate=self.flow_estimator(device),
             low_rank=self.change(),
@@ -200,7 +211,9 @@ def read_backbone(source: str, device: torch.device, dtype: torch.dtype) -> Back
 def read_adapter(recipe: AdapterRecipe, backbone: Backbone) -> tuple[MotionEncoder, MotionAdapter]:
     """The adapter that training begins with, in float32."""
     if recipe.start != "backbone":
-        return load_adapter_halves(recipe.adapter, folder_or_slot(recipe.start), torch.float32)
+        encoder, adapter = load_adapter_halves(recipe.adapter, folder_or_slot(recipe.start), torch.float32)
+        tell_region(recipe, encoder, adapter)
+        return encoder, adapter
     config = new_adapter_config(recipe, backbone)
     with seeded():
         encoder, adapter = make_motion_encoder(recipe.adapter, config), MotionAdapter(config)
@@ -208,11 +221,34 @@ def read_adapter(recipe: AdapterRecipe, backbone: Backbone) -> tuple[MotionEncod
     return encoder, adapter
 
 
+def tell_region(recipe: AdapterRecipe, encoder: MotionEncoder, adapter: MotionAdapter) -> None:
+    """Gives an adapter the input for regions that the recipe asks for, where it has none yet.
+
+    Raises InputError for an adapter that reads regions in a recipe that paints none, and where only a low
+    rank is trained, which could not hold the new input's weights.
+    """
+    if recipe.region is None and adapter.config.reads_region:
+        raise InputError(
+            f"{recipe.start} is an adapter that is told what may move, and the recipe tells it nothing: set "
+            "objective.region.whole=0.3 (how often nobody paints), or start from another adapter."
+        )
+    if recipe.region is None or adapter.config.reads_region:
+        return
+    if recipe.lora is not None:
+        raise InputError(
+            f"{recipe.start} has no input for objective.region, and a low-rank change cannot hold a new one: "
+            "set objective.region=null, or train the adapter itself first."
+        )
+    adapter.config = replace(adapter.config, reads_region=True)
+    encoder.region_in = RegionChannel(adapter.config)
+
+
 def new_adapter_config(recipe: AdapterRecipe, backbone: Backbone) -> AdapterConfig:
     """The sizes of an adapter that begins beside a backbone: the toy's beside a toy, else the released."""
     small = backbone.unet.config.block_out_channels[0] <= TINY_ADAPTER.block_out_channels[0]
     like = TINY_ADAPTER if small else AdapterConfig(num_attention_heads=(5, 10, 20, 20))
-    return adapter_config_beside(backbone, recipe.conventions, like)
+    config = adapter_config_beside(backbone, recipe.conventions, like)
+    return replace(config, reads_region=recipe.region is not None)
 
 
 def folder_or_slot(source: str) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from mofa.training.clips import Clips
 from mofa.training.conventions import OURS, Conventions
 from mofa.training.hint_sampling import RELEASED_SAMPLING, HintSampling
 from mofa.training.motion_signal import PairFlow, flow_hints, landmark_hints, measured_flow, network_flow
+from mofa.training.painted import RegionSettings, heard, painted_region
 from mofa.training.protocol import Draws
 from mofa.types import SparseMotion
 
@@ -28,6 +29,16 @@ class MotionSettings:
     kind: MotionKind = "dense"
     sampling: HintSampling = RELEASED_SAMPLING
     conventions: Conventions = OURS
+    region: RegionSettings | None = None
+    """What is painted of clips, for an adapter that is told; None for one that is not."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A batch's dense motion, and where it was painted that things may move (0..1); None where not asked."""
+
+    flows: Float[Tensor, "B S 2 H W"]
+    regions: Float[Tensor, "B 1 H W"] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,19 +49,30 @@ class ShownMotion:
     sparse_to_dense: ConditionalMotionPropagation | None = None
     estimate: PairFlow | None = None
 
-    def flows(self, batch: Clips, draws: Draws) -> Float[Tensor, "B S 2 H W"]:
-        """The motion that the adapter is shown, dense."""
+    def told(self, batch: Clips, draws: Draws) -> Told:
+        """What the adapter is shown of a batch."""
         clips = range(len(batch.frames))
-        match self.motion.kind:
-            case "dense":
-                return torch.stack([self.true_flow(batch, i) for i in clips])
-            case "sparse":
-                coins = draws.numpy("hints")
-                return torch.stack(
-                    [self.spread(batch, i, self.hints(batch, i, coins[i].random)) for i in clips]
-                )
-            case "landmarks":
-                return torch.stack([self.spread(batch, i, self.face_hints(batch, i)) for i in clips])
+        if self.motion.kind == "landmarks":
+            return Told(torch.stack([self.spread(batch, i, self.face_hints(batch, i)) for i in clips]))
+        measured = [self.true_flow(batch, i) for i in clips]
+        regions = [self.region(flow, draws, i) for i, flow in enumerate(measured)]
+        if self.motion.kind == "dense":
+            flows = measured
+        else:
+            coins = draws.numpy("hints")
+            hints = [self.hints(flow, coins[i].random, regions[i]) for i, flow in enumerate(measured)]
+            flows = [self.spread(batch, i, each) for i, each in enumerate(hints)]
+        painted = [region for region in regions if region is not None]
+        if not painted:
+            return Told(torch.stack(flows))
+        return Told(torch.stack(flows) * torch.stack(painted)[:, None], torch.stack(painted))
+
+    def region(self, flow: Float[Tensor, "S 2 H W"], draws: Draws, i: int) -> Float[Tensor, "1 H W"] | None:
+        """What is painted of a clip; None where the adapter is not told."""
+        if self.motion.region is None:
+            return None
+        coins = draws.numpy("region")[i]
+        return painted_region(flow, self.motion.region, coins.random(), coins.random())
 
     def true_flow(self, batch: Clips, i: int) -> Float[Tensor, "S 2 H W"]:
         """A clip's flow, as it came or as it is measured."""
@@ -63,11 +85,16 @@ class ShownMotion:
             )
         return measured_flow(self.estimate, batch.frames[i], self.motion.conventions)
 
-    def hints(self, batch: Clips, i: int, uniform: Callable[[], float]) -> SparseMotion:
-        """Samples of a clip's flow."""
+    def hints(
+        self,
+        flow: Float[Tensor, "S 2 H W"],
+        uniform: Callable[[], float],
+        region: Float[Tensor, "1 H W"] | None = None,
+    ) -> SparseMotion:
+        """Samples of a clip's flow, within what is painted."""
         side = 384 if self.sparse_to_dense is None else self.sparse_to_dense.config.side
-        flow = self.true_flow(batch, i)
-        return flow_hints(flow, uniform, self.motion.sampling, self.motion.conventions, side)
+        hints = flow_hints(flow, uniform, self.motion.sampling, self.motion.conventions, side)
+        return hints if region is None else heard(hints, region)
 
     def face_hints(self, batch: Clips, i: int) -> SparseMotion:
         """A clip's landmarks as hints."""

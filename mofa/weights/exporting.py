@@ -81,6 +81,11 @@ def _as_the_release(config: AdapterConfig, settings: Path) -> dict[str, Any]:
             f"{', '.join(map(str, RELEASED_HEADS))} whatever it is told: export with --layout diffusers, or "
             "train with objective.conventions.heads=5-10-10-20."
         )
+    if config.reads_region:
+        raise WeightsError(
+            f"{settings} is of an adapter that is told what may move, and the release's code has no input "
+            "for it: export with --layout diffusers."
+        )
     as_released = AdapterConfig(num_attention_heads=heads)
     same = {name for name in OURS_ALONE if getattr(config, name) == getattr(as_released, name)}
     return {key: value for key, value in released_fields(config).items() if key not in {OWN_MARK, *same}}

@@ -9,7 +9,7 @@ import torch
 from mofa.training.conventions import RELEASED
 from mofa.training.denoising import denoised, denoising_loss, noise_clips
 from mofa.training.noise_levels import noise_levels, stratified
-from mofa.training.shown_motion import MotionSettings
+from mofa.training.shown_motion import MotionSettings, Told
 from tools.parity_reference import Reference, relative_error
 from tools.parity_training import reference_objective, short_names, sparse_points, step_draws
 
@@ -51,7 +51,7 @@ def test_a_step_of_stage_1_is_the_released_one(reference: Reference) -> None:
     dropped = reference["released_random_p"].float().reshape(1)
     draws = step_draws(reference, stratified(reference["u"]), dropped)
     told = noise_clips(objective.backbone, pixels, draws, RELEASED)
-    velocity = objective.predict(told, pixels[:, 0], reference["flow_used"].float()[None])
+    velocity = objective.predict(told, pixels[:, 0], Told(reference["flow_used"].float()[None]))
     loss = denoising_loss(velocity, told).mean()
     loss.backward()
     assert relative_error(told.latents, reference["released_latents"]) < 1e-5

@@ -281,7 +281,8 @@ class BranchFeatures:
 
     `picture` is that of the networks' window, `flow` the motion as the camera shows it, at every eighth
     pixel, which are the only ones that the feature pyramid reads. `face` are the points of a driven face as
-    the camera shows them, on the working picture of `size` (height, width).
+    the camera shows them, on the working picture of `size` (height, width). `may_move` is what people painted
+    in the window, for an adapter that is told.
     """
 
     encoder: MotionEncoder
@@ -290,6 +291,7 @@ class BranchFeatures:
     face: Float[Tensor, "T 68 2"] | None
     window: CropBox
     size: tuple[int, int]
+    may_move: Float[Tensor, "1 H W"] | None = None
 
     def over(self, frames: Sequence[int], /) -> MotionFeatures:
         """The features of these frames, the source frame first."""
@@ -299,7 +301,8 @@ class BranchFeatures:
         sketch = None
         if self.face is not None:
             sketch = cut_window(draw_sketch(self.face[list(frames)], *self.size), self.window).to(like)
-        return self.encoder(like[None] * 2 - 1, flow, sketch)
+        region = None if self.may_move is None else self.may_move.to(like)
+        return self.encoder(like[None] * 2 - 1, flow, sketch, region)
 
 
 def adapter_branch(
@@ -323,10 +326,19 @@ def adapter_branch(
     face = None if branch.face is None else points_as_seen(branch.face, plan.camera)
     flow = pyramid_flow(branch.motion, plan, window)
     size = branch.region.shape[-2], branch.region.shape[-1]
+    told = branch.may_move if halves.encoder.region_in is not None else None
     strengths = {"trajectory": settings.trajectory_strength, "landmark": settings.landmark_strength}
     return AdapterBranch(
         adapter=halves.adapter,
-        features=BranchFeatures(halves.encoder, picture, flow.to(picture), face, window, size),
+        features=BranchFeatures(
+            halves.encoder,
+            picture,
+            flow.to(picture),
+            face,
+            window,
+            size,
+            None if told is None else cut_window(told, window),
+        ),
         region=cut_window(branch.region, window).to(placement.device),
         strength=branch.strength * strengths[branch.adapter],
     )
