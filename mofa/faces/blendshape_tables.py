@@ -29,6 +29,7 @@ from mofa.control.text_files import text_of
 from mofa.errors import InputError
 from mofa.faces.blendshapes import PAIRED, SHAPES, SIDES, BlendshapeClip
 from mofa.media.decode import evenly
+from mofa.types import Note, unsaid
 
 ROWS_PER_SECOND = 60.0
 """Live Link Face's rate, where a table says none."""
@@ -50,8 +51,8 @@ SHAPE_OF_COLUMN = {name.lower(): name for name in SHAPES} | {k.lower(): name for
 """Blendshapes by their names in small letters, also as `eyeBlinkL`."""
 
 
-def read_table(data: bytes) -> BlendshapeClip:
-    """The curves of a table. Raises InputError where it is none."""
+def read_table(data: bytes, note: Note = unsaid) -> BlendshapeClip:
+    """The curves of a table; `note` is told where nothing says how fast they run. Raises InputError."""
     rows = _rows(data)
     header = [_plain(name) for name in rows[0]]
     columns = {index: SHAPE_OF_COLUMN[name] for index, name in enumerate(header) if name in SHAPE_OF_COLUMN}
@@ -74,7 +75,7 @@ def read_table(data: bytes) -> BlendshapeClip:
     known = np.isfinite(values).all(1)
     if not known.any():
         raise InputError(f"its column {next(iter(columns.values()))} holds no numbers: export it again.")
-    times = _times(header, rows[1:])
+    times = _times(header, rows[1:], note)
     largest = float(np.abs(values[known, : len(columns)]).max())
     if largest > 100:
         raise InputError(f"it holds the value {largest:g}: blendshapes run from 0 to 1, or from 0 to 100.")
@@ -131,7 +132,7 @@ def _value(row: list[str], index: int, name: str) -> float:
     return value
 
 
-def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, " R"]:
+def _times(header: list[str], rows: list[list[str]], note: Note) -> Float64[np.ndarray, " R"]:
     """When each row is, in seconds from the first."""
     if "timecode" in header and len(rows) > 1:
         column = header.index("timecode")
@@ -140,6 +141,11 @@ def _times(header: list[str], rows: list[list[str]]) -> Float64[np.ndarray, " R"
             return times
     named = next((header.index(name) for name in header if name in TIMES), None)
     if named is None or len(rows) < 2:
+        if len(rows) > 1:
+            note(
+                f"no column says when its rows are, so they are taken as {ROWS_PER_SECOND:g} a second: add a "
+                "column time, in seconds, if they are not."
+            )
         return np.arange(len(rows)) / ROWS_PER_SECOND
     told = np.array([_value(row, named, "of times") for row in rows])
     steps = np.diff(told)

@@ -25,7 +25,7 @@ from mofa.errors import InputError, ResourceError, WeightsError
 from mofa.faces.points import face_size, points_of_mesh
 from mofa.faces.smoothing import at_times, bridge, smooth
 from mofa.media.decode import evenly
-from mofa.types import LandmarkClip, Progress, silent
+from mofa.types import LandmarkClip, Note, Progress, silent, unsaid
 
 MODEL = Path(__file__).parents[1] / "assets" / "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -322,11 +322,13 @@ def follow_face(
     which: int | tuple[float, float] = 1,
     what: str = "the video",
     progress: Progress = silent,
+    note: Note = unsaid,
 ) -> FaceTrack:
     """One face through a video: the one meant in the first frame that shows any, then always the nearest.
 
     What is pointed at, and what was there in the frame before, is looked for more closely there.
     Frames are taken one at a time and let go. Where the face is not seen it is bridged in a straight line.
+    `note` is told where the first of several faces is followed.
     Raises InputError when no frame shows a face, when too few do, or when it is too small.
     """
     tracked: list[Face | None] = []
@@ -337,7 +339,13 @@ def follow_face(
         for index, frame in enumerate(frames):
             height, width = frame.shape[-2:]
             if last is None:
-                face = _first(finder, frame, which, what, thoroughly=index % SEARCHED_EVERY == 0)
+                faces = _seen_first(finder, frame, which, thoroughly=index % SEARCHED_EVERY == 0)
+                face = choose_face(faces, which, what) if faces else None
+                if len(faces) > 1 and which == 1:
+                    note(
+                        f"{what} shows {len(faces)} faces, and the largest is followed: cut the picture to "
+                        "another one to follow that."
+                    )
             else:
                 face = _nearest(finder.look(frame), last) or finder.again(frame, last)
             tracked.append(face)
@@ -375,22 +383,21 @@ def follow_face(
     return track
 
 
-def _first(
+def _seen_first(
     finder: FaceFinder,
     frame: UInt8[Tensor, "3 H W"],
     which: int | tuple[float, float],
-    what: str,
     thoroughly: bool,
-) -> Face | None:
-    """The face that is meant in a frame before which none was seen."""
+) -> Sequence[Face]:
+    """The faces of a frame before which none was seen, the largest first; where one is pointed at that only a
+    closer look shows, that one."""
     faces: Sequence[Face] = finder.look(frame)
     if not faces and thoroughly:
         faces = finder.in_windows(frame, WINDOW_SHARES)
     if thoroughly and not isinstance(which, int) and not any(lies_at(face, which) for face in faces):
         closer = finder.at(frame, which)
         faces = faces if closer is None else (closer,)
-    ordered = sorted(faces, key=lambda face: -face.size)
-    return choose_face(ordered, which, what) if ordered else None
+    return sorted(faces, key=lambda face: -face.size)
 
 
 def _nearest(faces: Sequence[Face], last: Face) -> Face | None:

@@ -28,7 +28,7 @@ from mofa.faces.blendshape_tables import read_table
 from mofa.faces.blendshapes import BlendshapeClip
 from mofa.faces.points import NUM_POINTS
 from mofa.faces.smoothing import bridge
-from mofa.types import LandmarkClip
+from mofa.types import LandmarkClip, Note, unsaid
 
 Read = TypeVar("Read")
 
@@ -50,9 +50,14 @@ def read_face_points(path: Path) -> Float[Tensor, "68 2"]:
     return _explained(path, lambda data: _one_face(_content(path, data)))
 
 
-def read_blendshapes(path: Path) -> BlendshapeClip:
-    """The curves of a CSV file; InputError, naming the file, when it holds none."""
-    return _explained(path, read_table)
+def read_blendshapes(path: Path, note: Note = unsaid) -> BlendshapeClip:
+    """The curves of a CSV file; InputError, naming the file, when it holds none.
+
+    `note` is told what had to be guessed.
+    """
+    return _explained(
+        path, lambda data: read_table(data, lambda guess: note(f"landmark file {path}: {guess}"))
+    )
 
 
 def landmark_bytes(clip: LandmarkClip, suffix: str) -> bytes:

@@ -28,6 +28,11 @@ LARGEST_PICTURE = 200_000_000
 SMALLEST_SIDE = 16
 """Pixels of a photo that can be animated."""
 
+COLOURED = 0.1
+"""Between a pixel's largest and smallest channel; and the share of pixels that makes a picture coloured."""
+TONES, FILLED, LOOKED_AT = 16, 0.9, 1_000_000
+"""Of so many tones a channel the `MOST_LABELS` commonest colours make so much of a picture of filled areas;
+the last is how many pixels are looked at."""
 DARK, MOST_LABELS = 0.5, 32
 """Luminance below which everything lies, and how many tones there are at most, in a picture of labels."""
 
@@ -93,22 +98,49 @@ def read_mask(path: Path) -> Float[Tensor, "1 H W"]:
     A dark picture of a few flat tones holds labels, as segmentation data sets write them: 0 or 1, or the
     dark colours of a palette. All but black is inside then.
 
-    Raises InputError as `read_picture` does.
+    Raises InputError as `read_picture` does, and for a photo in colours, of which nobody knows what is meant.
     """
-    grey = read_grey(path)
+    grey = _brushed(path)
+    if grey is None:
+        picture = read_picture(path)
+        if _is_photo(picture):
+            raise InputError(
+                f"{path} is a photo in colours and no mask: paint what may move in white on black, or on a "
+                "transparent layer.",
+                key="mask.photo",
+            )
+        grey = _luminance(picture)
     labels = 0 < grey.max() < DARK and len(grey.unique()) <= MOST_LABELS
     return (grey > 0).float() if labels else grey
 
 
 def read_grey(path: Path) -> Float[Tensor, "1 H W"]:
     """How bright each pixel of the picture at `path` is, 0..1, or how opaque, as for `read_mask`."""
+    brushed = _brushed(path)
+    return _luminance(read_picture(path)) if brushed is None else brushed
+
+
+def _brushed(path: Path) -> Float[Tensor, "1 H W"] | None:
+    """How opaque each pixel is against the most opaque one; None where all are alike."""
     with _opened(path) as picture, _damage_named(path):
-        upright = _decoded(picture)
-        alpha = _alpha(upright)
-        if alpha is not None and alpha.min() != alpha.max():
-            return alpha / alpha.max()
-    red, green, blue = read_picture(path)
+        alpha = _alpha(_decoded(picture))
+    return None if alpha is None or alpha.min() == alpha.max() else alpha / alpha.max()
+
+
+def _luminance(picture: Float[Tensor, "3 H W"]) -> Float[Tensor, "1 H W"]:
+    red, green, blue = picture
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue).clamp(0, 1).unsqueeze(0)
+
+
+def _is_photo(picture: Float[Tensor, "3 H W"]) -> bool:
+    """Whether a picture is coloured and holds many more tones than areas that somebody filled."""
+    step = max(1, int((picture[0].numel() / LOOKED_AT) ** 0.5))
+    pixels = picture[:, ::step, ::step].flatten(1)
+    if (pixels.amax(0) - pixels.amin(0) > COLOURED).float().mean() < COLOURED:
+        return False
+    red, green, blue = (pixels * (TONES - 1)).round().long()
+    counts = torch.bincount((red * TONES + green) * TONES + blue).sort(descending=True).values
+    return bool(counts[:MOST_LABELS].sum() < FILLED * counts.sum())
 
 
 def read_alpha(path: Path) -> Float[Tensor, "1 H W"] | None:

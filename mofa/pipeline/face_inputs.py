@@ -128,7 +128,7 @@ def face_of_video(
             end = frame.end
             yield torch.from_numpy(frame.pixels).permute(2, 0, 1)
 
-    return in_step(follow_face(pictures(), DEFAULT_FPS, which, str(video), progress), starts, end)
+    return in_step(follow_face(pictures(), DEFAULT_FPS, which, str(video), progress, note), starts, end)
 
 
 def _sound_of(control: LandmarkControl, note: Note) -> Waveform | None:

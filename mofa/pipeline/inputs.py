@@ -239,9 +239,9 @@ def _video(path: Path, given: Given) -> Video:
 
 
 def _opened(control: LandmarkControl, given: Given) -> FaceDrive | Video:
+    notes: list[str] = []
     if control.speech is not None:
         voice = _held(control.speech, given, Waveform)
-        notes: list[str] = []
         voice = voice or read_audio(control.speech, control.max_seconds, notes.append)
         return drive_from(voice, tuple(notes))
     if control.video is not None:
@@ -250,8 +250,9 @@ def _opened(control: LandmarkControl, given: Given) -> FaceDrive | Video:
     held = _held(control.file, given, LandmarkClip, BlendshapeClip)
     if held is not None:
         return drive_from(cast("LandmarkClip | BlendshapeClip", held))
-    curves = control.file.suffix.lower() == ".csv"
-    return drive_from(read_blendshapes(control.file) if curves else read_landmarks(control.file))
+    if control.file.suffix.lower() != ".csv":
+        return drive_from(read_landmarks(control.file))
+    return drive_from(read_blendshapes(control.file, notes.append), tuple(notes))
 
 
 def _source_face(control: LandmarkControl, original: Original, given: Given) -> SourceFace:

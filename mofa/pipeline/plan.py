@@ -62,6 +62,8 @@ from mofa.types import (
     unsaid,
 )
 
+MOSTLY = 0.5
+"""Of the picture: a mask that leaves out the tracks and paints more than this may have been inverted."""
 MAX_REFERENCE_FRAMES = 1000
 """Frames of a reference video that are looked at: its beginning, when it is longer."""
 
@@ -162,12 +164,16 @@ def plan_motion(
     return PlannedMotion(
         plan=MotionPlan(tuple(branches), drawn.camera, num_frames, tuple(drawn.tracks.values())),
         regions=tuple(region for region in regions.values() if region is not None),
-        notes=(
-            *inputs.notes,
-            *drawn.notes,
-            *told,
-            *(note for face in driven for note in face.notes),
-            *remarks.notes,
+        notes=tuple(
+            dict.fromkeys(
+                (
+                    *inputs.notes,
+                    *drawn.notes,
+                    *told,
+                    *(note for face in driven for note in face.notes),
+                    *remarks.notes,
+                )
+            )
         ),
         remarks=remarks,
     )
@@ -389,9 +395,9 @@ def hints_by_region(
         mask = regions[region]
         if mask is not None and not inside(hints, mask).any():
             name = region.mask if isinstance(region, MaskRegion) else "the selection"
+            other = "another mask or selection" if mask.mean() < MOSTLY else "the mask the other way round"
             raise InputError(
-                f"no track starts inside its region ({name}): begin one there, or give the track "
-                "another mask or selection.",
+                f"no track starts inside its region ({name}): begin one there, or give the track {other}.",
                 key="track.region",
             ).at(f"{places[region]}.region")
         yield region, hints

@@ -63,6 +63,20 @@ def test_of_several_faces_the_largest_is_first_and_a_click_chooses(person):
         find_face(picture, 3)
 
 
+def test_of_several_faces_in_a_video_the_largest_is_followed_and_that_is_told(person):
+    picture = torch.full((3, 256, 448), 128, dtype=torch.uint8)
+    picture[:, :, :256] = person()
+    notes: list[str] = []
+    follow_face(picture.expand(3, -1, -1, -1), 25.0, what="talk.mp4", note=notes.append)
+    assert notes == []
+    picture[:, 60:220, 280:440] = person(size=160)
+    track = follow_face(picture.expand(3, -1, -1, -1), 25.0, what="talk.mp4", note=notes.append)
+    assert track.mesh[:, :, 0].mean() < 256
+    assert ["talk.mp4 shows 2 faces, and the largest is followed" in note for note in notes] == [True]
+    follow_face(picture.expand(3, -1, -1, -1), 25.0, (360.0, 140.0), note=notes.append)
+    assert len(notes) == 1
+
+
 def test_a_face_that_is_small_in_a_large_picture_is_found(person):
     picture = torch.full((3, 700, 700), 128, dtype=torch.uint8)
     picture[:, 500:660, 30:190] = person(size=160)

@@ -253,6 +253,15 @@ def test_times_in_any_unit(tmp_path, name, scale):
     assert read_blendshapes(csv_of(tmp_path, "\n".join(rows))).fps == pytest.approx(30, rel=0.01)
 
 
+@pytest.mark.parametrize(("header", "guessed"), [("frame", True), ("take", True), ("time", False)])
+def test_a_table_without_times_says_how_fast_it_is_taken(tmp_path, header, guessed):
+    notes: list[str] = []
+    text = "\n".join([f"{header},jawOpen", *(f"{k},0.{k}" for k in range(9))])
+    clip = read_blendshapes(csv_of(tmp_path, text), notes.append)
+    assert (clip.fps == 60) == guessed
+    assert ["are taken as 60 a second" in note for note in notes] == [True] * guessed
+
+
 def test_names_in_many_styles(tmp_path):
     text = "jaw open,Mouth Smile Left,eyeBlink_L,browDown_R,eyeBlink-Right\n0.1,0.2,0.3,0.4,0.5\n"
     curves = read_blendshapes(csv_of(tmp_path, text)).curves

@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from mofa.errors import InputError
 from mofa.media.image import (
@@ -190,6 +190,24 @@ def test_masks_of_labels_are_all_but_black(tmp_path: Path) -> None:
 
 def whole(height: int, width: int) -> CropBox:
     return CropBox(0.0, 0.0, float(width), float(height), width, height)
+
+
+def test_a_photo_is_no_mask(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:64, 0:96]
+    photo = np.stack([60 + 1.5 * x, 40 + 2 * y, 200 - x + 20 * np.sin(x / 3)], -1).clip(0, 255)
+    Image.fromarray(photo.astype(np.uint8)).save(tmp_path / "photo.jpg")
+    with pytest.raises(InputError, match="no mask: paint what may move in white on black"):
+        read_mask(tmp_path / "photo.jpg")
+    clear = Image.fromarray(photo.astype(np.uint8)).convert("RGBA")
+    clear.putalpha(Image.fromarray((x > 48).astype(np.uint8) * 255))
+    clear.save(tmp_path / "cut_out.png")
+    assert read_mask(tmp_path / "cut_out.png").mean() == pytest.approx(47 / 96)
+    filled = Image.new("RGB", (96, 64), (20, 40, 200))
+    ImageDraw.Draw(filled).ellipse([20, 10, 70, 50], fill=(250, 240, 0))
+    soft = Image.fromarray((x * 2.5).astype(np.uint8))
+    for name, mask in {"filled.jpg": filled, "filled.png": filled, "soft.png": soft}.items():
+        mask.save(tmp_path / name)
+        assert read_mask(tmp_path / name).shape == (1, 64, 96)
 
 
 def test_an_equal_window_is_a_copy() -> None:

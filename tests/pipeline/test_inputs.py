@@ -38,6 +38,9 @@ def folder(tmp_path: Path, picture: torch.Tensor) -> Path:
     corner = np.zeros((8, 12), np.uint8)
     corner[6:, 10:] = 255
     Image.fromarray(corner).save(tmp_path / "corner.png")
+    all_but = np.full((8, 12), 255, np.uint8)
+    all_but[:5, :5] = 0
+    Image.fromarray(all_but).save(tmp_path / "all_but.png")
     hidden = '[{"points": [[1, 2], [3, 4]], "sampled": true, "visible": [false, true]}]'
     (tmp_path / "hidden.json").write_text(hidden)
     (tmp_path / "broken.json").write_text('{"tracks": [[1')
@@ -73,7 +76,8 @@ WRONG = {
     "broken.wav": {"kind": "landmarks", "speech": "broken.wav"},
     "absent.npz": {"kind": "landmarks", "file": "absent.npz"},
     "another aspect": GOOD | {"region": {"mask": "tall.png"}},
-    "starts inside its region": GOOD | {"region": {"mask": "corner.png"}},
+    "inside its region .*another mask": GOOD | {"region": {"mask": "corner.png"}},
+    "inside its region .*the mask the other way round": GOOD | {"region": {"mask": "all_but.png"}},
     "leaves nothing to move": GOOD | {"start": 24},
     "visible in the first frame": {"kind": "track", "file": "hidden.json"},
 }

@@ -169,6 +169,10 @@ _PAIRS = {
         "The mask is {width} × {height}, another shape than the photo: paint it on the photo.",
         "遮罩为 {width} × {height}，与照片比例不同：请在照片上绘制。",
     ),
+    "mask.photo": (
+        "This is a photo and no mask: paint what may move on the photo.",
+        "这是照片而不是遮罩：请在照片上涂出可移动的部分。",
+    ),
     "mask.nothing": (
         "Nothing that is shown is painted: paint what may move.",
         "没有涂抹可见区域：请涂出可移动的部分。",
