@@ -30,6 +30,11 @@ AT_ONCE = 50_000
 """Pixels whose patches are compared at once: what bounds the memory."""
 ROUNDS = 5
 """Turns of search and mean per level."""
+NEAR = 3e-4
+"""How much more alike (sum of squares) a patch d pixels away has to be, over d squared: in a sky, what is
+near has the right shade. Chosen on shapes of real things put where the ground is known."""
+TINT = 0.15
+"""Largest step at the rim, 0..1, that is a difference of light; beyond it, another thing stands there."""
 
 
 def inpaint(
@@ -45,11 +50,13 @@ def inpaint(
     if not hole.any() or unknown.all():
         return picture
     rows, columns = surroundings(hole, unknown)
-    hole_here, unknown_here = hole[rows, columns], unknown[rows, columns]
+    # Across a seam of foreign pixels the hole's patches would see nothing that is known.
+    made_up = (unknown & widened(hole, 2 * PATCH))[rows, columns]
+    unknown_here = unknown[rows, columns]
     flowed = flow_in(picture[:, rows, columns], unknown_here)
-    found = complete(flowed, hole_here, unknown_here)
+    found = complete(flowed, made_up, unknown_here)
     filled = picture.clone()
-    filled[:, rows, columns] = flowed if found is None else match_rim(*found, hole_here, unknown_here)
+    filled[:, rows, columns] = flowed if found is None else match_rim(*found, made_up, unknown_here)
     return torch.where(hole, filled.clamp(0, 1), picture)
 
 
@@ -132,7 +139,7 @@ def search(
     patches = Patches.of(picture)
     own = patches.at(here)
     best = offsets[:, row, column]
-    least = patches.unlike(here + best, own)
+    least = patches.unlike(here + best, own) + far(best)
     least = least.where(look_up(known[None], here + best)[0], torch.inf)
 
     def keep_better(candidate: Int[Tensor, "2 N"]) -> None:
@@ -142,7 +149,7 @@ def search(
         if len(asked) == 0:
             return
         wanted = candidate[:, asked]
-        found = patches.unlike(here[:, asked] + wanted, own.index_select(0, asked))
+        found = patches.unlike(here[:, asked] + wanted, own.index_select(0, asked)) + far(wanted)
         better = found < least[asked]
         taken = asked[better]
         best[:, taken] = wanted[:, better]
@@ -158,6 +165,11 @@ def search(
         reach //= 2
     offsets[:, row, column] = best
     return offsets
+
+
+def far(offsets: Int[Tensor, "2 N"]) -> Float[Tensor, " N"]:
+    """What patches at these offsets have to be more alike by."""
+    return NEAR * offsets.square().sum(0)
 
 
 def vote(
@@ -186,13 +198,17 @@ def match_rim(
     hole: Bool[Tensor, "H W"],
     unknown: Bool[Tensor, "H W"],
 ) -> Float[Tensor, "3 H W"]:
-    """The fill, tinted smoothly so that it meets the rim without a step (as in Poisson image editing)."""
+    """The fill, tinted smoothly so that it meets the rim without a step (as in Poisson image editing).
+
+    A large step is no difference of light: something stands at the rim that does not go on behind the hole.
+    """
     rim = widened(hole, PATCH) & ~unknown
     row, column = distance_transform_edt(~hole.cpu().numpy(), return_distances=False, return_indices=True)
     row, column = torch.from_numpy(row).long(), torch.from_numpy(column).long()
     # What the nearest patch of the fill would show on the rim, against what is there.
     step = picture - look_up(picture, positions(hole) + offsets[:, row, column])
-    return torch.where(hole, picture + fill_gaps(step, rim), picture)
+    rim &= step.abs().amax(0) < TINT
+    return torch.where(hole, picture + fill_gaps(step, rim), picture) if rim.any() else picture
 
 
 def positions(like: Shaped[Tensor, "H W"]) -> Int[Tensor, "2 H W"]:

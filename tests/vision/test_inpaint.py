@@ -47,6 +47,20 @@ def test_a_pattern_goes_on_behind_the_hole() -> None:
     assert miss < 0.5 * (flow_in(stripes, hole) - stripes)[:, hole].abs().mean()
 
 
+def test_between_two_poles_the_sky_goes_on_and_not_the_poles() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shade = torch.linspace(0.2, 0.6, 128)[:, None].expand(128, 96)
+    sky = torch.stack([0.4 * shade, 0.6 * shade, shade]) + 0.01 * torch.randn(3, 128, 96, generator=generator)
+    photo, yellow = sky.clone(), torch.tensor([0.9, 0.7, 0.2])[:, None, None]
+    photo[:, 24:, 34:38] = photo[:, 24:, 58:62] = yellow
+    hole, thing = (
+        hole_in(128, 96, slice(30, 120), slice(41, 55)),
+        hole_in(128, 96, slice(26, 124), slice(37, 59)),
+    )
+    filled = inpaint(photo.where(~thing, 1), hole, thing)
+    assert (filled - sky)[:, hole].abs().mean() < 0.03
+
+
 def test_pictures_with_hardly_anything_known_are_filled_too() -> None:
     picture = torch.full((3, 12, 12), 0.4)
     hole = ~hole_in(12, 12, slice(0, 12), slice(0, 2))
