@@ -30,6 +30,7 @@ from mofa.media.containers import (
     sound,
     start_of,
 )
+from mofa.media.gif import gif_extent
 from mofa.media.image import SELF_CONTAINED, open_file, open_quietly
 from mofa.tensors.geometry import shrunk
 from mofa.types import Clip, Note, Progress, silent, unsaid
@@ -38,6 +39,8 @@ from mofa.types import Clip, Note, Progress, silent, unsaid
 _EXACT_COLOURS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _MOVING_PICTURES = ("GIF", "WEBP", "PNG", "AVIF")
 
+LARGEST_ANIMATION = 20_000_000
+"""Pixels of a GIF, an animated WebP or PNG, whose decoding takes twenty bytes for each."""
 LARGEST_FRAME = 50_000_000
 """Pixels of a frame: 8K has 33 million. Decoded to bytes, such a frame takes 150 MB."""
 MOST_BYTES = 4_000_000_000
@@ -75,19 +78,20 @@ def video_frames(
     Frames that are larger are shrunk until their long side is `long_side` pixels; where a stream changes
     its size on the way, later frames are scaled to the first. `note` is told where a file breaks off.
 
-    Raises InputError: missing, a folder, empty, a still picture, no video in it, larger than
-    `LARGEST_FRAME`, or damaged from the start (one that breaks off later gives the frames before).
+    Raises InputError: missing, a folder, empty, a still picture, no video in it, larger than `LARGEST_FRAME`
+    or `LARGEST_ANIMATION`, or damaged from the start (one that breaks off later gives the frames before).
     """
     with open_file(path, "video") as file:
+        extent = gif_extent(file)
         try:
             picture = _as_picture(file)
         except Image.DecompressionBombError:
-            raise InputError(_too_many_pixels(path), key="file.pixels") from None
+            raise InputError(_too_many_pixels(path, LARGEST_ANIMATION), key="file.pixels") from None
         except Exception:  # Pillow does not know it: a video, or nothing at all
             picture = None
         if picture is not None:
             with picture:
-                yield from _of_picture(picture, path, long_side, progress, note)
+                yield from _of_picture(picture, extent, path, long_side, progress, note)
             return
     yield from _of_container(path, long_side, progress, note)
 
@@ -163,9 +167,12 @@ def video_seconds(path: Path) -> float:
     Raises InputError: missing, a folder, empty, or no video.
     """
     # What Pillow does not know is a container.
-    with open_file(path, "video") as file, suppress(Exception), _as_picture(file) as picture:
-        if picture.format in _MOVING_PICTURES and picture.width * picture.height <= LARGEST_FRAME:
-            return sum(_durations(picture)) / 1000
+    with open_file(path, "video") as file, suppress(Exception):
+        largest = math.prod(gif_extent(file))
+        with _as_picture(file) as picture:
+            largest = max(largest, picture.width * picture.height)
+            if picture.format in _MOVING_PICTURES and largest <= LARGEST_ANIMATION:
+                return sum(_durations(picture)) / 1000
     with _video(path) as (container, extent):
         stream = moving_pictures(container)
         if stream is None:
@@ -195,13 +202,19 @@ def media_of(path: Path) -> Media | None:
 
 
 def _of_picture(
-    picture: Image.Image, path: Path, long_side: int | None, progress: Progress, note: Note
+    picture: Image.Image,
+    extent: tuple[int, int],
+    path: Path,
+    long_side: int | None,
+    progress: Progress,
+    note: Note,
 ) -> Iterator[Frame]:
     if not _moves(picture):
         raise InputError(
             f"{path} is a still picture; give a video, a GIF or an animated WebP.", key="video.still"
         )
-    _check_size(picture.width, picture.height, path)
+    _check_size(*picture.size, path, LARGEST_ANIMATION)
+    _check_size(*extent, path, LARGEST_ANIMATION)
     total = _number_of_frames(picture)
     start, index = 0.0, 0
     try:
@@ -386,15 +399,15 @@ def _upright(frame: av.VideoFrame, shape: _Shape) -> NDArray[np.uint8]:
     return np.ascontiguousarray(turned)
 
 
-def _check_size(width: int, height: int, path: Path) -> None:
-    if width * height > LARGEST_FRAME:
-        raise InputError(_too_many_pixels(path), key="file.pixels")
+def _check_size(width: int, height: int, path: Path, most: int = LARGEST_FRAME) -> None:
+    if width * height > most:
+        raise InputError(_too_many_pixels(path, most), key="file.pixels")
 
 
-def _too_many_pixels(path: Path) -> str:
+def _too_many_pixels(path: Path, most: int) -> str:
     return (
-        f"The frames of {path} have more than {LARGEST_FRAME // 1_000_000} million pixels; make it smaller "
-        "in a video editor first."
+        f"The frames of {path} have more than {most // 1_000_000} million pixels; make it smaller in a video "
+        "editor first."
     )
 
 

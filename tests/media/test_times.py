@@ -20,6 +20,7 @@ from mofa.errors import InputError
 from mofa.media.audio import read_audio
 from mofa.media.decode import evenly, media_of, read_video, video_frames, video_seconds
 from mofa.media.encode import write_clip
+from mofa.media.gif import gif_extent
 from mofa.tensors.sound import mono
 from mofa.types import Clip, Waveform
 
@@ -309,6 +310,24 @@ def test_coded_sound_that_breaks_off_is_told(tmp_path: Path, suffix: str, codec:
     heard = read_audio(tmp_path / f"cut{suffix}", note=notes.append)
     assert 1.5 < heard.samples.shape[1] / heard.rate < 4
     assert ["cut short" in note for note in notes] == [True]
+
+
+def test_a_gif_that_grows_by_a_frame_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(grey(level)) for level in (10, 90, 170)]
+    pictures[0].save(tmp_path / "whole.gif", save_all=True, append_images=pictures[1:], duration=100)
+    content = bytearray((tmp_path / "whole.gif").read_bytes())
+    with (tmp_path / "whole.gif").open("rb") as file:
+        assert gif_extent(file) == (48, 32)
+        assert file.tell() == 0
+    last = content.rindex(b",\0\0\0\0" + struct.pack("<HH", 48, 32))
+    content[last + 5 : last + 9] = struct.pack("<HH", 9000, 9000)
+    (tmp_path / "grows.gif").write_bytes(content)
+    with pytest.raises(InputError, match="more than 20 million pixels"):
+        read_video(tmp_path / "grows.gif")
+    for no_gif in (b"GIF89a", b"RIFF" + bytes(20)):
+        (tmp_path / "none").write_bytes(no_gif)
+        with (tmp_path / "none").open("rb") as file:
+            assert gif_extent(file) == (0, 0)
 
 
 def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

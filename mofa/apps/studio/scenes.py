@@ -4,6 +4,7 @@ On the canvas files go by the names they have in the visitor's folder, so that n
 A scene that is taken home is a zip: scene.yaml and the files it names, which `mofa animate` understands too.
 """
 
+import errno
 import io
 import json
 import re
@@ -48,6 +49,10 @@ LARGEST_DIRECTORY = 1 << 20
 """Bytes of a zip's list of files: two kilobytes for each."""
 LONGEST_ZIP_END = (1 << 16) + 22 + 20
 """Bytes at a zip's end in which its last record lies: a comment, the record, and what may be before it."""
+ZIP_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError, OSError
+)  # fmt: skip
+"""What zipfile raises while it reads a member of a damaged one."""
 KEPT = "scene-"
 """What the names of scenes begin with that the page keeps for a reload."""
 
@@ -310,7 +315,9 @@ def _opened(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[IO[byt
     try:
         with package.open(entry) as packed:
             yield packed
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except ZIP_DAMAGE as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # places before the file's beginning
+            raise
         raise InputError(
             f"the zip is damaged or locked ({error}): pack the scene again.", key="zip.damaged"
         ) from None

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -257,6 +258,23 @@ def test_a_member_without_a_name_is_refused_in_a_sentence(visitor: Visitor) -> N
     with pytest.raises(InputError):
         unpack_scene(content, visitor, None)
     assert landed_in(visitor) == before
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_member_that_begins_before_the_file_is_refused_in_a_sentence(
+    visitor: Visitor, tmp_path: Path, in_file: bool
+) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as package:
+        package.writestr("a.json", "{}")
+    zipped = bytearray(content.getvalue())
+    end = zipped.rindex(b"PK\5\6")
+    (size, place) = struct.unpack_from("<II", zipped, end + 12)
+    struct.pack_into("<I", zipped, end + 16, place + 99)  # the list lies so far before where it should
+    assert size
+    (tmp_path / "scene.zip").write_bytes(zipped)
+    with pytest.raises(InputError, match="damaged"):
+        unpack_scene(tmp_path / "scene.zip" if in_file else io.BytesIO(zipped), visitor, None)
 
 
 def test_a_zip_that_is_all_list_is_refused_before_the_list_is_read(visitor: Visitor) -> None:
