@@ -86,6 +86,7 @@ class Layer:
 
     `matte` is how much of each pixel the layer covers, `member` says what belongs to it, `donor` names, per
     pixel, the member whose motion it takes, and at `split` pixels members part that move equally fast.
+    `hold` is how much of its motion away from the left, top, right and bottom border it follows; None: all.
     """
 
     pixels: Float[Tensor, "C H W"]
@@ -93,13 +94,18 @@ class Layer:
     member: Bool[Tensor, "H W"]
     donor: Int[Tensor, "H W"]
     split: Bool[Tensor, "H W"]
+    hold: Float[Tensor, "4 H W"] | None = None
 
     def follow(
         self, displacement: Float[Tensor, "2 H W"], window: tuple[slice, slice] = WHOLE
     ) -> Float[Tensor, "2 h w"]:
         """The layer's own motion in a window, continued beyond the layer from its nearest pixels."""
         donor = self.donor[window]
-        return displacement.flatten(1).index_select(1, donor.flatten()).unflatten(1, donor.shape)
+        flow = displacement.flatten(1).index_select(1, donor.flatten()).unflatten(1, donor.shape)
+        if self.hold is None:
+            return flow
+        left_and_top, right_and_bottom = self.hold[(slice(None), *window)].split(2)
+        return flow * torch.where(flow > 0, left_and_top, right_and_bottom)
 
 
 @dataclass(frozen=True)

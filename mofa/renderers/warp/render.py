@@ -9,7 +9,7 @@ side of edges.
 
 What stands still is not resampled: it keeps the photo's very values. A painted region's content may leave the
 region and cover what it lands on; outside the region nothing else changes. Beyond the border the picture
-continues mirrored.
+continues mirrored; a thing that the border cuts stays joined to it (`border`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mofa.faces.motion import expressions, head_maps
 from mofa.media.image import to_bytes
+from mofa.renderers.warp.border import joined_to_border
 from mofa.renderers.warp.inverse import (
     READ_AROUND,
     origin,
@@ -84,6 +85,11 @@ def render_warp(
         ),
         settings.layers,
     )
+    if front is not None:
+        height, width = whole.shape[1:]
+        sides = columns.start == 0, rows.start == 0, columns.stop == width, rows.stop == height
+        starts = [tracks.points[:, 0] - origin for tracks in plan.tracks]
+        front = joined_to_border(front, extent.peak, sides, starts)
     pieces = () if front is None else pieces_of(front)
     still = shown(whole)
     for frame in range(num_frames):
