@@ -23,7 +23,8 @@ HOME = {
     "diffusers": ("models",), "transformers": ("models",),
     "huggingface_hub": ("weights",),
     "mediapipe": ("faces",),
-    "accelerate": ("training",), "peft": ("training",), "webdataset": ("training",),
+    "accelerate": ("training",), "deepspeed": ("training",), "peft": ("training",),
+    "webdataset": ("training",),
     "rich": ("apps",), "ray": ("apps", "batch"),
     "gradio": ("apps",), "fastapi": ("apps",), "starlette": ("apps",), "uvicorn": ("apps",),
 }  # fmt: skip

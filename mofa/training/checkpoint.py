@@ -27,6 +27,7 @@ from torch import Tensor
 from mofa.errors import InputError, OutputError, WeightsError
 from mofa.training.protocol import Objective
 from mofa.training.sharding import shared_as, standing_in, whole, whole_parameters
+from mofa.training.stepping import Memory
 
 NAME = re.compile(r"checkpoint-(\d+)")
 HIDDEN = ".unfinished-"
@@ -53,7 +54,7 @@ class Snapshot:
     wholes: dict[str, Tensor]
 
 
-def take_snapshot(objective: Objective, optimiser: torch.optim.Optimizer, state: RunState) -> Snapshot:
+def take_snapshot(objective: Objective, optimiser: Memory, state: RunState) -> Snapshot:
     """The run as it is now; where parameters are shared out, all processes take it together."""
     memory, numbers = _optimiser_state(objective, optimiser)
     average = None if state.average is None else _apart(state.average)
@@ -175,9 +176,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: whole(tensor.detach()).cpu().clone().contiguous() for name, tensor in tensors.items()}
 
 
-def _optimiser_state(
-    objective: Objective, optimiser: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, float]]:
+def _optimiser_state(objective: Objective, optimiser: Memory) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The optimiser's memory by parameter name: tensors, and plain numbers."""
     names = {id(parameter): name for name, parameter in objective.trained.items()}
     tensors, numbers = {}, {}
@@ -204,9 +203,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def read_checkpoint_into(
-    checkpoint: Path, objective: Objective, optimiser: torch.optim.Optimizer
-) -> RunState:
+def read_checkpoint_into(checkpoint: Path, objective: Objective, optimiser: Memory) -> RunState:
     """Puts a checkpoint's weights and the optimiser's memory in place; returns the rest.
 
     Raises WeightsError where its parameters are not the objective's: another recipe or architecture.
@@ -228,7 +225,7 @@ def read_weights_into(checkpoint: Path, objective: Objective) -> None:
             target.copy_(value)
 
 
-def read_memory_into(checkpoint: Path, objective: Objective, optimiser: torch.optim.Optimizer) -> RunState:
+def read_memory_into(checkpoint: Path, objective: Objective, optimiser: Memory) -> RunState:
     """Puts the optimiser's memory in place, shared out as the parameters are; returns what else changes."""
     content, folder = read_state(checkpoint), checkpoint / "training"
     memory = load_file(folder / "optimiser.safetensors")
@@ -257,7 +254,7 @@ def _check_same(own: Mapping[str, Tensor], found: Mapping[str, Tensor], checkpoi
 
 def _restore_optimiser(
     objective: Objective,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Memory,
     tensors: Mapping[str, Tensor],
     numbers: Mapping[str, float],
 ) -> None:

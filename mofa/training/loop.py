@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ import torch
 import yaml
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.tracking import GeneralTracker
-from torch import Tensor
+from accelerate.utils import DistributedType
 
 from mofa.errors import InputError, MofaError, OutputError, ResourceError
 from mofa.training.checkpoint import (
@@ -39,7 +39,8 @@ from mofa.training.held_out import at_mean, clips_made, losses, save_figure
 from mofa.training.loading import Shares, batches, first_of
 from mofa.training.protocol import Objective, Source, moved
 from mofa.training.reporting import check_installed, open_destinations
-from mofa.training.sharding import is_shared_out, whole
+from mofa.training.sharding import is_shared_out
+from mofa.training.stepping import OwnSteps, Steps, ZeroSteps, check_counted, check_deepspeed
 from mofa.types import Progress, silent
 
 
@@ -51,8 +52,7 @@ class Trainer:
     run: Path
     accelerator: Accelerator
     objective: Objective
-    wrapped: Any
-    optimiser: torch.optim.Optimizer
+    steps: Steps
     shares: Shares
     state: RunState
     destinations: list[GeneralTracker] = field(default_factory=list)
@@ -115,14 +115,15 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
     """Everything that a run needs, with the weights it goes on from."""
     loop = recipe.loop
     check_installed(loop.report_to)
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        raise InputError(
-            "DeepSpeed takes its steps by itself, before this loop could look at a loss or keep a checkpoint "
-            "that goes on exactly: launch with fsdp2.yaml (`mofa train --list` says where it is)."
-        )
+    by_engine = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true" and not on_cpu
+    if by_engine:
+        check_deepspeed()
     # An objective may leave some parameters out of some steps.
     sharing = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=loop.precision, kwargs_handlers=[sharing])
+    # DeepSpeed would change the weights' own format: the steps' `autocast` serves in its stead.
+    precision = "no" if by_engine else loop.precision
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=precision, kwargs_handlers=[sharing])
+    check_counted(accelerator.num_processes)
     if resume is None and checkpoints(run):
         raise InputError(f"{run} holds checkpoints already: add --resume latest, or name another folder.")
     objective = recipe.objective.build(accelerator.device, getattr(torch, loop.frozen_precision))
@@ -143,7 +144,7 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
         (run / "recipe.yaml").write_text(content, encoding="utf-8")
         drop_later_lines(run / "metrics.jsonl", 0 if checkpoint is None else read_state(checkpoint)["step"])
     objective.train()
-    wrapped, prepared = accelerator.prepare(objective, optimiser)
+    steps = steps_of(accelerator, objective, optimiser, recipe)
     # Only now is it known who holds which part of what goes along with the weights.
     if is_shared_out(objective) and loop.generation.examples:
         raise InputError(
@@ -151,11 +152,22 @@ def prepare(recipe: Recipe, run: Path, resume: str | None, on_cpu: bool) -> Trai
             "loop.generation.examples=0."
         )
     if checkpoint is not None:
-        state = read_memory_into(checkpoint, objective, prepared)
+        state = read_memory_into(checkpoint, objective, steps.memory)
     elif loop.average is not None:
         state.average = {name: p.detach().clone() for name, p in objective.trained.items()}
     destinations = open_destinations(loop.report_to, run, plain(recipe), state.step)
-    return Trainer(recipe, run, accelerator, objective, wrapped, prepared, shares, state, destinations)
+    return Trainer(recipe, run, accelerator, objective, steps, shares, state, destinations)
+
+
+def steps_of(
+    accelerator: Accelerator, objective: Objective, optimiser: torch.optim.Optimizer, recipe: Recipe
+) -> Steps:
+    """The way in which this run takes its steps: as it was launched."""
+    limit = recipe.optimiser.max_gradient_norm
+    if accelerator.distributed_type != DistributedType.DEEPSPEED:
+        return OwnSteps(accelerator, objective, optimiser, limit)
+    config = accelerator.state.deepspeed_plugin.deepspeed_config
+    return ZeroSteps(objective, optimiser, limit, recipe.loop, config, accelerator.device)
 
 
 def check_processes(checkpoint: Path, shares: Shares) -> None:
@@ -227,24 +239,20 @@ def take_step(trainer: Trainer, data: Iterator[Any]) -> dict[str, float]:
         names += list(batch.name) if isinstance(batch.name, tuple) else [batch.name]
         batch = moved(batch, lambda tensor: tensor.to(accelerator.device, non_blocking=True))
         draws = trainer.shares.draws(recipe.loop.seed, trainer.state.step * passes + i)
-        silence = accelerator.no_sync(trainer.wrapped) if i + 1 < passes else nullcontext()
-        with or_ends_run(trainer), silence:
-            loss = trainer.wrapped(batch, draws)
+        with or_ends_run(trainer), trainer.steps.passing(last=i + 1 == passes):
+            loss = trainer.steps.loss(batch, draws)
             mean = loss.per_example.mean()
-            accelerator.backward(mean / passes)
+            trainer.steps.backward(mean / passes)
         losses.append(mean.detach())
         parts = dict(loss.parts)
     with or_ends_run(trainer):
         total = accelerator.reduce(torch.stack(losses).mean(), "mean")
+        length = trainer.steps.length()
     rate = rate_at(trainer.state.step, recipe.optimiser, recipe.loop.steps)
-    for group in trainer.optimiser.param_groups:
-        group["lr"] = rate
-    length = gradient_length(trainer)
     # Under float16 a gradient may overflow: the scaler then skips the step by itself.
     if not torch.isfinite(total) or not (torch.isfinite(length) or recipe.loop.precision == "fp16"):
         stop_at_nonsense(trainer, float(total), names)
-    trainer.optimiser.step()
-    trainer.optimiser.zero_grad(set_to_none=True)
+    trainer.steps.take(rate)
     trainer.state.step += 1
     follow_mean(trainer)
     return {
@@ -255,14 +263,6 @@ def take_step(trainer: Trainer, data: Iterator[Any]) -> dict[str, float]:
         "waited": waited,
         **parts,
     }
-
-
-def gradient_length(trainer: Trainer) -> Tensor:
-    """Length of all gradients together, shortened where the recipe says so."""
-    limit = trainer.recipe.optimiser.max_gradient_norm
-    parameters = list(trainer.objective.trained.values())
-    trainer.accelerator.unscale_gradients()
-    return whole(torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit))
 
 
 def follow_mean(trainer: Trainer) -> None:
@@ -278,7 +278,7 @@ def follow_mean(trainer: Trainer) -> None:
 
 def stop_at_nonsense(trainer: Trainer, loss: float, names: list[str]) -> None:
     """Ends the run with a checkpoint of the weights before this step."""
-    trainer.optimiser.zero_grad(set_to_none=True)
+    trainer.steps.forget()
     save(trainer)
     kept = trainer.run / f"checkpoint-{trainer.state.step}"
     raise ResourceError(
@@ -354,9 +354,9 @@ def drop_later_lines(path: Path, step: int) -> None:
 def save(trainer: Trainer) -> Path | None:
     """A checkpoint, and no more of them than are to be kept. Where it cannot be written, training goes on."""
     main = trainer.accelerator.is_main_process
-    if not main and not is_shared_out(trainer.objective):
+    if not main and not trainer.steps.in_parts:
         return trainer.run / f"checkpoint-{trainer.state.step}"
-    snapshot = take_snapshot(trainer.objective, trainer.optimiser, trainer.state)
+    snapshot = take_snapshot(trainer.objective, trainer.steps.memory, trainer.state)
     if not main:
         return trainer.run / f"checkpoint-{trainer.state.step}"
     try:
@@ -408,14 +408,14 @@ def or_ends_run(trainer: Trainer) -> Iterator[None]:
     except RuntimeError as error:
         if trainer.shares.processes == 1 or not is_lost_peer(error):
             raise
-        if is_shared_out(trainer.objective):
+        if trainer.steps.in_parts:
             kept = list(checkpoints(trainer.run).values())
             held = f"{kept[-1]} is the last that holds the run" if kept else "no checkpoint was written yet"
             raise ResourceError(
-                f"another process of this run is gone, and with it a part of the weights; {held}: start it "
-                "again with --resume latest."
+                f"another process of this run is gone, and with it a part of what a checkpoint holds; {held}:"
+                " start it again with --resume latest."
             ) from error
-        snapshot = take_snapshot(trainer.objective, trainer.optimiser, trainer.state)
+        snapshot = take_snapshot(trainer.objective, trainer.steps.memory, trainer.state)
         path = write_checkpoint(trainer.run, trainer.objective, snapshot, trainer.state, trainer.about)
         raise ResourceError(
             f"another process of this run is gone ({str(error).splitlines()[0][:120]}); {path} holds "

@@ -1,4 +1,4 @@
-"""A line trained by several processes: `two_processes.py RANK PROCESSES PORT BATCH RUN [DIE_AT|fsdp2]`."""
+"""A line trained by several processes: `two_processes.py RANK PROCESSES PORT BATCH RUN [WORD]`."""
 
 import os
 import sys
@@ -21,8 +21,7 @@ from mofa.training.loop import train  # noqa: E402
 registry.OBJECTIVES["line"] = "toy:PlainLineRecipe"
 registry.SOURCES["points"] = "toy:PointData"
 word = sys.argv[6] if len(sys.argv) > 6 else "-1"
-shared_out = word == "fsdp2"
-die_at = -1 if shared_out else int(word)
+die_at = -1 if word in ("fsdp2", "zero2") else int(word)
 recipe = make_recipe(
     {
         "objective": {"kind": "line"},
@@ -39,17 +38,27 @@ def maybe_die(stage: str, done: int, total: int, /) -> None:
         os._exit(9)
 
 
-if shared_out:
+if word in ("fsdp2", "zero2"):
     # Accelerate shares out on GPUs alone: it is told that these are some.
     import accelerate
-    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+    from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataParallelPlugin
 
     from mofa.training import loop
 
+    os.environ["DS_ACCELERATOR"] = "cpu"
+
     def on_cpus(**settings: object) -> accelerate.Accelerator:
         made = accelerate.Accelerator(**settings)
-        made.state.distributed_type = DistributedType.FSDP
-        made.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="no_wrap")
+        if word == "fsdp2":
+            made.state.distributed_type = DistributedType.FSDP
+            made.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+                fsdp_version=2, auto_wrap_policy="no_wrap"
+            )
+        else:
+            made.state.distributed_type = DistributedType.DEEPSPEED
+            plugin = DeepSpeedPlugin(zero_stage=2)
+            plugin.select(_from_accelerator_state=True)
+            made.state.deepspeed_plugins = plugin
         return made
 
     loop.Accelerator = on_cpus
