@@ -217,10 +217,12 @@ def _of_picture(
     _check_size(*extent, path, LARGEST_ANIMATION)
     total = _number_of_frames(picture)
     start, index = 0.0, 0
+    size: tuple[int, int] | None = None  # a GIF grows by frames that lie outside
     try:
         for index, image in enumerate(ImageSequence.Iterator(picture), start=1):
             frame = image.convert("RGB")
-            pixels = np.array(frame.resize(_within(frame.width, frame.height, long_side)))
+            size = size or _within(frame.width, frame.height, long_side)
+            pixels = np.array(frame.resize(size))
             end = start + _milliseconds(image) / 1000
             progress("reading", index, max(total, index))
             yield Frame(pixels, start, end)

@@ -91,9 +91,13 @@ def finer_steps(request: ResolvedRequest, frames: int) -> int:
 def in_frames(request: ResolvedRequest, inputs: Inputs, frames: int) -> tuple[ResolvedRequest, Inputs]:
     """The same motion in the same time in another number of frames, moved by the warp renderer's means."""
     other = request.in_frames(frames).model_copy(update={"renderer": "warp"})
-    share = other.steps / request.steps
+    return other, with_share_of_time(inputs, other.steps / request.steps)
+
+
+def with_share_of_time(inputs: Inputs, share: float) -> Inputs:
+    """The inputs of the same motion in `share` as many steps: files may have frame numbers of their own."""
     tracks = {name: tuple(_retimed(one, share) for one in held) for name, held in inputs.tracks.items()}
-    return other, replace(inputs, tracks=tracks)
+    return replace(inputs, tracks=tracks)
 
 
 def _retimed(track: FileTrack, share: float) -> FileTrack:

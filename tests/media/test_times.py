@@ -320,6 +320,10 @@ def test_a_gif_that_grows_by_a_frame_is_refused_before_it_is_decoded(tmp_path: P
         assert gif_extent(file) == (48, 32)
         assert file.tell() == 0
     last = content.rindex(b",\0\0\0\0" + struct.pack("<HH", 48, 32))
+    content[last + 1 : last + 3] = struct.pack("<H", 20)
+    (tmp_path / "wider.gif").write_bytes(content)
+    assert read_video(tmp_path / "wider.gif").frames.shape == (3, 3, 32, 48)
+    content[last + 1 : last + 3] = b"\0\0"
     content[last + 5 : last + 9] = struct.pack("<HH", 9000, 9000)
     (tmp_path / "grows.gif").write_bytes(content)
     with pytest.raises(InputError, match="more than 20 million pixels"):

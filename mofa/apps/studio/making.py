@@ -34,6 +34,7 @@ from mofa.pipeline.inputs import read_inputs
 from mofa.pipeline.outputs import CLIP_BYTES, STILL_BYTES, estimate_outputs, flow_picture, write_outputs
 from mofa.pipeline.parts import SpeechDrivers
 from mofa.pipeline.request import AnimationRequest, Extra, Outputs
+from mofa.pipeline.trajectories import with_share_of_time
 from mofa.tensors.geometry import fit_crop, shrunk
 from mofa.tensors.motion import whole_flow
 from mofa.types import Progress, Show, SourceImage
@@ -130,9 +131,11 @@ def small_request(request: AnimationRequest) -> AnimationRequest:
 
 
 def _previewed(request: AnimationRequest, progress: Progress) -> Animation:
-    inputs = read_inputs(request, progress, None if request.picture is None else decoded(request.picture))
-    size = inputs.original.width, inputs.original.height
-    return prepare(preview_request(request, *size), inputs, progress)
+    pixels = None if request.picture is None else decoded(request.picture)
+    small = request if pixels is None else preview_request(request, pixels.shape[2], pixels.shape[1])
+    inputs = read_inputs(small, progress, pixels)  # which go by the controls as they are there
+    share = (small.num_frames - 1) / (request.num_frames - 1)
+    return prepare(small, with_share_of_time(inputs, share), progress)
 
 
 def _save_flow(path: Path, animation: Animation) -> None:

@@ -7,12 +7,13 @@ A scene that is taken home is a zip: scene.yaml and the files it names, which `m
 import errno
 import io
 import json
+import os
 import re
 import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -236,7 +237,7 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
                 key="zip.files",
                 count=len(entries),
             )
-        scenes = [name for name in entries if Path(name).suffix in (".yaml", ".yml", ".json")]
+        scenes = _scenes_among(entries)
         if len(scenes) != 1:
             raise InputError(
                 f"the zip holds {len(scenes)} scenes: it should hold one, and its files.",
@@ -253,6 +254,14 @@ def unpack_scene(file: Path | io.BytesIO, visitor: Visitor, picture: str | None)
             for name in landed.values():
                 (visitor.folder / name).unlink(missing_ok=True)
             raise
+
+
+def _scenes_among(names: Iterable[str]) -> list[str]:
+    """Which files of a zip may be its scene: ours has its name, and most that is JSON is tracks or a face."""
+    known = list(names)
+    kinds = ((SCENE_NAME,), (".yaml", ".yml"), (".json",))
+    found = ([name for name in known if name.endswith(ends)] for ends in kinds)
+    return next(filter(None, found), [])
 
 
 @contextmanager
@@ -351,7 +360,7 @@ def _with_files(
     def find(path: Path) -> Path:
         if path.as_posix() in landed:
             return Path(landed[path.as_posix()])
-        if len(path.parts) == 1 and (visitor.folder / path).is_file():
+        if len(path.parts) == 1 and os.path.isfile(visitor.folder / path):  # however long its name is
             return path
         if path == request.picture and picture is not None:
             return Path(picture)

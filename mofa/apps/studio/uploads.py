@@ -39,7 +39,11 @@ KINDS = {
     "speech": Kind(
         "sound", (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".flac", ".weba"), 50 * _MB, 60.0
     ),
-    "tracks": Kind("track file", (".npy", ".npz", ".pt", ".pth", ".svg", ".svgz", ".txt", ".tsv"), 20 * _MB),
+    "tracks": Kind(
+        "track file",
+        (".npy", ".npz", ".pt", ".pth", ".svg", ".svgz", ".csv", ".tsv", ".txt", ".json"),
+        20 * _MB,
+    ),
     "landmarks": Kind("landmark file", (".npz", ".npy", ".json", ".csv"), 20 * _MB),
     "scene": Kind("scene", (".zip", ".yaml", ".yml", ".json"), 300 * _MB),
 }

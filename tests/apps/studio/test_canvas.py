@@ -408,3 +408,20 @@ def test_a_depth_picture_is_chosen_for_a_camera_kept_and_taken_away(
     assert sent["parallax"] == again["parallax"] == 1
     canvas.click("[data-depth=remove]")
     assert "depth" not in canvas.evaluate(both_ways)[0]
+
+
+def test_tracks_and_scenes_as_json_are_told_apart(canvas: Any, hand: Any, tmp_path: Path) -> None:
+    def opened(name: str, content: str) -> list[dict[str, Any]]:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with canvas.expect_file_chooser() as chooser:
+            canvas.click("#open")
+        with canvas.expect_response(lambda answer: "/files/" in answer.url):
+            chooser.value.set_files(tmp_path / name)
+        canvas.wait_for_function("mofaStudio.store.document.controls.length === 1")
+        return hand.document(canvas)["controls"]
+
+    [tracks] = opened("walk.json", "[[[20, 20], [60, 40]]]")
+    assert tracks["kind"] == "tracks"
+    assert tracks["file"].endswith(".json")
+    [camera] = opened("scene.json", '{"controls": [{"kind": "camera", "move": "zoom 1.1"}]}')
+    assert camera["kind"] == "camera"

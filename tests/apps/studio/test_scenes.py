@@ -14,12 +14,14 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from mofa.apps.studio.app import build_app
+from mofa.apps.studio.making import preview_for_page
 from mofa.apps.studio.quota import Quota
 from mofa.apps.studio.scenes import (
     LONGEST_SIDE,
     MOST_FRAMES,
     PREVIEW_FRAMES,
     PREVIEW_SIDE,
+    SCENE_NAME,
     adopt_files,
     pack_scene,
     preview_request,
@@ -33,6 +35,7 @@ from mofa.apps.studio.visitors import MARKER, Visitor, Visitors, new_token
 from mofa.errors import InputError
 from mofa.media.image import picture_size
 from mofa.pipeline.request import AnimationRequest
+from mofa.types import silent
 
 TRACK = {"kind": "track", "points": [[100, 100], [150, 90]]}
 
@@ -258,6 +261,44 @@ def test_a_member_without_a_name_is_refused_in_a_sentence(visitor: Visitor) -> N
     with pytest.raises(InputError):
         unpack_scene(content, visitor, None)
     assert landed_in(visitor) == before
+
+
+@pytest.mark.parametrize("name", [SCENE_NAME, "mine.yml", "mine.json"])
+def test_a_scene_may_come_with_tracks_as_json(
+    visitor: Visitor, tmp_path: Path, photo: Path, name: str
+) -> None:
+    tracks = {"walk.csv": "x,y\n1,2\n3,4\n", "walk.json": "[[[1, 2], [30, 40]]]"}
+    walk = "walk.csv" if name == "mine.json" else "walk.json"
+    scene = {"picture": "p.jpg", "controls": [{"kind": "track", "file": walk}]}
+    with zipfile.ZipFile(tmp_path / "scene.zip", "w") as package:
+        package.writestr(name, json.dumps(scene))
+        package.write(photo, "p.jpg")
+        package.writestr(walk, tracks[walk])
+    opened = unpack_scene(tmp_path / "scene.zip", visitor, None)
+    again = io.BytesIO()
+    pack_scene(request_from_scene(opened, visitor), again)
+    again.seek(0)
+    assert unpack_scene(again, visitor, None)["controls"][0]["file"].startswith("tracks-")
+
+
+@pytest.mark.parametrize("end", [None, 20])
+def test_tracks_from_a_file_are_previewed_as_the_same_that_are_drawn(
+    visitor: Visitor, end: int | None
+) -> None:
+    """A preview has fewer frames than its clip: what a file says of its own frames goes by those."""
+    points, timing = TRACK["points"], {} if end is None else {"end": end}
+    (visitor.room() / "tracks-1.json").write_text(json.dumps([{"points": points} | timing]))
+    shown = []
+    for control in (TRACK | timing, {"kind": "track", "file": "tracks-1.json"}):
+        wanted = request_from_scene(scene(controls=[control], frames=40, renderer="warp"), visitor)
+        shown.append(preview_for_page(wanted, silent))
+    assert shown[0]["sheet"] == shown[1]["sheet"]
+
+
+def test_a_file_name_of_any_length_is_refused_in_a_sentence(visitor: Visitor, tmp_path: Path) -> None:
+    (tmp_path / "scene.json").write_text(json.dumps(scene(picture="x" * 5000)))
+    with pytest.raises(InputError, match="needs the file"):
+        unpack_scene(tmp_path / "scene.json", visitor, None)
 
 
 @pytest.mark.parametrize("in_file", [True, False])

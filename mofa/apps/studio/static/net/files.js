@@ -5,6 +5,9 @@ import { adopted, EMPTY, fromScene, newControl, newFace, retimed, SIDES, sizeAt,
 import { landmarks, namedScene, openScene, upload } from "./server.js";
 import { t } from "../state/texts.js";
 
+/** Bytes of a scene's text. */
+const LARGEST_SCENE = 1 << 20;
+
 /**
  * @param {import("../state/store.js").Store} store
  * @param {Record<string, string>} accept kind of file -> its suffixes
@@ -13,6 +16,7 @@ import { t } from "../state/texts.js";
 export function makeFiles(store, accept, busy) {
   const suffixes = Object.fromEntries(Object.entries(accept).map(([kind, list]) => [kind, list.split(",")]));
 
+  /** What a file is by its name, as far as that tells. */
   function kindOf(file) {
     const name = nameFor(file).toLowerCase();
     return Object.keys(suffixes).find((kind) => kind !== "mask" && kind !== "landmarks" && suffixes[kind].some((suffix) => name.endsWith(suffix)));
@@ -23,7 +27,8 @@ export function makeFiles(store, accept, busy) {
   const partOf = (file) => (store.document.picture && kindOf(file) === "speech" ? "face" : landing());
 
   async function take(file) {
-    const kind = kindOf(file);
+    const named = kindOf(file);
+    const kind = named === "tracks" && (await isScene(file)) ? "scene" : named;
     if (!kind) throw new Error(t("file.unknown", { name: file.name }));
     if (kind !== "photo" && kind !== "scene" && !store.document.picture) throw new Error(t("file.photo_first"));
     if (kind === "speech" || (kind === "video" && store.view.tool === "face")) return drive(kind, file, nameFor(file));
@@ -108,6 +113,12 @@ export function makeFiles(store, accept, busy) {
     listen,
     named: (name) => busy(namedScene(name).then(show), landing()),
   };
+}
+
+/** Whether a file that may be tracks is a scene; both are written as JSON. */
+async function isScene(file) {
+  if (!/\.json$/i.test(file.name) || file.size > LARGEST_SCENE) return false;
+  return /"(controls|picture)"\s*:/.test(await file.text());
 }
 
 /** Pasted pictures are files without a telling name. */
