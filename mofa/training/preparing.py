@@ -9,11 +9,12 @@ import json
 import logging
 import tarfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from mofa.errors import InputError
+from mofa.devices import sharing_cores
+from mofa.errors import InputError, ResourceError
 from mofa.media.files import replacing
 from mofa.training.config import Recipe, plain
 from mofa.training.precomputing import Kept, NoFace, Precomputing
@@ -78,6 +79,7 @@ def prepare_shards(
 
     Raises InputError: the data can only be read in order or hold nothing to read, the folder holds shards of
     something else, or what is to be kept cannot be worked out. WeightsError: weights for it are absent.
+    ResourceError: a process died.
     """
     preparation.precomputing.check()
     check_same(preparation)
@@ -108,8 +110,14 @@ def _made(preparation: Preparation, missing: list[int]) -> Iterator[Path]:
     if preparation.workers < 2:
         yield from (write_shard(preparation, shard) for shard in missing)
         return
-    with ProcessPoolExecutor(preparation.workers) as pool:
-        yield from pool.map(write_shard, [preparation] * len(missing), missing)
+    with sharing_cores(preparation.workers) as pool:
+        try:
+            yield from pool.map(write_shard, [preparation] * len(missing), missing)
+        except BrokenProcessPool as error:
+            raise ResourceError(
+                "a process that makes shards has died: memory is the usual reason; lower --workers, and run "
+                "the same again: shards that are there stay."
+            ) from error
 
 
 def write_shard(preparation: Preparation, shard: int) -> Path:

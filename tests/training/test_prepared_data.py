@@ -1,7 +1,12 @@
 """`mofa data`: shards that training reads, and a page that shows a batch."""
 
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -9,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from mofa.apps.cli import main
-from mofa.errors import InputError
+from mofa.errors import InputError, ResourceError
 from mofa.models.backbone import Backbone
 from mofa.models.svd_xt import TOY, make_image_encoder, make_unet, make_vae
 from mofa.models.unimatch import UniMatch, UniMatchConfig
@@ -120,6 +125,27 @@ def test_shards_made_side_by_side_are_the_same(backbone: Path, tmp_path: Path) -
         before, after = (next(iter(Shards(str(path)).build(0).share(0, 1, 0))) for path in (first, second))
         assert torch.equal(before.frames, after.frames)
         assert torch.equal(before.embedding, after.embedding)
+
+
+def dies(preparation: Preparation, shard: int) -> Path:
+    """A shard whose process is ended in the middle."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return preparation.path(shard)
+
+
+def test_a_process_that_dies_is_told_and_what_was_made_stays(
+    backbone: Path, tmp_path: Path, monkeypatch
+) -> None:
+    prepare_shards(preparation(backbone, tmp_path, count=2))
+    # Spawned processes would not find this module's function: forked ones have it.
+    forked = partial(ProcessPoolExecutor, mp_context=get_context("fork"))
+    monkeypatch.setattr("mofa.training.preparing.sharing_cores", forked)
+    monkeypatch.setattr("mofa.training.preparing.write_shard", dies)
+    with pytest.raises(
+        ResourceError, match=r"a process that makes shards has died.*shards that are there stay"
+    ):
+        prepare_shards(preparation(backbone, tmp_path, workers=2, count=6))
+    assert [path.name for path in tmp_path.glob("*.tar")] == ["000000.tar"]
 
 
 def test_others_are_not_put_among_shards_and_more_of_the_same_are(backbone: Path, tmp_path: Path) -> None:
