@@ -22,6 +22,7 @@ def add_parser(commands: Any) -> None:
     for action in (prepare, look):
         action.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a YAML file")
         action.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="such as data.clips.flow=dis")
+        action.changes = "changes"
     prepare.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the shards' folder")
     prepare.add_argument("--count", type=int, required=True, help="how many clips")
     prepare.add_argument("--per-shard", type=int, default=100, help="clips in a shard (100)")

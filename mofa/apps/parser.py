@@ -28,11 +28,19 @@ class Parser(argparse.ArgumentParser):
     """
 
     fill_with: Callable[["Parser"], None] | None = None
+    changes: str | None = None
+    """The argument that takes key=value words, which may stand anywhere among the options."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """As usual, with all options there."""
         self.fill()
-        return super().parse_known_args(args, namespace)
+        known, left = super().parse_known_args(args, namespace)
+        if self.changes is not None:
+            # argparse takes the first run of words alone.
+            words = [word for word in left if "=" in word and not word.startswith("-")]
+            setattr(known, self.changes, [*getattr(known, self.changes), *words])
+            left = [word for word in left if word not in words]
+        return known, left
 
     def fill(self) -> None:
         """Adds the options that were put off."""

@@ -20,6 +20,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name, or a YAML file")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes, such as loop.steps=200")
+    parser.changes = "changes"
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the run's folder (runs/RECIPE)")
     parser.add_argument(
         "--lora",

@@ -83,9 +83,10 @@ def read_adapter_config(values: Mapping[str, Any], source: str) -> AdapterConfig
     """
     class_name = values.get("_class_name")
     if class_name != RELEASED_CLASS:
+        described = f'describes a "{class_name}", not' if class_name else "does not describe"
         raise WeightsError(
-            f'{source} describes a "{class_name}", not a motion-field adapter ("{RELEASED_CLASS}"): '
-            "point this slot at the adapter's own folder."
+            f'{source} {described} a motion-field adapter ("{RELEASED_CLASS}"): '
+            "name the adapter's own folder."
         )
     fields = {name: value for name, value in values.items() if not name.startswith("_")}
     widths = fields.get("block_out_channels", RELEASED_WIDTHS)

@@ -107,7 +107,11 @@ def train(
         )
     last = save(trainer)
     if last is None:
-        raise OutputError(f"the last checkpoint could not be written into {run}: {trainer.notes[-1]}")
+        held = list(checkpoints(run).values())
+        raise OutputError(
+            f"the run is done, and its last checkpoint could not be written into {run}: make room, and go on "
+            f"with --resume latest{f' from {held[-1].name}' if held else ', which begins anew'}."
+        )
     return last
 
 

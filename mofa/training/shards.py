@@ -8,8 +8,8 @@ over what it has seen without decoding it.
 import io
 import logging
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import fsspec
@@ -39,16 +39,18 @@ class Shards:
         return ShardStream(tuple(found_shards(self.urls)), self.clips, seed)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShardStream:
     """Shards, every one once in an order, then in another.
 
-    Readers share the shards out, or where there are too few of them, their samples.
+    Readers share the shards out, or where there are too few of them, their samples. What cannot be read is
+    left out; each file is counted and named once in the log.
     """
 
     urls: tuple[str, ...]
     settings: ClipSettings
     seed: int
+    _left_out: set[str] = field(default_factory=set)
 
     def share(self, part: int, parts: int, skip: int) -> Iterator[Clips]:
         """The endless row of one reader after `skip` clips."""
@@ -74,35 +76,45 @@ class ShardStream:
         order = [self.urls[i] for i in shuffled(len(self.urls), self.seed, epoch)]
         if len(order) >= parts:
             for url in order[part::parts]:
-                yield from samples_of(url)
+                yield from samples_of(url, self._leave_out)
             return
-        everything = (sample for url in order for sample in samples_of(url))
+        everything = (sample for url in order for sample in samples_of(url, self._leave_out))
         for i, sample in enumerate(everything):
             if i % parts == part:
                 yield sample
 
     def _clip(self, sample: dict[str, Any], number: int, part: int) -> Clips | None:
-        """The clip that a sample holds; None, and a line in the log, for what cannot be read."""
+        """The clip that a sample holds; None for what cannot be read."""
         name = f"{sample['__key__']} of {sample['__url__']}"
         rng = np.random.Generator(np.random.Philox(key=[self.seed, part * 2**32 + number]))
         try:
             return clip_in(sample, name, self.settings, rng)
         except InputError as error:
-            LOG.warning("left out: %s", error)
+            self._leave_out(name, str(error))
             return None
 
+    def _leave_out(self, what: str, reason: str) -> None:
+        if what not in self._left_out:
+            self._left_out.add(what)
+            LOG.warning("left out (%d so far): %s", len(self._left_out), reason)
 
-def samples_of(url: str) -> Iterator[dict[str, Any]]:
-    """The samples of one shard, as bytes by suffix; a shard that breaks off gives those before."""
-    yield from group_by_keys(_members_of(url), handler=_give_up)
+
+def samples_of(url: str, leave_out: Callable[[str, str], None]) -> Iterator[dict[str, Any]]:
+    """The samples of one shard, as bytes by suffix; a shard that breaks off gives those before.
+
+    `leave_out` is told what is left out, and of it in a sentence.
+    """
+    yield from group_by_keys(_members_of(url, leave_out), handler=_give_up)
 
 
-def _members_of(url: str) -> Iterator[dict[str, Any]]:
+def _members_of(url: str, leave_out: Callable[[str, str], None]) -> Iterator[dict[str, Any]]:
     try:
         with fsspec.open(url, "rb") as stream:
             yield from tar_file_expander([{"url": url, "stream": stream}], handler=_give_up)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        LOG.warning("left out: the rest of %s (%s)", url, error)
+        # webdataset puts the stream and the address behind libraries' own words.
+        reason = str(error.args[0] if error.args else error).partition(" @ ")[0]
+        leave_out(url, f"the rest of {url}, which breaks off or is damaged ({reason}).")
 
 
 def _give_up(error: Exception) -> bool:

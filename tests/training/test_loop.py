@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mofa.errors import InputError, ResourceError, WeightsError
+from mofa.errors import InputError, OutputError, ResourceError, WeightsError
 from mofa.training import checkpoint as checkpoint_module
 from mofa.training.checkpoint import checkpoints, find_resume, whole_folder
 from mofa.training.config import OptimiserSettings
@@ -118,6 +118,21 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
     told = capsys.readouterr().out
     assert "No space left on device" in told
     assert "older checkpoints are kept: checkpoint-2" in told
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_with_where_to_go_on(
+    line_recipe, tmp_path: Path, monkeypatch
+) -> None:
+    real = checkpoint_module.save_file
+
+    def full(tensors, path):
+        if "checkpoint-8" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    with pytest.raises(OutputError, match=r"make room, and go on with --resume latest from checkpoint-4\.$"):
+        train(line_recipe(), tmp_path / "run", on_cpu=True)
 
 
 def test_only_the_last_checkpoints_and_the_best_stay(line_recipe, tmp_path: Path) -> None:

@@ -1,20 +1,25 @@
 """What is wrong with a run is told in one sentence, by its exit code, and before anything is written."""
 
+import io
 import json
 import logging
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import pytest
 import torch
 
 from mofa.apps.cli import main
-from mofa.errors import InputError
+from mofa.errors import InputError, WeightsError
 from mofa.media.image import save_png
 from mofa.training.clips import Clips
 from mofa.training.loading import Shares, batches
 from mofa.training.loop import check_processes
+from mofa.training.shards import Shards
+from mofa.weights.networks import load_adapter_halves
 
 
 def refused(capsys: pytest.CaptureFixture[str], run: Path, *more: str) -> str:
@@ -76,6 +81,42 @@ def test_shards_that_are_no_archives_are_told(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "x.tar").write_bytes(b"nothing of the kind" * 99)
     said = refused(capsys, tmp_path / "run", "data.kind=shards", f"data.urls={tmp_path / 'x.tar'}")
     assert "found nothing to read in 1 shards" in said
+
+
+def test_what_is_broken_in_shards_is_named_once_and_the_rest_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = ["data", "prepare", "toy-sparse-to-dense", "--count", "4", "--per-shard", "2"]
+    assert main([*whole, "-o", str(tmp_path / "s")]) == 0
+    with tarfile.open(tmp_path / "s/000000.tar") as shard:
+        kept = [(member, cast(IO[bytes], shard.extractfile(member)).read()) for member in shard]
+    kept[0][0].size //= 2  # half of the first clip is lost
+    with tarfile.open(tmp_path / "s/000000.tar", "w") as shard:
+        for member, content in kept:
+            shard.addfile(member, io.BytesIO(content))
+    second = tmp_path / "s/000001.tar"
+    second.write_bytes(second.read_bytes()[: second.stat().st_size * 3 // 4])  # it breaks off in its second
+    row = Shards(f"{tmp_path}/s/*.tar").build(0).share(0, 1, 0)
+    read = {str(next(row).name).split()[0] for _ in range(8)}
+    assert read == {"00000001", "00000002"}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert any("00000000 of" in line and "is damaged" in line for line in told)
+    assert any("the rest of" in line and line.endswith("(unexpected end of data).") for line in told)
+
+
+def test_changes_may_stand_anywhere_among_the_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, tmp_path / "run", "loop.steps=3", "--resume", "latest", "loop.bacth=3")
+    assert 'did you mean "batch"' in said
+
+
+def test_a_folder_of_another_network_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cmp").mkdir()
+    (tmp_path / "cmp/config.json").write_text('{"side": 64}')
+    with pytest.raises(WeightsError, match="does not describe a motion-field adapter"):
+        load_adapter_halves("trajectory", {"config.json": tmp_path / "cmp/config.json"}, torch.float32)
 
 
 def test_a_checkpoint_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
