@@ -1,5 +1,6 @@
 """What the canvas asks about a photo while a hand moves over it, and the sounds that its clips have."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,12 @@ from mofa.tensors.geometry import to_working
 from mofa.types import LookedAt, SenseOfThings, SourceImage
 
 router = APIRouter(prefix="/studio")
+
+NEAR = 0.015
+"""How far beside a thing a hand may begin and still mean it, as a share of the photo's longer side: a few
+cells of what the sense of things sees."""
+ROUND = 8
+"""Places around the hand that are asked about then."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,25 @@ class _Known:
         place = to_working(self.original.clicked(selection.on[0]), self.source.crop)
         return bool(is_thing(self.look.ask(place[None].float(), torch.ones(1, 1)))[0])
 
+    def beside(self, selection: Selection) -> str | None:
+        """A point on the surest thing whose rim its first point just misses, in words; None without one."""
+        if self.look is None:
+            return None
+        angles = torch.arange(ROUND) * (2 * math.pi / ROUND)
+        around = torch.stack([angles.cos(), angles.sin()], 1)
+        reach = NEAR * max(self.original.width, self.original.height)
+        places = (self.original.clicked(selection.on[0]) + reach * around).round()
+        places = places[self.original.shows(places)]
+        answers = self.look.ask(
+            to_working(places, self.source.crop)[:, None].float(), torch.ones(len(places), 1)
+        )
+        there = is_thing(answers)
+        if not there.any():
+            return None
+        surest = int((answers.is_thing * there).argmax())
+        x, y = places[surest].tolist()
+        return f"{x:g},{y:g}"
+
 
 @router.post("/things")
 async def thing(
@@ -62,22 +88,30 @@ async def thing(
     request: Request,
     studio: TheStudio,
     visitor: TheVisitor,
+    near: Annotated[bool, Body()] = False,
 ) -> dict[str, Any]:
-    """What a selection in words means: its mask, its share of the photo, and whether it is a thing."""
+    """What a selection in words means: its mask, its share of the photo, and whether it is a thing.
+
+    `near`: where its point lies on mere ground just beside a thing, that thing is meant; `select` says how.
+    """
     path = visitor.file(picture)
-    job = studio.things.submit(visitor.name, lambda _: _selected(path, select))
+    job = studio.things.submit(visitor.name, lambda _: _selected(path, select, near))
     answer: dict[str, Any] = await answered(job, studio.things, request)
     return answer
 
 
-def _selected(path: Path, select: str) -> dict[str, Any]:
+def _selected(path: Path, select: str, near: bool) -> dict[str, Any]:
     selection = parse_selection(select)
     known = _looked_at(path, path.stat().st_mtime_ns)
+    thing = known.shows_a_thing(selection)
+    if near and not thing and (beside := known.beside(selection)) is not None:
+        select, selection, thing = beside, parse_selection(beside), True
     region, notes = selected(selection, known.original, known.source, known.sense)
     return {
+        "select": select,
         "mask": white_on_black(region),
         "share": round(region.mean().item(), 4),
-        "thing": known.shows_a_thing(selection),
+        "thing": thing,
         "notes": notes,
     }
 

@@ -406,6 +406,32 @@ def test_the_photo_alone_is_kept(visit: Callable[..., Any], hand: Any, photo: Pa
     assert page.locator("#undo").is_disabled(), "loading is where the history begins"
 
 
+def test_undo_outlives_a_reload(canvas: Any, hand: Any) -> None:
+    hand.drag(canvas, (40, 60), (55, 55))
+    canvas.evaluate("mofaStudio.store.look({ selected: null })")
+    canvas.keyboard.press("b")
+    hand.drag(canvas, (30, 50), (60, 50))
+    painted = hand.document(canvas)["region"]
+    hand.drag(canvas, (30, 70), (60, 70))
+    canvas.keyboard.press("Control+z")
+    before = hand.document(canvas)
+    canvas.reload()
+    assert [one["id"] for one in hand.document(canvas)["controls"]] == [before["controls"][0]["id"]]
+    canvas.keyboard.press("Control+Shift+z")
+    assert hand.document(canvas)["region"]["mask"] != painted["mask"], "redo, too"
+    canvas.keyboard.press("Control+z")
+    canvas.keyboard.press("Control+z")
+    assert hand.document(canvas)["region"] is None
+    canvas.keyboard.press("Control+z")
+    assert hand.document(canvas)["controls"] == []
+    assert canvas.locator("#undo").is_disabled(), "loading is where the history begins"
+    canvas.keyboard.press("Control+Shift+z")
+    canvas.keyboard.press("Control+Shift+z")
+    assert hand.document(canvas)["region"]["mask"], "what was painted is known by the server's name"
+    canvas.evaluate("mofaStudio.player.rest()")
+    canvas.wait_for_selector(".regions", state="visible")
+
+
 def test_ten_seconds_offline_go_by(canvas: Any, hand: Any) -> None:
     canvas.context.set_offline(True)
     hand.drag(canvas, (40, 60), (55, 55))
@@ -440,6 +466,15 @@ def test_a_phone_draws_and_generates_by_touch(visit: Callable[..., Any], hand: A
           .map(([box, name]) => `${name} ${Math.round(box.width)}x${Math.round(box.height)}`)"""
     )
     assert small == [], "a finger needs 44 pixels"
+    grips = page.evaluate(
+        """() => [...document.querySelectorAll('.grip')].map((one) => one.getBoundingClientRect())
+          .flatMap(({ width, height }) => [width, height])"""
+    )
+    assert len(grips) == 4
+    assert min(grips) >= 43.5
+    assert page.locator(".chips").evaluate("(one) => getComputedStyle(one).opacity") == "1", (
+        "no hover, no fading"
+    )
     assert page.evaluate("document.getElementById('studio').scrollWidth") <= 390
     video = clip(page)
     hand.settled(page)
@@ -475,6 +510,39 @@ def test_from_an_example_to_a_line_by_keys_alone(visit: Callable[..., Any], hand
     for key in ("ArrowUp", "Enter", *6 * ["ArrowRight"], "Enter", "Enter"):
         page.keyboard.press(key)
     assert len(hand.document(page)["controls"]) == before + 1
+
+
+def test_keys_go_on_where_a_clip_is_made_and_seen(canvas: Any, hand: Any) -> None:
+    focused = "document.activeElement.id || document.activeElement.className"
+    hand.drag(canvas, (40, 60), (55, 55))
+    smaller(canvas)
+    with hand.unheard(canvas):
+        canvas.focus("#generate")
+        canvas.keyboard.press("Enter")
+        canvas.wait_for_selector("#cancel")
+        assert canvas.evaluate(focused) == "cancel"
+        canvas.keyboard.press("Enter")
+        canvas.wait_for_selector("#generate")
+        assert canvas.evaluate(focused) == "generate"
+    canvas.focus("#canvas")
+    canvas.keyboard.press("Control+Enter")
+    canvas.wait_for_selector(".results video")
+    assert canvas.evaluate(focused) == "results"
+    canvas.keyboard.press("Escape")
+    canvas.wait_for_selector(".results", state="hidden")
+    assert canvas.evaluate(focused) == "canvas"
+
+
+def test_what_is_painted_sways(canvas: Any, hand: Any) -> None:
+    canvas.keyboard.press("b")
+    hand.drag(canvas, (30, 20), (60, 20))
+    painted = hand.document(canvas)["region"]
+    canvas.keyboard.press("w")
+    canvas.mouse.click(*hand.place(canvas, 45, 20))
+    [sway] = hand.document(canvas)["controls"]
+    assert (sway["kind"], sway["region"]) == ("sway", painted)
+    canvas.mouse.click(*hand.place(canvas, 45, 75))
+    assert len(hand.document(canvas)["controls"]) == 2, "beside the paint a thing is meant"
 
 
 def test_a_line_of_taps_is_ended_by_a_button(visit: Callable[..., Any], hand: Any, photo: Path) -> None:

@@ -39,6 +39,21 @@ def test_a_photo_is_known_to_its_visitor_alone(address: str, visitor: httpx.Clie
     assert "reload" in httpx.get(f"{address}/studio/photos/{landed['name']}", timeout=LONG).json()["error"]
 
 
+def test_a_place_beside_a_things_rim_means_the_thing(visitor: httpx.Client, photo: Path) -> None:
+    rocket = upload(visitor, photo.with_name("rocket.jpg").read_bytes(), "rocket.jpg")["name"]
+
+    def found(select: str, near: bool) -> dict[str, Any]:
+        return visitor.post("/studio/things", json={"picture": rocket, "select": select, "near": near}).json()
+
+    beside = "298,235"  # 9 of 640 pixels from the rocket, on the sky
+    assert not found(beside, False)["thing"]
+    thing = found(beside, True)
+    assert thing["thing"]
+    assert thing["share"] == pytest.approx(0.026, abs=0.005)
+    assert found(thing["select"], False)["share"] == thing["share"], "the words say what was found"
+    assert found("128,85", True)["select"] == "128,85", "nothing is near in the sky"
+
+
 @pytest.mark.parametrize(
     "path",
     [

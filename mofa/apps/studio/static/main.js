@@ -8,6 +8,7 @@ import { icon } from "./elements/icons.js";
 import { makeFiles } from "./net/files.js";
 import { keepInAddress } from "./net/keeper.js";
 import { start } from "./net/server.js";
+import { recallSteps } from "./net/steps.js";
 import { makeChips } from "./panels/chips.js";
 import { makeFaceCard } from "./panels/face_card.js";
 import { makeGenerate } from "./panels/generate.js";
@@ -60,6 +61,7 @@ async function mount(root) {
   const files = build(root, services, begin);
   const wanted = new URLSearchParams(location.search).get("scene");
   if (wanted) await files.named(wanted);
+  if (wanted) recallSteps(store, wanted);
   keepInAddress(store, notices, wanted?.startsWith("scene-") ? wanted : null);
   services.rendering.resume();
   root.dataset.ready = "true";

@@ -184,18 +184,28 @@ export const swayTool = {
   },
 };
 
-/** Adds a control for the thing at a place as soon as it is known; one that is there already is selected. */
+/**
+ * Adds a control for what is painted for the scene at a place, else for the thing there, as soon as it is known; one
+ * that is there already is selected.
+ */
 function onThing(stage, place, make) {
-  const { store, things } = stage;
-  const { picture } = store.document;
+  const { store, things, regions } = stage;
+  const { picture, region: painted } = store.document;
+  if (painted && covers(regions.canvas(painted, picture), place, picture)) {
+    addedOnce(store, make(painted));
+    return;
+  }
   const thing = things.at(picture, place);
   if (thing === "looking") {
     things.addEventListener("change", () => onThing(stage, place, make), { once: true });
     return;
   }
   const region = { select: typeof thing === "object" ? thing.select : selectionAt(place) };
-  const content = make(region);
-  const known = store.document.controls.find((one) => one.kind === content.kind && one.region && "select" in one.region && one.region.select === region.select);
+  addedOnce(store, make(region));
+}
+
+function addedOnce(store, content) {
+  const known = store.document.controls.find((one) => one.kind === content.kind && JSON.stringify(one.region) === JSON.stringify(content.region));
   if (known) store.look({ selected: known.id, also: [], point: null });
   else store.add(newControl(store.document, content));
 }

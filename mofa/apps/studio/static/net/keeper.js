@@ -1,11 +1,12 @@
 /**
  * Keeps the document on the server under a name in the page's address: with every change, and when the page is left.
- * A reload, or the link on the same browser, brings everything back.
+ * A reload, or the link on the same browser, brings everything back, and a reload what undo knows, too.
  */
 
 import { debounced } from "../elements/dom.js";
 import { serverName } from "../canvas/masks.js";
 import { keepDocument } from "./server.js";
+import { keepSteps, MOST_KEPT } from "./steps.js";
 
 /** Long enough for one drag to be one save. */
 const PAUSE = 120;
@@ -29,8 +30,12 @@ export function keepInAddress(store, notices, name) {
     saving = new AbortController();
     const { signal } = saving;
     history.replaceState(history.state, "", `?scene=${kept}`);
+    const { past, future } = store;
+    const named = (documents) => Promise.all(documents.map(withServerNames));
     try {
-      await keepDocument(kept, await withServerNames(document), signal);
+      const [now] = await named([document]);
+      keepSteps(kept, { past: await named(past.slice(-MOST_KEPT)), document: now, future: await named(future.slice(-MOST_KEPT)) });
+      await keepDocument(kept, now, signal);
       notices.clear("keep");
     } catch (problem) {
       // A newer one is on its way, or the next change is tried again.

@@ -63,8 +63,11 @@ export const start = () => ask("start");
 export const preview = (scene, signal) => ask("preview", { ...asJson({ scene }), signal });
 export const facesIn = (picture) => ask("faces", asJson({ picture }));
 export const landmarks = (scene, signal) => ask("landmarks", { ...asJson({ scene }), signal });
-/** @returns {Promise<{mask: string, share: number, thing: boolean}>} */
-export const thingIn = (picture, select) => ask("things", asJson({ picture, select }));
+/**
+ * `near`: a thing that its point just misses is meant, too; `select` says which it is.
+ * @returns {Promise<{select: string, mask: string, share: number, thing: boolean}>}
+ */
+export const thingIn = (picture, select, near) => ask("things", asJson({ picture, select, near }));
 export const render = (name, scene, signal) => ask(`renders/${name}`, { ...asJson({ scene }, "PUT"), signal });
 export const missingWeights = (scene) => ask("weights", asJson({ scene }));
 export const downloadWeights = (scene) => ask("weights/download", asJson({ scene }));

@@ -8,6 +8,8 @@ const EASES = ["linear", "in", "out", "in-out"];
 const SIDE = 100;
 const STEPS = 48;
 const EDGE = 8;
+/** Pixels that a finger may miss a point by. */
+const FINGER = 22;
 /** How near two points of the curve may come, in time. */
 const APART = 0.02;
 
@@ -72,11 +74,16 @@ export function makeEasing(get, set) {
     return circle;
   };
 
+  const underFinger = ({ clientX, clientY }) => [...handles.children].find((circle) => {
+    const { left, top, width, height } = circle.getBoundingClientRect();
+    return Math.hypot(left + width / 2 - clientX, top + height / 2 - clientY) <= FINGER;
+  });
+
   // The handles are drawn anew with every edit, so the drag is followed from the box.
   box.addEventListener("pointerdown", (down) => {
     const gesture = {};
     let points = innerPoints(get().ease);
-    const pressed = /** @type {Element} */ (down.target).closest("circle");
+    const pressed = /** @type {Element} */ (down.target).closest("circle") ?? (down.pointerType === "touch" ? underFinger(down) : null);
     let index = Number(pressed?.getAttribute("data-index") ?? -1);
     if (index < 0) {
       const [time, done] = placeOf(down);

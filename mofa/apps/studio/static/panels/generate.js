@@ -31,8 +31,11 @@ export function makeGenerate(store, rendering, notices, signal) {
 
   const told = () => {
     const { active, job, share } = rendering;
+    const byKeys = element.querySelector(":focus-visible");
     show(button, !active);
     show(progress, active);
+    // Who goes by keys is left where the button was.
+    if (byKeys && !byKeys.checkVisibility()) (active ? stop : button).focus();
     const seen = active && job?.state === "running" && job.shown > 0;
     show(glimpse, Boolean(seen));
     if (seen) glimpse.setAttribute("src", glimpseOf(job.job, job.shown));

@@ -40,7 +40,7 @@ export function makeResults(results, { again, opened }, signal) {
       draw();
     },
   });
-  const element = h("section.results", { hidden: true, "aria-label": t("result") },
+  const element = h("section.results", { hidden: true, tabIndex: -1, "aria-label": t("result") },
     h("header", {},
       h("button.text", { type: "button", onclick: close }, icon("back"), t("result.back")),
       title, tabs.element,
@@ -161,9 +161,11 @@ export function makeResults(results, { again, opened }, signal) {
   function open(result) {
     [current, other] = [result, null];
     if (history.state?.view !== "result") history.pushState({ view: "result" }, "");
+    const already = isOpen;
     isOpen = true;
     show(element, true);
     draw();
+    if (!already) element.focus();
     opened(true);
   }
 
@@ -184,6 +186,8 @@ export function makeResults(results, { again, opened }, signal) {
     show(element, false);
     stage.replaceChildren();
     opened(false);
+    // Keys go on with the photo.
+    document.getElementById("canvas")?.focus({ preventScroll: true });
   }, { signal });
   signal.addEventListener("abort", () => stage.replaceChildren());
 

@@ -13,7 +13,7 @@ const GROUPS = /** @type {const} */ ([
     [", .", "sheet.points"], ["Ctrl D", "sheet.duplicate"], ["Ctrl C / V", "sheet.copy"], ["← ↑ → ↓", "sheet.nudge"],
   ]],
   ["sheet.clip", [
-    ["Space", "sheet.play"], ["Ctrl Z", "sheet.undo"], ["Ctrl ⇧ Z", "sheet.redo"], ["Ctrl A", "sheet.all"], ["Page ↑ ↓", "sheet.next"],
+    ["Space", "sheet.play"], ["Ctrl Enter", "generate"], ["Ctrl Z", "sheet.undo"], ["Ctrl ⇧ Z", "sheet.redo"], ["Ctrl A", "sheet.all"], ["Page ↑ ↓", "sheet.next"],
     ["Alt ↑ ↓", "sheet.order"], ["[ ]", "sheet.brush"], ["+ − 0", "sheet.zoom"], ["?", "sheet.this"],
   ]],
 ]);

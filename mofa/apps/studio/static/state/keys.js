@@ -3,18 +3,18 @@
 import { addCopies, deleteSelected, duplicateSelected, finishDraft, nudgeSelected, reorderSelected } from "../canvas/shape_tools.js";
 
 /** Tool -> its key. */
-export const TOOL_KEYS = { select: "V", draw: "D", anchor: "A", camera: "C", brush: "B", erase: "E", pick: "R", face: "F", hand: "H", transform: "T", sway: "W", still: "S" };
+export const TOOL_KEYS = { draw: "D", transform: "T", sway: "W", anchor: "A", still: "S", select: "V", brush: "B", erase: "E", pick: "R", camera: "C", face: "F", hand: "H" };
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const MOVING = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 
 /** Whether a key belongs to what has the focus: text fields take them all, others only those that work them. */
-function isTaken({ key, target }) {
+function isTaken({ key, target, ctrlKey, metaKey }) {
   if (target.closest("input:is([type=text], [type=number]), textarea, dialog")) return true;
   if (target.closest("select, input[type=range], [role=slider]")) return MOVING.includes(key);
   if (target.closest("input")) return key === " ";
-  return ["Enter", " "].includes(key) && Boolean(target.closest("button, a, summary, [role=tab], video"));
+  return ["Enter", " "].includes(key) && !ctrlKey && !metaKey && Boolean(target.closest("button, a, summary, [role=tab], video"));
 }
 
 /**
@@ -31,6 +31,7 @@ export function listenToKeys(store, stage, player, results, sheet, signal) {
     y: () => store.redo(),
     a: () => store.look({ selected: store.document.controls[0]?.id ?? null, also: store.document.controls.slice(1).map(({ id }) => id), point: null }),
     d: () => duplicateSelected(stage),
+    Enter: () => document.getElementById("generate")?.click(),
   };
   const plain = {
     Delete: () => deleteSelected(store),

@@ -59,6 +59,16 @@ export class Store {
   }
 
   /**
+   * The steps before and after the document of now, as an earlier page knew them.
+   * @param {Document[]} past
+   * @param {Document[]} future
+   */
+  recall(past, future) {
+    [this.past, this.future] = [past, future];
+    this.tell("document");
+  }
+
+  /**
    * Replaces one control, or removes it when `change` is null.
    * @param {number | null} id
    * @param {any} change

@@ -21,14 +21,14 @@ export class Things extends EventTarget {
   #found = { picture: "", things: [] };
 
   /**
-   * The thing at a place: one that is known to be there, else the server looks.
+   * The thing at a place, or just beside it: one that is known to be there, else the server looks.
    * @param {import("./scene.js").Picture} picture
    * @param {[number, number]} place
    * @returns {Thing | "looking" | "nothing"}
    */
   at(picture, place) {
     const known = this.#found.picture === picture.name && this.#found.things.find((thing) => contains(thing, place, picture));
-    return known || this.selected(picture, selectionAt(place));
+    return known || this.#ask(picture, selectionAt(place), true);
   }
 
   /**
@@ -37,11 +37,16 @@ export class Things extends EventTarget {
    * @param {string} select
    */
   selected(picture, select) {
-    const key = `${picture.name} ${select}`;
+    return this.#ask(picture, select, false);
+  }
+
+  /** @returns {Thing | "looking" | "nothing"} */
+  #ask(picture, select, near) {
+    const key = keyOf(picture, select, near);
     const known = this.#asked.get(key);
     if (known) return known;
     this.#asked.set(key, "looking");
-    pending(this.#look(picture, select, key));
+    pending(this.#look(picture, select, near));
     return "looking";
   }
 
@@ -50,19 +55,23 @@ export class Things extends EventTarget {
     return typeof thing === "object" && thing.thing && thing.share <= LARGEST;
   }
 
-  async #look(picture, select, key) {
+  async #look(picture, select, near) {
     try {
-      const { mask, share, thing } = await thingIn(picture.name, select);
-      const found = { select, canvas: await loaded(mask), share, thing };
-      this.#asked.set(key, found);
+      const { select: meant, mask, share, thing } = await thingIn(picture.name, select, near);
+      const found = { select: meant, canvas: await loaded(mask), share, thing };
+      this.#asked.set(keyOf(picture, select, near), found);
+      // In the words that were found it is known from now on, too.
+      this.#asked.set(keyOf(picture, meant, false), found);
       if (this.#found.picture !== picture.name) this.#found = { picture: picture.name, things: [] };
-      if (this.meant(found) && !/[ :]/.test(select)) this.#found.things.push(found);
+      if (this.meant(found) && !/[ :]/.test(meant)) this.#found.things.push(found);
     } catch {
-      this.#asked.set(key, "nothing");
+      this.#asked.set(keyOf(picture, select, near), "nothing");
     }
     this.dispatchEvent(new Event("change"));
   }
 }
+
+const keyOf = (picture, select, near) => `${picture.name} ${select}${near ? " near" : ""}`;
 
 /** @type {WeakMap<HTMLCanvasElement, ImageData>} */
 const pixels = new WeakMap();
