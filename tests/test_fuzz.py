@@ -138,6 +138,7 @@ def changed(content: bytes, chance: random.Random) -> bytes:
     return bytes(data[: chance.choice((len(data), chance.randrange(1, len(data) + 2)))]) or b"x"
 
 
+@pytest.mark.slow
 def test_changed_files_of_every_kind_get_a_reading_or_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     good = good_files(tmp_path / "good")
@@ -189,6 +190,7 @@ def bombs() -> dict[str, bytes]:
 BOMBS = bombs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_small_files_that_say_they_are_large_take_little(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BOMBS[name])

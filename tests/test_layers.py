@@ -64,6 +64,7 @@ def offences(file: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
 def test_imports_point_downwards(file: Path) -> None:
     assert not offences(file), "\n".join(offences(file))
@@ -74,6 +75,7 @@ def test_every_room_has_a_layer() -> None:
     assert rooms - {"__init__", "__main__"} <= LAYER.keys()
 
 
+@pytest.mark.slow
 def test_only_devices_says_cuda() -> None:
     sayers = [
         str(f.relative_to(PACKAGE))
@@ -109,6 +111,7 @@ def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b", "c"]]
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_by_a_detour() -> None:
     """Imports within functions count: what is only put off is a circle still."""
     known = modules()

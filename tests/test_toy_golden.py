@@ -5,6 +5,7 @@ import pytest
 from tools.toy_golden import FOLDER, PARTS, differences
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_nothing_comes_out_otherwise_than_it_is_kept(part: str) -> None:
     assert not differences(part)

@@ -83,6 +83,7 @@ def options(name: str, clip: Path, allow: bool = True, overwrite: bool = False) 
     return Namespace(input=name, output=str(clip), allow_download=allow, overwrite=overwrite)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/My%20cat.jpeg", "/moved"])
 def test_a_photo_at_an_address_lies_beside_the_clip(server: str, tmp_path: Path, path: str) -> None:
     asked = options(server + path, tmp_path / "clip.mp4")
@@ -102,6 +103,7 @@ def test_nothing_is_asked_for_unless_it_is_allowed(server: str, tmp_path: Path) 
     assert Answers.asked == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -160,6 +162,7 @@ def test_standard_input_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         from_input(io.BytesIO())
 
 
+@pytest.mark.slow
 def test_a_photo_from_standard_input_becomes_a_clip_that_can_be_repeated(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "mofa.apps.cli", "animate", "--quiet", "--extras", "none"]
     first = [*run, "-", "--track", "50%,50% 60%,50%", "--frames", "2", "--size", "32x32", "-o", "a.mp4"]

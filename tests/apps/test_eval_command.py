@@ -33,6 +33,7 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_our_renderer_and_other_clips_are_judged_and_compared(
     suite: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_our_renderer_and_other_clips_are_judged_and_compared(
     assert "| B - A |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_guided_model_is_judged_with_its_adapters_and_without(
     suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +114,7 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert not list(tmp_path.iterdir()), "it was told before anything was made"
 
 
+@pytest.mark.slow
 def test_a_report_about_nothing_is_an_error(
     suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def test_points_are_drawn_on_black_on_a_photo_and_on_a_video(tmp_path, photo, fa
     assert len(read_video(tmp_path / "again.gif").frames) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

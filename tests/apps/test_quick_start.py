@@ -41,6 +41,7 @@ def test_a_collector_that_was_switched_off_stays_off() -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_a_warp_clip_waits_for_no_library_of_diffusion_models() -> None:
     names = "{'diffusers', 'transformers'}"
     asked = f"import sys, mofa.pipeline.outputs; print(*sorted({names} & sys.modules.keys()))"

@@ -46,6 +46,7 @@ def broken_pictures(folder):
     (folder / "folder.jpg").mkdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -66,6 +67,7 @@ def test_a_picture_that_is_none(tmp_path, capsys, name, says):
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "says"),
     [

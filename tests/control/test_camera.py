@@ -137,6 +137,7 @@ def test_words_say_the_move_exactly(move) -> None:
 WORDS = ["pan", "zoom", "rotate", "left", "up", "in", "out", "5", "1.5", "px", "%", "°", "still", "nan"]
 
 
+@pytest.mark.slow
 @given(st.text() | st.lists(st.sampled_from(WORDS)).map(" ".join))
 def test_any_text_is_a_move_or_a_sentence(text) -> None:
     with contextlib.suppress(InputError):

@@ -185,6 +185,7 @@ def test_the_photo_is_where_the_image_is_drawn():
     assert frame == ViewBox(31.5, 106.0, 127.0, 84.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

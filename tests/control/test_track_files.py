@@ -257,6 +257,7 @@ def test_where_nothing_tells_smoothness_does_and_the_scene_overrides(tmp_path, t
     assert len(notes) == 1
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tracks=st.integers(2, 70),
@@ -359,6 +360,7 @@ def test_a_video_beside_the_tracks_does_no_harm(tmp_path, monkeypatch) -> None:
     check_moving(read_tracks(tmp_path / "t.npz"))
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path) -> None:
     bomb = zipfile.ZipFile(tmp_path / "t.npz", "w", zipfile.ZIP_DEFLATED)
     with bomb as archive, archive.open("tracks.npy", "w") as member:
@@ -481,6 +483,7 @@ VALUES = (
 KEYS = st.sampled_from(["tracks", "points", "x", "y", "ease", "start", "end", "sampled", "visible", "other"])
 
 
+@pytest.mark.slow
 @FOREIGN
 @given(
     st.recursive(VALUES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4))

@@ -29,6 +29,7 @@ def test_reuse_leaves_so_many_whole_steps(every: int, whole: int) -> None:
     assert calls_of(VIDEO, replace(EXACT, reuse=every), 25) == {Call(2): whole, Call(2, "deep"): 25 - whole}
 
 
+@pytest.mark.slow
 def test_every_way_to_spare_work_spares_some() -> None:
     model = toy_networks(META, torch.float32)
     whole, *less = (

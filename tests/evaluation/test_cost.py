@@ -46,6 +46,7 @@ def test_a_convolution_multiplies_its_kernel_at_every_output_pixel() -> None:
     assert count(convolution, nothing(4, 3, 16, 32)).flop == 2 * 4 * (8 * 16) * (3 * 5 * 5) * 8
 
 
+@pytest.mark.slow
 def test_attention_counts_two_products_and_holds_no_scores() -> None:
     heads, tokens, width = 3, 1000, 16
     query, key, value = (nothing(1, heads, tokens, width) for _ in range(3))
@@ -75,6 +76,7 @@ def test_weights_that_are_shared_or_read_twice_count_once() -> None:
     assert count(nn.Sequential(layer, layer), nothing(1, 10)).parameter_bytes == FLOAT * 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_every_further_frame_adds_the_same_work(adapter: AdapterName) -> None:
     config = AdapterConfig(num_attention_heads=(1, 1, 1, 1), block_out_channels=(8, 8, 16, 16))

@@ -41,6 +41,7 @@ def test_the_classifier_knows_a_cat(effnet: EffNetReader) -> None:
     assert int(scores.argmax()) in (281, 282, 285)  # ImageNet: tabby, tiger cat, Egyptian cat
 
 
+@pytest.mark.slow
 def test_distance_orders_changes_as_people_do(effnet: EffNetReader) -> None:
     cat, rocket = photo("cat.jpg"), photo("rocket.jpg")
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))

@@ -39,6 +39,7 @@ def test_a_true_clip_reads_its_ideal_values_within_the_trackers_error(read, movi
     assert values["first_frame_psnr"] == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scene-000", "scene-001", "scene-002"])
 def test_synthetic_scenes_rendered_from_the_truth_are_ideal(
     name: str, small: SyntheticSuite, instruments: Instruments
@@ -90,6 +91,7 @@ def test_a_camera_nobody_asked_for_is_camera_error_and_drift_and_not_the_things_
     assert asked["drift.lk"] < ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_frames", [5, 15])
 def test_length_changes_nothing_but_the_way(num_frames: int, read, moving_square) -> None:
     values = read(moving_square(VELOCITY, num_frames=num_frames), num_frames=num_frames)

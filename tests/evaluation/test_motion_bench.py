@@ -94,6 +94,7 @@ def test_rivals_repeat_a_motion_that_all_hints_share() -> None:
     assert inverse_distance(trial)[-1, :, 0].max() < 6
 
 
+@pytest.mark.slow
 def test_a_moving_half_is_told_better_than_by_distance_alone() -> None:
     picture = torch.randint(0, 60, (3, *SIZE), dtype=torch.uint8)
     picture[0, :, :64] += 150

@@ -22,6 +22,7 @@ def clean_estimate(dtype: torch.dtype) -> torch.Tensor:
     return run_stage(listed["step, whole"]).float()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float16, 2e-2), (torch.bfloat16, 8e-2)])
 def test_half_precision_stays_near_float32(dtype: torch.dtype, limit: float) -> None:
     exact, rounded = clean_estimate(torch.float32), clean_estimate(dtype)

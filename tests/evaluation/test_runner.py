@@ -31,6 +31,7 @@ def job_for(small: SyntheticSuite, instruments: Instruments):
     return job
 
 
+@pytest.mark.slow
 def test_other_programs_clips_are_judged_and_the_report_shows_them(
     other_clips: Path, tmp_path: Path, job_for, small: SyntheticSuite
 ) -> None:
@@ -49,6 +50,7 @@ def test_other_programs_clips_are_judged_and_the_report_shows_them(
     assert "| EPE of hints (px) ↓ | lk |" in paths["results.md"].read_text()
 
 
+@pytest.mark.slow
 def test_the_same_run_again_makes_nothing_twice_and_the_same_bytes(
     other_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_for
 ) -> None:
@@ -61,6 +63,7 @@ def test_the_same_run_again_makes_nothing_twice_and_the_same_bytes(
     assert write_report(run_suite(fresh, "small", limit=2), fresh)["results.json"].read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_changed_clip_is_judged_again(other_clips: Path, tmp_path: Path, job_for) -> None:
     clips = shutil.copytree(other_clips, tmp_path / "clips")
     job = job_for(clips, tmp_path / "report")
@@ -69,6 +72,7 @@ def test_a_changed_clip_is_judged_again(other_clips: Path, tmp_path: Path, job_f
     assert run_suite(job, "small", limit=1).values("psnr") != before.values("psnr")
 
 
+@pytest.mark.slow
 def test_broken_clips_are_named_and_cost_their_own_row(other_clips: Path, tmp_path: Path, job_for) -> None:
     clips = shutil.copytree(other_clips, tmp_path / "clips")
     (clips / "scene-001.mp4").write_bytes(b"no video")
@@ -100,6 +104,7 @@ def test_clips_of_another_size_are_fitted_and_of_another_shape_or_length_refused
         fitted(frames[:8], scene)
 
 
+@pytest.mark.slow
 def test_frames_in_a_folder_are_a_clip(tmp_path: Path, job_for, small: SyntheticSuite) -> None:
     scene = small.open("scene-000")
     for index, frame in enumerate(scene.reference):
@@ -110,6 +115,7 @@ def test_frames_in_a_folder_are_a_clip(tmp_path: Path, job_for, small: Synthetic
     assert results.values("psnr") == {"scene-000": 100}
 
 
+@pytest.mark.slow
 def test_our_renderer_is_asked_for_just_the_scene(tmp_path: Path, small: SyntheticSuite) -> None:
     scene = small.open("scene-001")
     request = AnimationRequest.from_data(request_of(scene, tmp_path))

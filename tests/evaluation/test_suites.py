@@ -151,6 +151,7 @@ def test_broken_drags_are_refused_in_a_sentence(drags: Path, tmp_path: Path) -> 
         DragSuite(drags).open("room_lamp")
 
 
+@pytest.mark.slow
 def test_real_clips_ask_about_what_moves(moving_square, tmp_path: Path) -> None:
     frames = moving_square((1.0, 0.5), num_frames=17, size=192)
     write_clip(Clip(frames, 8.0), tmp_path / "square.mp4")
@@ -179,6 +180,7 @@ def test_the_papers_protocol_takes_14_frames_at_a_stride_of_4(moving_square, tmp
         FolderSuite(tmp_path, stride=5).open("slow")
 
 
+@pytest.mark.slow
 def test_talking_heads_need_a_voice_and_a_face(person, tmp_path: Path, instruments: Instruments) -> None:
     pytest.importorskip("mediapipe")
     frames = torch.stack([person(opening=3 * (t % 4)) for t in range(12)])

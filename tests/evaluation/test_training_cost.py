@@ -76,6 +76,7 @@ def test_what_the_backward_pass_needs_is_among_the_counted_activations(recipe: R
     assert needed >= 0.5 * counted(recipe).activation_bytes
 
 
+@pytest.mark.slow
 def test_the_counted_step_of_a_sparse_to_dense_network_is_a_real_one() -> None:
     recipe = read_recipe("toy-sparse-to-dense", ["loop.batch=2"])
     count = count_step(recipe)

@@ -49,6 +49,7 @@ def test_a_face_lies_where_it_was_drawn(person):
     assert face.points[60:68].mean(0).tolist() == pytest.approx([128, 179], abs=6)
 
 
+@pytest.mark.slow
 def test_of_several_faces_the_largest_is_first_and_a_click_chooses(person):
     picture = torch.full((3, 256, 448), 128, dtype=torch.uint8)
     picture[:, :, :256] = person()
@@ -236,6 +237,7 @@ def test_a_changed_model_file_is_refused(monkeypatch, tmp_path):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MEDIA.exists(), reason="the reference clips are not here")
 def test_a_talking_head_has_the_landmarks_that_are_drawn_of_it():
     """Of every feature, the drawn pixels and ours lie within 3 % of the face's size of each other."""

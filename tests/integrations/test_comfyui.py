@@ -188,6 +188,7 @@ def test_the_pack_has_the_registrys_fields() -> None:
     assert project["urls"].keys() == {"Repository"}
 
 
+@pytest.mark.slow
 def test_a_scene_is_warped_by_the_nodes(nodes: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(nodes, "report", lambda stage, done, total, /: told.append(stage))
@@ -313,6 +314,7 @@ def test_what_moved_and_what_was_uncovered(functions: types.ModuleType) -> None:
     torch.testing.assert_close(path[:, 0], torch.tensor([[20.0, 24], [28, 24], [36, 24], [44, 24]]))
 
 
+@pytest.mark.slow
 def test_tracks_and_coordinate_strings_mean_the_same(functions: types.ModuleType) -> None:
     places = [[20 + 2 * t, 24] for t in range(8)]
     tracks = {
@@ -332,6 +334,7 @@ def test_tracks_and_coordinate_strings_mean_the_same(functions: types.ModuleType
     assert json.loads(functions.coordinate_string(tracks)) == [json.loads(text)]
 
 
+@pytest.mark.slow
 def test_a_portrait_speaks_and_the_sound_comes_along(functions: types.ModuleType, person: Any) -> None:
     pytest.importorskip("mediapipe")
     portrait = (person().permute(1, 2, 0).float() / 255)[None]
@@ -345,6 +348,7 @@ def test_a_portrait_speaks_and_the_sound_comes_along(functions: types.ModuleType
     assert functions.drive_face(portrait, frames, fps=8.0).images.shape == (3, 256, 256, 3)
 
 
+@pytest.mark.slow
 def test_a_scene_goes_to_the_studio_and_to_the_command_line(
     functions: types.ModuleType, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize(("start", "stride"), [(0, 1), (7, 1), (7, 4), (22, 5), (39, 1)])
 def test_frames_that_are_skipped_change_none_that_are_read(

@@ -43,6 +43,7 @@ def patches() -> UInt8[Tensor, "3 3 32 48"]:
 COLOURS = ((255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0), (255, 255, 255), (128, 128, 128))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "error"), [(".mp4", 2.0), (".gif", 8.0), (".webp", 3.0)])
 def test_clips_come_back_as_they_were(tmp_path: Path, suffix: str, error: float) -> None:
     clip = Clip(smooth_frames(), fps=8.0)
@@ -73,6 +74,7 @@ def test_frames_are_kept_exactly(tmp_path: Path) -> None:
     assert torch.equal(back, clip.frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", MOVING)
 def test_the_same_clip_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     clip = Clip(smooth_frames(12), fps=8.0)
@@ -96,6 +98,7 @@ def test_mp4_says_what_players_need(tmp_path: Path) -> None:
         assert tuple(int(tag) for tag in tags) == (1, 1, 1, 1)  # BT.709 thrice, limited range
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(33, 48), (32, 49), (33, 49), (1, 1)])
 def test_odd_sizes_repeat_the_border_in_mp4_alone(tmp_path: Path, height: int, width: int) -> None:
     frames = smooth_frames(2, 64, 64)[:, :, :height, :width]
@@ -202,6 +205,7 @@ def test_a_video_is_held_once_while_it_is_read(tmp_path: Path, monkeypatch) -> N
     assert peak < 1.3 * frames.numel()
 
 
+@pytest.mark.slow
 def test_reading_stops_where_asked(tmp_path: Path) -> None:
     for suffix in MOVING:
         write_clip(Clip(smooth_frames(9), fps=8.0), tmp_path / f"clip{suffix}")
@@ -209,6 +213,7 @@ def test_reading_stops_where_asked(tmp_path: Path) -> None:
         assert len(read_video(tmp_path / f"clip{suffix}", max_frames=40).frames) == 9
 
 
+@pytest.mark.slow
 def test_frames_that_have_been_read_do_not_stay_in_memory(tmp_path: Path) -> None:
     write_clip(Clip(smooth_frames(20), fps=8.0), tmp_path / "clip.mp4")
     gc.collect()

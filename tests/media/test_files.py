@@ -207,6 +207,7 @@ with files.together(folder) as announce, ExitStack() as names:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("survive", [0, 1, 2, 3])
 def test_a_set_of_files_is_whole_or_absent_wherever_its_run_is_killed(

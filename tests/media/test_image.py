@@ -298,6 +298,7 @@ def encoded(kind: str) -> bytes:
 SEEDS = [encoded(kind) for kind in ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.sampled_from([b"", *SEEDS]),

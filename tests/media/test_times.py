@@ -97,6 +97,7 @@ def test_delays_that_browsers_do_not_believe_are_a_tenth_of_a_second(tmp_path: P
     assert read_video(tmp_path / "fast.gif").fps == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("video_from", "sound_from"), [(0.6, 0.0), (0.0, 0.5), (0.0, 0.0)])
 def test_pictures_and_sound_share_one_time(tmp_path: Path, video_from: float, sound_from: float) -> None:
     starts = [video_from + k / 25 for k in range(10)]
@@ -118,6 +119,7 @@ WAYS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_all_eight_ways_to_hold_a_phone_are_upright(tmp_path: Path, way: tuple[int, int, int, int]) -> None:
     picture = torch.zeros(2, 3, 32, 48, dtype=torch.uint8)
@@ -205,6 +207,7 @@ def test_an_animated_webp_that_breaks_off_gives_its_whole_frames(tmp_path: Path)
     assert [f"{tmp_path / 'cut.webp'} is cut short at 0.5 s" in note for note in notes] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 def test_a_file_that_breaks_off_gives_what_is_there_and_says_so(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (75, 3, 32, 48), np.uint8)

@@ -37,6 +37,7 @@ def predicted(unet: Any) -> torch.Tensor:
     return unet(drawn(2, 3, 8, 8, 8), timestep, drawn(2, 1, 32), added_time_ids=ids).sample
 
 
+@pytest.mark.slow
 def test_slices_see_a_part_at_a_time_and_change_nothing(unet: torch.nn.Module) -> None:
     whole, seen = predicted(unet), []
     set_attention(unet, slices=3)
@@ -95,6 +96,7 @@ def test_a_kernel_that_is_not_installed_is_refused_before_anything_is_loaded(
         prepare([unet], Running(CPU, attention="sage"))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_weights_in_8_bits_compute_as_weights_rounded_to_8_bits_do() -> None:
     torch.manual_seed(0)

@@ -62,6 +62,7 @@ def test_lpips_is_zero_for_the_same_and_grows_with_the_difference() -> None:
     assert apart == sorted(apart)
 
 
+@pytest.mark.slow
 def test_i3d_needs_nine_frames() -> None:
     network = build(partial(I3D, actions=3), 1)
     assert network(torch.rand(1, FEWEST_FRAMES, 3, 32, 40)).shape == (1, 3)

@@ -39,6 +39,7 @@ def test_each_frame_has_the_expression_of_what_it_hears(mel: Tensor) -> None:
     assert not torch.allclose(network(mel[:6], reference, blink + 1), expression, atol=1e-3)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_poses_begin_with_the_reference_and_come_in_chunks(mel: Tensor) -> None:
     network = drawn(SpeechToPose)
@@ -53,6 +54,7 @@ def test_poses_begin_with_the_reference_and_come_in_chunks(mel: Tensor) -> None:
     torch.testing.assert_close(pose[65:], whole[-5:])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("num_frames", [2, 3, 33, 34])
 def test_any_number_of_frames_has_poses(mel: Tensor, num_frames: int) -> None:

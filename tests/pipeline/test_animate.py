@@ -119,6 +119,7 @@ def test_a_reference_video_drives_the_picture(scene_folder, tmp_path):
     assert float(inner.median()) == pytest.approx(8.0, abs=0.5)
 
 
+@pytest.mark.slow
 def test_every_output_is_written_and_the_scene_repeats_the_run(scene_folder, tmp_path, capsys):
     arguments = ["--track", "36,32 52,32", "--select", "36,32", "--frames", "4"]
     arguments += ["--extras", "flow,flow-npz,flow-flo,overlay,sheet", "--json"]
@@ -141,6 +142,7 @@ def test_preview_stops_after_the_motion(scene_folder, tmp_path):
     assert names == {"a.flow.png", "a.flow.npz", "a.overlay.png", "a.scene.yaml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["densify", "render", "writing"])
 def test_cancelling_leaves_nothing_behind(scene_folder, tmp_path, stage):
     def stop(name: str, done: int, total: int, /) -> None:
@@ -180,6 +182,7 @@ def test_what_a_run_writes_is_known_before_it(scene_folder, tmp_path, monkeypatc
         check_outputs(settled, overwrite=True)
 
 
+@pytest.mark.slow
 def test_frames_and_flow_are_written_as_they_come_and_none_is_kept(scene_folder, tmp_path):
     extras = ["flow", "flow-npz", "overlay", "sheet"]
     outputs = {"clip": str(tmp_path / "a.gif"), "extras": extras}
@@ -199,6 +202,7 @@ def test_frames_and_flow_are_written_as_they_come_and_none_is_kept(scene_folder,
     assert len(np.load(files["flow-npz"])["flow"]) == 29
 
 
+@pytest.mark.slow
 def test_a_collected_clip_is_what_streams(scene_folder, tmp_path):
     outputs = {"clip": str(tmp_path / "a.mp4"), "extras": ["sheet"]}
     asked = request(scene_folder, [TRACK], outputs=outputs)
@@ -207,6 +211,7 @@ def test_a_collected_clip_is_what_streams(scene_folder, tmp_path):
     assert {name: path.read_bytes() for name, path in collected.items()} == streamed
 
 
+@pytest.mark.slow
 def test_further_clips_of_the_same_frames_appear_with_the_others(scene_folder, tmp_path):
     outputs = {"clip": str(tmp_path / "a.mp4"), "extras": []}
     animation = prepare(request(scene_folder, [TRACK], outputs=outputs))

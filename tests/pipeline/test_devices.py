@@ -33,6 +33,7 @@ def latents_of(settings: DiffusionSettings, frames: int) -> list[Tensor]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "more"),
     [(5, {"window": 3, "stride": 1}), (3, {"guidance_down_to": 1.0}), (3, {"reuse": 2, "steps": 6})],
@@ -46,6 +47,7 @@ def test_two_processes_make_the_latents_of_one_bit_for_bit(frames: int, more: di
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_is_named_and_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
     begin = spread.Colleague.__init__

@@ -67,6 +67,7 @@ def toy_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VIDEO_MODELS, "svd-xt", toy)
 
 
+@pytest.mark.slow
 def test_a_second_diffusion_scene_builds_no_network(toy_weights: None, photo: Path) -> None:
     engines = Engines()
     first = animate(scene(photo, **diffusion()), make_engine=engines.engine).clip
@@ -85,6 +86,7 @@ def test_a_second_diffusion_scene_builds_no_network(toy_weights: None, photo: Pa
     assert len(engines.networks.built) == 3
 
 
+@pytest.mark.slow
 def test_another_adapter_or_densifier_leaves_the_others_in_place(toy_weights: None, photo: Path) -> None:
     engines = Engines()
     animate(scene(photo, **diffusion(densifier="edge-aware")), make_engine=engines.engine)
@@ -92,6 +94,7 @@ def test_another_adapter_or_densifier_leaves_the_others_in_place(toy_weights: No
     assert engines.networks.built == ["svd-xt", "trajectory", "cmp"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"offload": "model"}, {"attention_slices": 2}, {"precision": "bfloat16"}])
 def test_networks_that_run_in_another_way_are_other_networks(
     toy_weights: None, photo: Path, change: dict[str, Any]

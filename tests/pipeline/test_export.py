@@ -108,6 +108,7 @@ READERS = {
 OWN_SIZE = {"size": (WIDTH, HEIGHT), "points": "tracks"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", READERS)
 @pytest.mark.parametrize("controls", [(CURVE, ANCHOR), (CURVE, CAMERA)], ids=["tracks", "camera"])
 def test_tracks_are_where_the_clip_has_them(folder: Path, form: str, controls: tuple[dict, ...]) -> None:
@@ -154,6 +155,7 @@ def sample_at(flow: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return there[0, :, 0].T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", READERS)
 @pytest.mark.parametrize("kind", SCENES)
 def test_a_scene_survives_export_and_import_within_half_a_pixel(folder: Path, form: str, kind: str) -> None:
@@ -191,6 +193,7 @@ def test_an_export_for_a_models_own_size_comes_back_to_the_photos_pixels(folder:
     assert AnimationRequest.from_file(folder / "own.yaml").picture == folder / "walk" / "first_frame.png"
 
 
+@pytest.mark.slow
 def test_svg_has_the_lines_in_its_view_box(folder: Path) -> None:
     request = scene(folder, CURVE | {"ease": "linear"}, ANCHOR)
     export_scene(request, folder / "out.svg", Wanted("svg"))
@@ -238,6 +241,7 @@ def test_a_camera_carries_the_grid_out_of_the_picture(folder: Path) -> None:
     assert visible[~gone].all()
 
 
+@pytest.mark.slow
 def test_time_to_move_gets_the_clip_and_what_moved_in_it(folder: Path) -> None:
     export_scene(scene(folder, CURVE), folder / "ttm", Wanted("ttm", frames=7, prompt="a disc"))
     assert (folder / "ttm" / "prompt.txt").read_text() == "a disc\n"

@@ -55,6 +55,7 @@ def video_file(folder, frames: torch.Tensor) -> dict:
     return {"kind": "landmarks", "video": str(folder / "driver.mp4")}
 
 
+@pytest.mark.slow
 def test_a_driving_videos_damaged_sound_is_told_and_missing_sound_is_not(folder, person, monkeypatch):
     asked = request(folder, video_file(folder, torch.stack([person()] * 4)))
     [silent_drive] = read_drives(asked).values()
@@ -238,6 +239,7 @@ def voice_file(folder, seconds: float = 0.6):
     return {"kind": "landmarks", "speech": str(folder / "voice.wav")}
 
 
+@pytest.mark.slow
 def test_speech_is_as_long_as_its_clip_and_heard_in_it(folder):
     outputs = {"clip": str(folder / "clip.mp4"), "extras": []}
     result = animate(request(folder, voice_file(folder), outputs=outputs))
@@ -279,6 +281,7 @@ def test_a_learned_driver_without_weights_says_how_to_get_them(folder, monkeypat
             plan(request(folder, voice_file(folder) | {"driver": driver}))
 
 
+@pytest.mark.slow
 def test_a_face_and_a_track_go_through_the_diffusion_renderer_together(folder):
     torch.manual_seed(0)
     settings = SvdSettings(steps=2, device="cpu")

@@ -70,6 +70,7 @@ def render(settings: DiffusionSettings, make: Any) -> list[Tensor]:
     return list(fitted_render(settings, make)(SOURCE, STILL, lambda *_: None))
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_it_goes_on_lower_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

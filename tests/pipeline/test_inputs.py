@@ -83,6 +83,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", WRONG)
 def test_what_is_wrong_is_told_before_a_network_is_built(
     folder: Path, built: list[object], says: str

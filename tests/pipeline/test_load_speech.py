@@ -75,6 +75,7 @@ def test_absent_weights_are_explained() -> None:
         load_sadtalker(CPU)
 
 
+@pytest.mark.slow
 def test_sadtalker_takes_what_it_needs_of_the_file(mesh: Tensor) -> None:
     torch.manual_seed(0)
     weights = dict(SadTalkerNetworks().state_dict())

@@ -72,6 +72,7 @@ left[..., :32] = 1
 HYBRID = [branch("landmark", left), branch("trajectory", 1 - left)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "branches",
     [[branch("trajectory")], [branch("landmark")], HYBRID],
@@ -84,6 +85,7 @@ def test_every_control_renders_and_offloading_changes_nothing(model, picture, br
     assert torch.equal(frames, render(model, picture, branches))
 
 
+@pytest.mark.slow
 def test_networks_are_as_they_were_when_their_layers_have_streamed(model):
     unet = model.video.backbone.unet
     before = {name: id(weight) for name, weight in unet.named_parameters()}
@@ -112,6 +114,7 @@ def test_layers_that_stream_to_a_gpu_make_the_same_clip(model, picture):
     assert torch.equal(*frames)
 
 
+@pytest.mark.slow
 def test_adapters_act_and_at_strength_zero_they_do_not(model, picture):
     plain = render(model, picture, [])
     assert not torch.equal(plain, render(model, picture, [branch("trajectory")]))
@@ -119,6 +122,7 @@ def test_adapters_act_and_at_strength_zero_they_do_not(model, picture):
     assert torch.equal(plain, render(model, picture, [branch("trajectory")], silent))
 
 
+@pytest.mark.slow
 def test_step_independent_work_is_done_once(model, picture, monkeypatch):
     calls = []
     for name, halves in model.adapters.items():
@@ -132,11 +136,13 @@ def test_step_independent_work_is_done_once(model, picture, monkeypatch):
     assert sorted(calls) == ["landmark", "trajectory"]
 
 
+@pytest.mark.slow
 def test_a_clip_no_longer_than_the_window_is_the_plain_pass(model, picture):
     plain = render(model, picture, HYBRID, replace(SETTINGS, window=FRAMES, stride=2))
     assert torch.equal(plain, render(model, picture, HYBRID, replace(SETTINGS, window=25)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("branches", ["trajectory", "landmark", "hybrid"])
 def test_long_clips_of_every_control(model, picture, branches):
     if branches == "hybrid":
@@ -147,6 +153,7 @@ def test_long_clips_of_every_control(model, picture, branches):
     assert frames.shape == (9, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_slices_and_single_halves_save_memory_and_change_nothing(model, picture):
     usual = render(model, picture, HYBRID).float()
     frugal = render(model, picture, HYBRID, replace(SETTINGS, halves_at_once=1)).float()
@@ -192,6 +199,7 @@ def pipe(model):
     return MofaPipeline(model, SETTINGS)
 
 
+@pytest.mark.slow
 def test_the_pipeline_from_python_is_the_same_offloaded_and_saved(pipe, picture, tmp_path):
     first = pipe(picture, CONTROLS, **SHAPE).frames
     assert first.shape == (1, FRAMES, 3, 60, 72)
@@ -212,6 +220,7 @@ def test_what_diffusers_pipelines_take_ours_takes_by_the_same_name():
     assert theirs <= inspect.signature(MofaPipeline.__call__).parameters.keys()
 
 
+@pytest.mark.slow
 def test_pictures_arrays_and_tensors_are_the_same_clip(pipe, picture):
     shape = SHAPE | {"output_type": "pil"}
     tensor = pipe(picture, CONTROLS, **SHAPE).frames
@@ -231,6 +240,7 @@ def test_pictures_arrays_and_tensors_are_the_same_clip(pipe, picture):
     )
 
 
+@pytest.mark.slow
 def test_latents_are_what_the_last_step_left_and_are_not_decoded(pipe, picture, monkeypatch):
     monkeypatch.setattr(StableVideoDiffusion, "decode", lambda *_: pytest.fail("decoded"))
     told = []
@@ -249,6 +259,7 @@ def test_latents_are_what_the_last_step_left_and_are_not_decoded(pipe, picture, 
     assert told[0][1] == pytest.approx(0.25 * np.log(700))
 
 
+@pytest.mark.slow
 def test_a_callback_may_replace_the_latents(pipe, picture):
     def blank(_, step, timestep, tensors):
         return {"latents": torch.zeros_like(tensors["latents"])}
@@ -261,12 +272,14 @@ def test_a_callback_may_replace_the_latents(pipe, picture):
         pipe(picture, CONTROLS, callback_on_step_end_tensor_inputs=["noise_pred"])
 
 
+@pytest.mark.slow
 def test_settings_of_one_call_are_those_of_the_pipeline_built_with_them(pipe, model, picture):
     told = pipe(picture, CONTROLS, **SHAPE, motion_bucket_id=10, max_guidance_scale=2.0, decode_chunk_size=2)
     other = MofaPipeline(model, replace(SETTINGS, motion_bucket=10, guidance_highest=2.0, decode_chunk=2))
     assert torch.equal(told.frames, other(picture, CONTROLS, **SHAPE).frames)
 
 
+@pytest.mark.slow
 def test_several_clips_have_their_own_noise(pipe, picture):
     clips = pipe(picture, CONTROLS, **SHAPE, num_videos_per_prompt=2, seed=4).frames
     assert torch.equal(clips[1:], pipe(picture, CONTROLS, **SHAPE, seed=5).frames)
@@ -278,6 +291,7 @@ def test_several_clips_have_their_own_noise(pipe, picture):
         pipe(picture, CONTROLS, num_videos_per_prompt=3, generator=generators)
 
 
+@pytest.mark.slow
 def test_attention_is_sliced_on_demand_and_xformers_refused(model, picture):
     pipe = MofaPipeline(model, SETTINGS)
     whole = pipe(picture, CONTROLS, **SHAPE).frames
@@ -294,6 +308,7 @@ def test_attention_is_sliced_on_demand_and_xformers_refused(model, picture):
         pipe.enable_xformers_memory_efficient_attention()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trajectory", "landmark"])
 def test_adapters_are_folders_of_their_own_and_take_their_places(pipe, model, picture, name, tmp_path):
     MofaAdapter(name, model.adapters[name]).save_pretrained(tmp_path / "mine", variant="fp16")
@@ -316,6 +331,7 @@ def test_adapters_are_folders_of_their_own_and_take_their_places(pipe, model, pi
         MofaAdapter.from_pretrained(tmp_path / "all" / "unet")
 
 
+@pytest.mark.slow
 def test_adapters_and_pipelines_go_to_the_hub_and_come_back(pipe, model, monkeypatch, tmp_path):
     """The hub's own client, its two calls replaced by a folder."""
     shelf = tmp_path / "hub"
@@ -381,6 +397,7 @@ def test_out_of_memory_says_what_would_fit(model, picture, monkeypatch):
         pipe(picture, CONTROLS, num_frames=FRAMES, output_type="latent")
 
 
+@pytest.mark.slow
 def test_with_blocks_offloaded_steps_that_reuse_work_find_the_layers_they_call(model, picture):
     """Every layer with weights that is called is, or lies in, a block that is brought to the device."""
     unet = model.video.backbone.unet
@@ -398,6 +415,7 @@ def test_with_blocks_offloaded_steps_that_reuse_work_find_the_layers_they_call(m
     assert torch.equal(frames[0], frames[2])
 
 
+@pytest.mark.slow
 def test_the_warp_guides_the_model_alone_and_beside_the_adapters(model, picture):
     usual = replace(SETTINGS, steps=8)
     guided = replace(usual, guide="warp", guide_strong=0.0)
@@ -436,6 +454,7 @@ def test_a_guide_that_holds_everything_is_told_and_one_that_leaves_something_is_
     assert told == [True, False]
 
 
+@pytest.mark.slow
 def test_guidance_stops_below_its_level_and_spares_the_other_half(model, picture, monkeypatch):
     halves = []
     predict = StableVideoDiffusion.predict
@@ -451,6 +470,7 @@ def test_guidance_stops_below_its_level_and_spares_the_other_half(model, picture
     assert sum(halves) == pytest.approx(0.9 * 50)
 
 
+@pytest.mark.slow
 def test_the_initial_noise_is_the_seeds_the_generators_or_the_latents_that_are_given(
     model, picture, tmp_path
 ):
@@ -493,6 +513,7 @@ def test_features_of_a_window_are_those_of_the_whole_clip(model, picture):
     torch.testing.assert_close(part.sketch, whole.sketch[frames], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_preset_of_the_released_behaviour_repeats_what_is_known_of_it(model, picture):
     """CLIP unnormalised, halves that read each other's picture, the last window of some lengths twice."""
     released = replace(PRESETS["released"], steps=2, device="cpu", precision="float32", window=5, stride=2)

@@ -47,6 +47,7 @@ def decoder_file(request_: AnimationRequest, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_shown_clip_is_the_same_clip(request_: AnimationRequest, decoder_file: Path) -> None:
     shown: list[torch.Tensor] = []
     unseen = Engines()
@@ -58,6 +59,7 @@ def test_a_shown_clip_is_the_same_clip(request_: AnimationRequest, decoder_file:
     assert unseen.networks.built == ["svd-xt", "taesd"]
 
 
+@pytest.mark.slow
 def test_without_its_weights_or_a_watcher_nothing_is_shown(request_: AnimationRequest) -> None:
     shown: list[torch.Tensor] = []
     engines = Engines(show=shown.append)
@@ -66,6 +68,7 @@ def test_without_its_weights_or_a_watcher_nothing_is_shown(request_: AnimationRe
     assert engines.networks.built == ["svd-xt"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_another_network_is_told(request_: AnimationRequest, decoder_file: Path) -> None:
     save_file(TinyDecoder(8).state_dict(), decoder_file)
     with pytest.raises(WeightsError, match=r"taesd_decoder.safetensors does not fit the decoder of TAESD"):

@@ -71,6 +71,7 @@ requests = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(requests)
 @settings(max_examples=60)
 def test_a_scene_survives_yaml_and_json(request):
@@ -201,6 +202,7 @@ def test_hostile_scenes_get_one_short_sentence(text, words):
     assert len(str(refusal.value)) < 800
 
 
+@pytest.mark.slow
 def test_a_scene_has_a_bounded_number_of_controls_and_points():
     one = {"kind": "track", "points": [[5, 5]]}
     with pytest.raises(InputError, match="200 are the most"):

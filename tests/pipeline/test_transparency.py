@@ -53,6 +53,7 @@ def centre(alpha: UInt8[np.ndarray, "H W"]) -> tuple[float, float]:
     return float((columns * alpha).sum() / total), float((rows * alpha).sum() / total)
 
 
+@pytest.mark.slow
 def test_the_first_frame_is_the_photo_with_its_alpha(photo: Path) -> None:
     made(photo, "frame-%04d.png")
     first, source = frame_of(photo.parent / "frame-0000.png"), frame_of(photo)
@@ -61,6 +62,7 @@ def test_the_first_frame_is_the_photo_with_its_alpha(photo: Path) -> None:
     assert np.abs(first[solid].astype(int) - source[solid].astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 def test_alpha_moves_with_the_thing_and_nothing_is_left_behind(photo: Path) -> None:
     made(photo, "frame-%04d.png")
     last, source = frame_of(photo.parent / "frame-0004.png"), frame_of(photo)
@@ -81,6 +83,7 @@ def test_a_form_without_alpha_is_laid_on_white_and_it_is_said(
     assert read_video(clip).frames[:, :, :8, :8].float().mean() > 250
 
 
+@pytest.mark.slow
 def test_a_background_is_what_lies_behind(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = made(photo, "clip.mp4", "--background", "#0000ff")
     assert "transparent" not in capsys.readouterr().err
@@ -115,6 +118,7 @@ def test_callers_in_python_have_frames_of_three_channels(photo: Path) -> None:
     assert animate(request(photo)).clip.frames.shape == (4, 3, HEIGHT, WIDTH)
 
 
+@pytest.mark.slow
 def test_a_renderer_that_knows_no_alpha_gets_the_warps(photo: Path) -> None:
     animation = prepare(request(photo), read_inputs(request(photo)))
     grey = cut_out_by_warp(
@@ -125,6 +129,7 @@ def test_a_renderer_that_knows_no_alpha_gets_the_warps(photo: Path) -> None:
     assert all(torch.equal(frame[3], other[3]) for frame, other in zip(frames, warped, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi"])
 def test_a_clip_with_its_scene_is_repeated(photo: Path, suffix: str) -> None:
     clip = made(photo, f"clip{suffix}", "--metadata")
@@ -133,12 +138,14 @@ def test_a_clip_with_its_scene_is_repeated(photo: Path, suffix: str) -> None:
     assert torch.equal(read_video(clip).frames, read_video(again).frames)
 
 
+@pytest.mark.slow
 def test_a_clip_without_a_scene_is_refused(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = made(photo, "clip.mp4")
     assert main(["animate", str(clip), "-o", str(photo.parent / "again.mp4")]) == 2
     assert "without a scene in its metadata" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_lies_beside_a_pattern_is_named_without_the_number(photo: Path) -> None:
     made(photo, "frame-%02d.png")
     assert (photo.parent / "frame.scene.yaml").exists()

@@ -123,6 +123,7 @@ def motions(toy: Toy) -> dict[str, tuple[AdapterBranch, ...]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("kind", ["trajectory", "landmark", "hybrid"])
 def test_every_motion_makes_short_and_long_clips_of_its_own(
@@ -134,6 +135,7 @@ def test_every_motion_makes_short_and_long_clips_of_its_own(
     assert (latents - still).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_features_worked_out_once_are_those_worked_out_at_every_step(toy: Toy) -> None:
     """The slow twin encodes the clip and prepares every window anew at every step: bit for bit the same."""
     x = NOISE * SCHEDULE.initial_scale
@@ -155,6 +157,7 @@ def test_a_windows_features_are_those_of_its_own_flows(toy: Toy) -> None:
             torch.testing.assert_close(level[list(window)], own_level)
 
 
+@pytest.mark.slow
 def test_strength_0_is_the_plain_backbone_bit_for_bit(toy: Toy) -> None:
     idle = (toy.branch("landmark", LEFT, 0.0), toy.branch("trajectory", strength=0.0))
     assert torch.equal(toy.clip(*idle), toy.clip())
@@ -170,6 +173,7 @@ def test_a_clip_no_longer_than_the_window_is_the_plain_pass_bit_for_bit(toy: Toy
     assert torch.equal(toy.clip(acting, layout=windows(FRAMES, FRAMES, 2)), x)
 
 
+@pytest.mark.slow
 def test_guidance_halves_one_after_the_other_make_the_same_clip(toy: Toy) -> None:
     acting = motions(toy)["hybrid"]
     in_turn = replace(toy.denoiser(*acting), guidance=Guidance(halves_at_once=1))
@@ -229,6 +233,7 @@ def test_steps_between_whole_ones_run_the_outermost_layers_alone(toy: Toy) -> No
         hook.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("what", get_args(Reused))
 def test_reuse_changes_a_clip_the_less_the_more_often_it_is_refreshed(
@@ -241,6 +246,7 @@ def test_reuse_changes_a_clip_the_less_the_more_often_it_is_refreshed(
     assert 0 < (often - exact).norm() < (seldom - exact).norm()
 
 
+@pytest.mark.slow
 def test_reuse_goes_on_where_guidance_ends(toy: Toy) -> None:
     """The half that is left is worked out whole once, and reused from then on."""
     latents = reusing(toy, Reuse(3), guidance=Guidance(down_to=2.0))

@@ -8,6 +8,7 @@ from mofa.errors import InputError
 from mofa.training.config import make_recipe, plain, read_recipe, recipe_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_survives_being_written(name: str) -> None:
     recipe = read_recipe(name)

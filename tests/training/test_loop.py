@@ -41,6 +41,7 @@ def test_the_loss_falls_and_every_step_is_logged(line_recipe, tmp_path: Path) ->
     assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     line_recipe, tmp_path: Path, workers: int

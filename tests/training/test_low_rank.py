@@ -22,6 +22,8 @@ from mofa.weights.low_rank import LOW_RANK_SETTINGS, LOW_RANK_WEIGHTS, product, 
 from mofa.weights.networks import load_adapter_halves, save_adapter_halves, save_backbone
 from mofa.weights.store import own_files, require, standing_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:

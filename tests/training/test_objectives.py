@@ -53,6 +53,7 @@ def objective(backbone: Backbone, adapter: str = "trajectory", kind: str = "dens
     return AdapterObjective(backbone, encoder, trunk, MotionSettings(kind))
 
 
+@pytest.mark.slow
 def test_a_new_adapter_changes_nothing_and_its_first_gradients_reach_the_outputs_alone(backbone) -> None:
     fresh = objective(backbone)
     clip = stack([SyntheticClips(SCENES).build(0)[0]])
@@ -90,6 +91,7 @@ def test_the_frozen_backbone_stays_and_stage_2_keeps_the_pictures_branch(backbon
     assert all("flow_encoder" in name or "controlnet_cond_embedding" in name for name in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_a_batch_of_clips_has_the_losses_of_its_clips(backbone, kind: str) -> None:
     # Diffusers before 0.28 handed clips' embeddings to each other's frames.
@@ -105,6 +107,7 @@ def test_a_batch_of_clips_has_the_losses_of_its_clips(backbone, kind: str) -> No
     assert together.std() > 0
 
 
+@pytest.mark.slow
 def test_the_landmark_adapter_sees_drawings_and_its_heads_learn(backbone) -> None:
     faces = objective(backbone, "landmark", "landmarks")
     with torch.no_grad():
@@ -116,6 +119,7 @@ def test_the_landmark_adapter_sees_drawings_and_its_heads_learn(backbone) -> Non
     assert not [name for name in still if "occlusions" in name or "ldmk_embedding" in name]
 
 
+@pytest.mark.slow
 def test_checkpointed_gradients_are_the_same(backbone) -> None:
     one = objective(backbone)
     with torch.no_grad():
@@ -153,6 +157,7 @@ def test_latents_get_deviation_1_and_what_is_drawn_of_them_stays() -> None:
     assert torch.equal(vae.encode(picture).latent_dist.mean, after.mean)
 
 
+@pytest.mark.slow
 def test_the_factor_is_learned_until_latents_have_deviation_1() -> None:
     learner = read_recipe("toy-vae").objective.build(torch.device("cpu"), torch.float32)
     with torch.no_grad():
@@ -176,6 +181,7 @@ def test_the_last_pictures_that_a_vae_learns_from_are_whole() -> None:
     assert learner.windows(pixels, Draws(0, last, 2, 0, 2)).shape == (2, 2, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_a_backbone_on_a_vae_that_was_taught_leaves_it_as_it_is(backbone, tmp_path: Path) -> None:
     save_backbone(backbone, tmp_path / "vae")
     changes = [f"objective.start={tmp_path / 'vae'}", "loop.steps=1", "loop.batch=1"]
@@ -197,6 +203,7 @@ def test_bins_tile_the_reach_and_hold_what_is_beyond() -> None:
     assert bins_of(flow, 99, 50.0)[0, 0, 0].tolist() == [0, 0, 49, 49, 98, 98]
 
 
+@pytest.mark.slow
 def test_the_sparse_to_dense_network_learns_and_is_as_good_when_its_norms_rest() -> None:
     recipe = read_recipe("toy-sparse-to-dense", ["objective.width=8"])
     learner = recipe.objective.build(torch.device("cpu"), torch.float32)
@@ -229,6 +236,7 @@ def trained(backbone, tmp_path_factory) -> tuple[Path, Path]:
     return home / "backbone", checkpoint
 
 
+@pytest.mark.slow
 def test_the_result_is_an_adapter_as_any_other(trained) -> None:
     _, checkpoint = trained
     _, adapter = load_adapter_halves("trajectory", files_in(checkpoint), torch.float32)
@@ -239,6 +247,7 @@ def test_the_result_is_an_adapter_as_any_other(trained) -> None:
     assert json.loads((checkpoint / "training/state.json").read_text())["step"] == 2
 
 
+@pytest.mark.slow
 def test_animate_uses_weights_of_ones_own(trained, tmp_path: Path, capsys) -> None:
     from mofa.apps.cli import main
 

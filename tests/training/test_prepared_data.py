@@ -83,6 +83,7 @@ def preparation(backbone: Path, folder: Path, *kinds: Kept, workers: int = 0, co
     return Preparation(recipe, folder, count, per_shard=2, kinds=kinds, device="cpu", workers=workers)
 
 
+@pytest.mark.slow
 def test_latents_and_embeddings_of_shards_are_what_a_step_works_out(backbone: Path, tmp_path: Path) -> None:
     wish = preparation(backbone, tmp_path, "latents", "embedding")
     prepare_shards(wish)
@@ -101,6 +102,7 @@ def test_latents_and_embeddings_of_shards_are_what_a_step_works_out(backbone: Pa
         )
 
 
+@pytest.mark.slow
 def test_a_loss_of_prepared_clips_is_that_of_the_clips_and_asks_no_frozen_network(
     backbone: Path, tmp_path: Path, monkeypatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_loss_of_prepared_clips_is_that_of_the_clips_and_asks_no_frozen_networ
     assert float(learner(prepared, draws).per_example.detach()) == losses[1]
 
 
+@pytest.mark.slow
 def test_shards_made_side_by_side_are_the_same(backbone: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         prepare_shards(preparation(backbone, tmp_path / str(workers), "embedding", workers=workers))

@@ -23,6 +23,8 @@ from mofa.types import SparseMotion
 from mofa.weights.exporting import export_weights
 from mofa.weights.networks import files_in, load_adapter_halves, save_backbone
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 REGION = "objective.region.whole=0.3"
 

@@ -44,6 +44,7 @@ def test_sampled_points_are_the_released_ones(reference: Reference) -> None:
         assert torch.equal(finding.ours.long(), finding.reference.long()), finding.name
 
 
+@pytest.mark.slow
 def test_a_step_of_stage_1_is_the_released_one(reference: Reference) -> None:
     objective = reference_objective(reference)
     objective.motion = MotionSettings("dense", conventions=RELEASED)

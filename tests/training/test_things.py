@@ -148,6 +148,7 @@ def test_masks_are_read_with_the_photos_that_are_there(tmp_path: Path) -> None:
     assert read.masks[0, 35, 50] < 0.1
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_on_what_is_there_and_writes_what_mofa_reads(tmp_path: Path) -> None:
     """Two steps on two of the photos that the masks belong to, here noise of their names."""
     from mofa.training.config import read_recipe

@@ -39,6 +39,7 @@ def validations(run: Path) -> list[dict[str, float]]:
     return [line for line in lines if "validation/loss" in line]
 
 
+@pytest.mark.slow
 def test_a_validation_leaves_numbers_and_a_picture_of_clips_beside_their_truth(
     backbone: Path, tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_validation_leaves_numbers_and_a_picture_of_clips_beside_their_truth(
             assert picture.size == (2 * 4 * 64 + 2, 2 * 64)
 
 
+@pytest.mark.slow
 def test_looking_on_the_way_changes_nothing_that_is_learned(backbone: Path, tmp_path: Path) -> None:
     weights = []
     for name, changes in {
@@ -64,6 +66,7 @@ def test_looking_on_the_way_changes_nothing_that_is_learned(backbone: Path, tmp_
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
+@pytest.mark.slow
 def test_validation_reads_the_mean_and_leaves_the_weights(backbone: Path) -> None:
     objective = adapter_recipe(backbone).objective.build(torch.device("cpu"), torch.float32)
     before = {name: p.detach().clone() for name, p in objective.trained.items()}
@@ -73,6 +76,7 @@ def test_validation_reads_the_mean_and_leaves_the_weights(backbone: Path) -> Non
     assert all(torch.equal(p, before[name]) for name, p in objective.trained.items())
 
 
+@pytest.mark.slow
 def test_the_truth_is_read_at_less_than_a_quarter_of_a_still_clips_error() -> None:
     scenes = SceneClips(SyntheticScenes(read_recipe("toy-stage1").data.scenes, 1))
     for source in (scenes, SyntheticFaces().build(1)):
@@ -93,6 +97,7 @@ def test_a_clip_in_which_nothing_moves_asks_for_nothing() -> None:
     assert asked_of(Clips(frames)) is None
 
 
+@pytest.mark.slow
 def test_a_toy_backbone_draws_the_same_after_it_was_written(backbone: Path) -> None:
     # Its norms are left out, which its config.json has to say.
     recipe = adapter_recipe(backbone).objective

@@ -1,5 +1,6 @@
 """Holes are filled from around them: what is outside stays, what was inside is forgotten, patterns go on."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ def hole_in(height: int, width: int, rows: slice, columns: slice) -> Tensor:
 NONE = torch.zeros(48, 64, dtype=torch.bool)
 
 
+@pytest.mark.slow
 def test_outside_the_hole_the_picture_is_untouched() -> None:
     picture = torch.rand(3, 48, 64)
     assert torch.equal(inpaint(picture, NONE, NONE), picture)
@@ -24,6 +26,7 @@ def test_outside_the_hole_the_picture_is_untouched() -> None:
     assert not torch.equal(filled[:, hole], picture[:, hole])
 
 
+@pytest.mark.slow
 def test_what_was_in_the_hole_is_forgotten() -> None:
     picture, hole = torch.rand(3, 48, 64), hole_in(48, 64, slice(8, 36), slice(10, 40))
     assert torch.equal(inpaint(picture, hole, NONE), inpaint(picture.where(~hole, 1), hole, hole))
@@ -38,6 +41,7 @@ def test_nothing_is_taken_from_what_is_foreign() -> None:
     assert torch.equal(filled[:, thing & ~hole], picture[:, thing & ~hole])
 
 
+@pytest.mark.slow
 def test_a_pattern_goes_on_behind_the_hole() -> None:
     stripes = (torch.arange(96) // 6 % 2).float().expand(3, 96, 96) * 0.8 + 0.1
     hole = hole_in(96, 96, slice(30, 66), slice(26, 68))

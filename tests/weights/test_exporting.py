@@ -29,6 +29,7 @@ def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["released", "diffusers"])
 @pytest.mark.parametrize("name", ["trajectory", "landmark"])
 def test_an_adapter_comes_back_bit_for_bit(tmp_path: Path, name: str, layout: Layout) -> None:

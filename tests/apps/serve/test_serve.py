@@ -277,6 +277,7 @@ def test_a_store_of_an_earlier_version_is_taken_up(tmp_path: Path) -> None:
     assert store.add("a", "ann", "f", {}, "http://example.com/").webhook == "http://example.com/"
 
 
+@pytest.mark.slow
 def test_a_worker_that_wants_more_than_its_memory_is_refused_it() -> None:
     pytest.importorskip("resource")
     program = (

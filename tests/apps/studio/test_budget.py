@@ -93,6 +93,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         num_bytes(text)
 
 
+@pytest.mark.slow
 def test_a_studio_refuses_clips_previews_and_faces_beyond_its_memory(tmp_path: Path) -> None:
     """A mask of 50 megapixels is 150 kilobytes of PNG, and 400 MB of memory."""
     Image.new("RGB", (64, 48)).save(tmp_path / "p.png")

@@ -211,6 +211,7 @@ def zipped(folder: Path, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_zips_of_all_kinds_open_or_leave_nothing(folder: Path) -> None:
     visitor = Visitors(folder / "visitors").visitor(new_token())
     visitor.room()
@@ -314,6 +315,7 @@ def is_refused(answer: Any, home: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_questions_of_all_kinds_get_an_answer_or_a_sentence(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

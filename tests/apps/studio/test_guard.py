@@ -38,6 +38,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
         yield asking
 
 
+@pytest.mark.slow
 def test_only_known_names_are_answered(client: TestClient) -> None:
     for host in ("127.0.0.1:7860", "localhost:7860", "LOCALHOST", "[::1]:7860"):
         assert client.get("/studio/start", headers={"Host": host}).status_code == 200, host
@@ -47,6 +48,7 @@ def test_only_known_names_are_answered(client: TestClient) -> None:
         assert "not known by that name" in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_on_a_network_addresses_and_the_names_given_are_known(tmp_path: Path) -> None:
     app = build_app(tmp_path, hosts=names_of_this_machine(["Studio.Example"]), by_address=True)
     client = TestClient(app)
@@ -212,6 +214,7 @@ def finished(queue: FairQueue, job: Job) -> BaseException | None:
     return job.future.exception(timeout=LONG)
 
 
+@pytest.mark.slow
 def test_a_job_that_failed_holds_nothing(tmp_path: Path) -> None:
     """A traceback keeps every tensor on its way."""
     held: list[weakref.ref] = []
@@ -292,6 +295,7 @@ def test_no_message_says_where_files_lie_here() -> None:
         assert without_folders(harmless) == harmless
 
 
+@pytest.mark.slow
 def test_photos_stay_decoded_within_bounds(tmp_path: Path) -> None:
     photos = KnownPhotos(count=3, num_bytes=12 * 64 * 64 * 2)
     held = []

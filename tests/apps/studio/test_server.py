@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("fastapi", reason="the studio needs fastapi: pip install 'mofa-video[studio]'")
 
 TRACK = {"kind": "track", "points": "50%,50% 60%,50%"}

@@ -92,6 +92,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Started]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_login_from_a_file_and_guesses_counted_for_whom_the_proxy_names(
     started: Callable[..., Started],
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_login_from_a_file_and_guesses_counted_for_whom_the_proxy_names(
         assert status(LOGIN[1], "10.0.0.2") == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_studio_that_is_ended_leaves_nothing_half_made(
     started: Callable[..., Started], photo: Path, number: int, code: int

@@ -140,6 +140,7 @@ def answered_keys() -> set[str]:
     return {key for key in known if key in PROBLEMS}
 
 
+@pytest.mark.slow
 def test_every_key_of_an_error_has_words_in_both_languages_for_the_values_beside_it() -> None:
     used = keyed_errors()
     assert len(used) > 60
@@ -155,6 +156,7 @@ def test_every_key_of_an_error_has_words_in_both_languages_for_the_values_beside
         assert all(english | chinese <= names for names in used.get(key, [])), key
 
 
+@pytest.mark.slow
 def test_no_visitor_meets_an_error_without_a_key() -> None:
     bare = [
         f"{file}:{call.lineno}"

@@ -64,6 +64,7 @@ def test_silence_is_fine(driver: AniPortraitDriver) -> None:
     assert clip.points.isfinite().all()
 
 
+@pytest.mark.slow
 def test_longer_speech_is_heard_in_pieces(driver: AniPortraitDriver) -> None:
     seen: list[int] = []
     watched = AniPortraitDriver(

@@ -37,6 +37,7 @@ def face() -> Tensor:
     return 100 + 50 * torch.randn(68, 2, generator=torch.Generator().manual_seed(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "num_frames", "fps"), [(0.1, 3, 25.0), (0.5, 20, 12.5), (0.7, 1, 25.0)])
 def test_any_length_speaks_from_the_given_face(
     driver: SadTalkerDriver, face: Tensor, seconds: float, num_frames: int, fps: float
@@ -87,6 +88,7 @@ def test_the_cut_out_shows_the_square_and_black_beyond_the_picture() -> None:
     torch.testing.assert_close(beyond[:, 130:, 130:], torch.ones(3, 94, 94))
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_coefficients() -> None:
     torch.manual_seed(0)
     standard = torch.randn(68, 3)

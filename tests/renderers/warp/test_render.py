@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -101,6 +102,7 @@ def test_beyond_the_border_the_picture_continues() -> None:
     torch.testing.assert_close(frames[1][:, :, :20], to_bytes(pixels)[:, :, 1:21].flip(2))
 
 
+@pytest.mark.slow
 def test_the_ground_keeps_its_values_where_the_object_neither_was_nor_is() -> None:
     pixels, mask = texture(2), disc(60, 60, 20)
     frames = render_warp(source(pixels), plan(moving(mask, [(12.5, 3.25), (25, 6.5)])), PLAIN)
@@ -119,6 +121,7 @@ def test_outside_a_painted_region_nothing_changes_but_what_is_covered() -> None:
         assert torch.equal(frames[frame].where(~touched, 0), to_bytes(pixels).where(~touched, 0))
 
 
+@pytest.mark.slow
 def test_a_hole_never_shows_the_colour_of_what_left_it() -> None:
     mask = disc(60, 60, 20)
     red, green = torch.tensor([0.9, 0.1, 0.1]).view(3, 1, 1), torch.tensor([0.1, 0.7, 0.1]).view(3, 1, 1)
@@ -130,6 +133,7 @@ def test_a_hole_never_shows_the_colour_of_what_left_it() -> None:
     assert (frames[2][:1][disc(120, 60, 18)] > 0.85).all(), "the object arrives whole and covers the ground"
 
 
+@pytest.mark.slow
 def test_holes_hold_still() -> None:
     pixels, mask = texture(4), disc(60, 60, 18)
     frames = render_warp(source(pixels), plan(moving(mask, [(45, 0), (50, 0), (55, 0), (60, 0)])), PLAIN)
@@ -137,6 +141,7 @@ def test_holes_hold_still() -> None:
     assert all(torch.equal(frame.where(hole, 0), frames[1].where(hole, 0)) for frame in frames[2:])
 
 
+@pytest.mark.slow
 def test_what_moves_more_covers_what_moves_less() -> None:
     ground = torch.full((3, HEIGHT, WIDTH), 0.2)
     slow, fast = disc(110, 60, 15), disc(50, 60, 15)
@@ -148,6 +153,7 @@ def test_what_moves_more_covers_what_moves_less() -> None:
     assert (frame[2][disc(105, 60, 12)[0]] < 0.15).all()
 
 
+@pytest.mark.slow
 def test_things_that_part_show_what_is_behind_them() -> None:
     left, right = disc(88, 60, 30), disc(88, 60, 30)
     left, right = left & (torch.arange(WIDTH) < 88), right & (torch.arange(WIDTH) >= 88)
@@ -175,6 +181,7 @@ def test_a_smooth_deformation_neither_tears_nor_doubles() -> None:
     assert crossings == ((stripes[0, 60] > 0.5).int().diff() != 0).sum(), "every stripe is there, once"
 
 
+@pytest.mark.slow
 def test_a_loop_ends_where_it_began() -> None:
     pixels, mask = texture(5), disc(60, 60, 20)
     path = [(4.0 * step, 0.0) for step in range(1, 9)]
@@ -187,6 +194,7 @@ def test_a_loop_ends_where_it_began() -> None:
     assert once[-1] > 1.5 * once[:-1].max(), "without the loop the last frame jumps back"
 
 
+@pytest.mark.slow
 def test_there_and_back_needs_no_dissolve() -> None:
     pixels, mask = texture(6), disc(60, 60, 20)
     there_and_back = moving(mask, [(6, 0), (12, 0), (6, 0), (0, 0)])
@@ -195,6 +203,7 @@ def test_there_and_back_needs_no_dissolve() -> None:
     assert torch.equal(looped, plain)
 
 
+@pytest.mark.slow
 def test_branches_share_the_picture_by_their_regions() -> None:
     pixels = texture(7)
     first = plan(moving(torch.ones(1, HEIGHT, WIDTH), [(10, 0)]))
@@ -207,6 +216,7 @@ def test_branches_share_the_picture_by_their_regions() -> None:
     assert torch.equal(frame[:, :, 100:], to_bytes(pixels)[:, :, 90:-10])
 
 
+@pytest.mark.slow
 def test_the_clip_moves_as_the_plan_says() -> None:
     """Measured on the frames themselves: optical flow from frame 0 at points on the object."""
     mask = disc(70, 60, 40)
