@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import label
 from torch import Tensor
 
@@ -26,17 +26,20 @@ def joined_to_border(
     photo's own border, and `drawn` are the points that were told where to go: they go there whole, so that a
     thing stretches between them and the border.
     """
-    labels = torch.from_numpy(label(front.member.cpu().numpy())[0]).long().to(peak.device)
-    followed = labels.flatten()[front.donor]
-    hold = peak.new_ones(4, *peak.shape)
+    found, count = label(front.member.cpu().numpy())
+    labels = torch.from_numpy(found).long().to(peak.device)
+    # Per thing, 0 being none: how far it goes at most, and so over how much of it it is stretched.
+    ways = peak.new_zeros(count + 1).scatter_reduce(0, labels.flatten(), peak.flatten(), "amax")
+    hold, told = peak.new_ones(4, *peak.shape), points_within(front.member, drawn)
     for side, distance in enumerate(distances(labels)):
-        cut = labels[(distance == 0) & sides[side]].unique()
-        for thing in cut[cut > 0].tolist():
-            way = STRETCH * float(peak[labels == thing].max())
-            told = [float(distance[y, x]) for x, y in points_within(labels == thing, drawn)]
-            length = min(way, *told) if told else way
-            if length >= 1:
-                hold[side] = torch.where(followed == thing, (distance / length).clamp(max=1), hold[side])
+        rigid = distance[told].to(ways)
+        lengths = (STRETCH * ways).scatter_reduce(0, labels[told], rigid, "amin")
+        cut = torch.zeros_like(lengths, dtype=torch.bool)
+        cut[labels[(distance == 0) & sides[side]]] = True
+        cut &= lengths >= 1
+        cut[0] = False
+        thing = labels.flatten()[front.donor]
+        hold[side] = (distance / lengths[thing].clamp(min=1)).clamp(max=1).where(cut[thing], 1)
     return front if bool((hold == 1).all()) else replace(front, hold=hold)
 
 
@@ -49,8 +52,13 @@ def distances(like: Int[Tensor, "H W"]) -> Int[Tensor, "4 H W"]:
     return torch.stack([column, row, width - 1 - column, height - 1 - row])
 
 
-def points_within(thing: Tensor, drawn: Sequence[Float[Tensor, "N 2"]]) -> list[tuple[int, int]]:
-    """The drawn points, rounded, that lie on a thing."""
-    height, width = thing.shape
-    rounded = [(round(x), round(y)) for points in drawn for x, y in points.tolist()]
-    return [(x, y) for x, y in rounded if 0 <= x < width and 0 <= y < height and thing[y, x]]
+def points_within(
+    member: Bool[Tensor, "H W"], drawn: Sequence[Float[Tensor, "N 2"]]
+) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+    """Rows and columns of the drawn points that lie on the front."""
+    height, width = member.shape
+    column, row = torch.cat([member.new_zeros(0, 2, dtype=torch.long), *(p.round().long() for p in drawn)]).T
+    within = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    column, row = column[within], row[within]
+    on_front = member[row, column]
+    return row[on_front], column[on_front]
