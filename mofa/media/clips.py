@@ -143,17 +143,26 @@ def _needed(
     """Ticks and decoded frames from here on, those among them that are shown at these ticks of the clock.
 
     Frames that no other is made from and nobody asks for are not decoded: half of all, as encoders usually
-    code them.
+    code them. Nor is anything that is decoded after the last of those that are asked for: that one's end is
+    told by the frame after it, which need not be seen.
     """
     packets = list(_packets_until(container, stream, ticks[-1]))
     starts = sorted(packet.pts for packet in packets if packet.pts is not None)
     # Containers that know no order of showing put the order of decoding in its place.
     timed = len(starts) == len(packets) and any(packet.pts != packet.dts for packet in packets)
     shown = {starts[max(0, bisect_right(starts, tick) - 1)] for tick in ticks} if starts else set()
-    for packet in packets:
+    wanted = [i for i, packet in enumerate(packets) if packet.pts in shown] if timed else []
+    latest: tuple[int, av.VideoFrame] | None = None
+    for packet in packets[: wanted[-1] + 1] if wanted else packets:
         stream.codec_context.skip_frame = "NONREF" if timed and packet.pts not in shown else "DEFAULT"
-        yield from ((frame.pts or 0, frame) for frame in packet.decode())
-    yield from ((frame.pts or 0, frame) for frame in stream.codec_context.decode(None))
+        for frame in packet.decode():
+            latest = frame.pts or 0, frame
+            yield latest
+    for frame in stream.codec_context.decode(None):
+        latest = frame.pts or 0, frame
+        yield latest
+    if wanted and latest is not None and (after := bisect_right(starts, latest[0])) < len(starts):
+        yield starts[after], latest[1]
 
 
 def _packets_until(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mofa.errors import InputError
-from mofa.media.clips import read_clip, video_facts
+from mofa.media.clips import _needed, read_clip, video_facts
 from mofa.types import CropBox
 
 FPS, COUNT, HEIGHT, WIDTH = 25, 40, 48, 80
@@ -59,6 +59,27 @@ def test_frames_that_are_skipped_change_none_that_are_read(
     whole = CropBox(0.0, 0.0, float(WIDTH), float(HEIGHT), WIDTH, HEIGHT)
     read = read_clip(path, [number / FPS for number in numbers], whole, name)
     assert torch.equal(read.permute(0, 2, 3, 1), torch.from_numpy(everything(path, WIDTH, HEIGHT)[numbers]))
+
+
+@pytest.mark.parametrize("name", ["h264-b-frames.mp4", "h264-pyramid.mkv", "mpeg4-b-frames.mkv"])
+def test_nothing_is_decoded_that_comes_after_the_last_frame_asked_for(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write(path, *WAYS[name])
+    with av.open(path) as container:
+        frames = list(container.decode(video=0))
+    # A frame that builds on no later one.
+    last = next(i for i in range(20, COUNT) if frames[i].pict_type == av.video.frame.PictureType.P)
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        *shown, (after, repeated) = _needed(
+            container, stream, [frames[4].pts + 0.25, frames[last].pts + 0.25]
+        )
+    seen = [tick for tick, _ in shown]
+    assert seen[-1] == frames[last].pts
+    assert frames[4].pts in seen
+    # The end of what the last frame shows is told, without the frame that begins there.
+    assert after == frames[last + 1].pts
+    assert repeated.pts == frames[last].pts
 
 
 def test_a_crop_is_cut_out_of_the_scaled_picture(tmp_path: Path) -> None:
