@@ -142,14 +142,14 @@ def drawn(clip: "LandmarkClip", over: Path | None, size: str | None, progress: "
     from mofa.faces.retarget import at_rate
     from mofa.faces.sketch import draw_sketch, overlay_landmarks
     from mofa.media.decode import media_of, read_video
-    from mofa.media.image import read_picture, to_bytes
+    from mofa.media.image import read_bytes, to_bytes
     from mofa.types import Clip
 
     if over is None:
         width, height = canvas_size(clip.points, size)
         return Clip(to_bytes(draw_sketch(clip.points, height, width)), clip.fps)
     if media_of(over) == "picture":
-        frames = to_bytes(read_picture(over)).expand(len(clip.points), -1, -1, -1)
+        frames = read_bytes(over).expand(len(clip.points), -1, -1, -1)
         return Clip(overlay_landmarks(frames, [clip.points]), clip.fps)
     video = read_video(over, progress=progress, note=_say)
     points = at_rate(clip, video.fps, len(video.frames)).points

@@ -17,6 +17,7 @@ from mofa.media.image import (
     crop_and_resize,
     load_source,
     picture_size,
+    read_bytes,
     read_grey,
     read_mask,
     read_picture,
@@ -190,6 +191,17 @@ def test_masks_of_labels_are_all_but_black(tmp_path: Path) -> None:
 
 def whole(height: int, width: int) -> CropBox:
     return CropBox(0.0, 0.0, float(width), float(height), width, height)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16"])
+def test_a_picture_in_bytes_is_the_picture(tmp_path: Path, mode: str) -> None:
+    y, x = np.mgrid[0:24, 0:32]
+    if mode == "I;16":
+        Image.fromarray((x * 2000 + y).astype(np.uint16)).save(tmp_path / "a.png")
+    else:
+        colours = Image.fromarray(np.stack([x * 8, y * 10, x + y], -1).astype(np.uint8))
+        colours.convert(mode).save(tmp_path / "a.png")
+    assert torch.equal(read_bytes(tmp_path / "a.png"), to_bytes(read_picture(tmp_path / "a.png")))
 
 
 def test_a_photo_is_no_mask(tmp_path: Path) -> None:

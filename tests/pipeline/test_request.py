@@ -207,6 +207,8 @@ def test_a_scene_has_a_bounded_number_of_controls_and_points():
     one = {"kind": "track", "points": [[5, 5]]}
     with pytest.raises(InputError, match="200 are the most"):
         AnimationRequest.from_data({"picture": "a.png", "controls": [one] * 201})
+    with pytest.raises(InputError, match="200 are the most"):  # counted before any of them is looked at
+        AnimationRequest.from_data({"picture": "a.png", "controls": [{}] * 201})
     many = {"kind": "track", "points": [[5, 5]] * 50_001}
     with pytest.raises(InputError, match="100000 are the most"):
         AnimationRequest.from_data({"picture": "a.png", "controls": [many] * 2})

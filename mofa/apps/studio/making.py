@@ -25,7 +25,15 @@ from mofa.faces.detection import open_face_finder
 from mofa.media.decode import video_frames
 from mofa.media.encode import frame_writer
 from mofa.media.files import replacing
-from mofa.media.image import load_source, picture_size, read_picture, save_jpeg, save_png, to_bytes
+from mofa.media.image import (
+    load_source,
+    picture_size,
+    read_bytes,
+    read_picture,
+    save_jpeg,
+    save_png,
+    to_bytes,
+)
 from mofa.pipeline.animate import Animation, prepare
 from mofa.pipeline.engine import Engines, Speakers
 from mofa.pipeline.face_inputs import length_of
@@ -184,7 +192,7 @@ def white_on_black(region: Float[Tensor, "1 H W"]) -> str:
 def faces_in(picture: Path) -> list[list[list[float]]]:
     """The 68 points of every face in a picture, the largest face first."""
     with open_face_finder() as finder:
-        faces = finder.search(to_bytes(read_picture(picture)))
+        faces = finder.search(read_bytes(picture))
     return [_rounded(face.points) for face in faces]
 
 
