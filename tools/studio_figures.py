@@ -85,23 +85,26 @@ TWENTY_LINES = """async () => {
   store.edit({ controls: Array.from({ length: 20 }, (_, row) => newControl(store.document, {
     kind: 'track', points: points(row),
   })) });
+  await new Promise(requestAnimationFrame);
   const canvas = document.getElementById('canvas');
-  const { left, top } = canvas.getBoundingClientRect();
+  const { left, top, width, height } = document.querySelector('.photo').getBoundingClientRect();
   canvas.setPointerCapture = () => {};
+  const spot = (x, y) => ({ clientX: left + x * width, clientY: top + y * height });
   const hand = (type, x, y) => canvas.dispatchEvent(
-    new PointerEvent(type, { pointerId: 1, clientX: left + x, clientY: top + y, bubbles: true }));
+    new PointerEvent(type, { pointerId: 1, bubbles: true, ...spot(x, y) }));
   const rates = [];
   for (let round = 0; round < 5; round += 1) {
-    hand('pointerdown', 100, 450);
+    hand('pointerdown', 0.1, 0.7);
     const began = performance.now();
     let frames = 0;
     let now = began;
     while (now - began < 600) {
       now = await new Promise(requestAnimationFrame);
       frames += 1;
-      hand('pointermove', 100 + 5 * frames, 450 - 80 * Math.sin(frames / 9));
+      hand('pointermove', 0.1 + 0.005 * frames, 0.7 - 0.1 * Math.sin(frames / 9));
     }
-    hand('pointerup', 300, 400);
+    if (!store.view.drafting) throw new Error('no line was drawn');
+    hand('pointerup', 0.5, 0.6);
     rates.push((1000 * frames) / (now - began));
     store.undo();
   }

@@ -425,3 +425,64 @@ def test_tracks_and_scenes_as_json_are_told_apart(canvas: Any, hand: Any, tmp_pa
     assert tracks["file"].endswith(".json")
     [camera] = opened("scene.json", '{"controls": [{"kind": "camera", "move": "zoom 1.1"}]}')
     assert camera["kind"] == "camera"
+
+
+WATCHED = """() => {
+  window.changed = [];
+  const nameOf = ({ target }) => target.closest?.('.center') ? '' : target.className ?? '#text';
+  const all = { subtree: true, childList: true, attributes: true, characterData: true };
+  new MutationObserver((seen) => window.changed.push(...seen.map(nameOf))).observe(document.body, all);
+}"""
+
+
+def test_while_a_hand_draws_or_paints_the_canvas_alone_is_drawn_anew(canvas: Any, hand: Any) -> None:
+    for key in "db":
+        canvas.keyboard.press(key)
+        canvas.mouse.move(*hand.place(canvas, 30, 50))
+        canvas.mouse.down()
+        canvas.mouse.move(*hand.place(canvas, 35, 50))
+        canvas.evaluate(WATCHED)
+        canvas.mouse.move(*hand.place(canvas, 60, 50), steps=6)
+        hand.settled(canvas)
+        assert set(canvas.evaluate("changed")) <= {""}
+        canvas.mouse.up()
+        canvas.evaluate("mofaStudio.store.look({ selected: null })")
+
+
+def test_paint_is_seen_while_it_is_painted(canvas: Any, hand: Any) -> None:
+    canvas.keyboard.press("b")
+    painted = """() => {
+      const { data } = document.querySelector('.regions').getContext('2d').getImageData(0, 0, 451, 300);
+      return data.filter((_, k) => k % 4 === 3 && data[k] > 0).length;
+    }"""
+    canvas.mouse.move(*hand.place(canvas, 30, 50))
+    canvas.mouse.down()
+    hand.settled(canvas)
+    first = canvas.evaluate(painted)
+    canvas.mouse.move(*hand.place(canvas, 60, 50), steps=6)
+    hand.settled(canvas)
+    assert canvas.evaluate(painted) > 2 * first > 0
+    canvas.mouse.up()
+
+
+def test_a_thing_that_moves_is_no_larger_than_it_has_to_be(visit: Callable[..., Any], hand: Any) -> None:
+    page = visit()
+    page.click("[data-example='1-liftoff']")
+    page.wait_for_selector(".photo:not([hidden])")
+    hand.settled(page)
+    width, height, *box = page.evaluate(
+        """async () => {
+          const { Pieces } = await mofaStudio.module('canvas/pieces.js');
+          const mask = document.createElement('canvas');
+          [mask.width, mask.height] = [64, 64];
+          const pen = mask.getContext('2d');
+          pen.fillRect(16, 32, 8, 16);
+          const pieces = new Pieces();
+          pieces.open(document.querySelector('.photo'));
+          const { canvas, box } = pieces.cut(mask, mofaStudio.store.document.picture);
+          return [canvas.width, canvas.height, ...box];
+        }"""
+    )
+    # The photo is 640 x 427: a pixel of the mask is 10 of it across and 6.67 down.
+    assert (width, height) == pytest.approx((80, 107), abs=20)
+    assert box == pytest.approx([160, 213, 240, 320], abs=12)

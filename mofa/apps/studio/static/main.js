@@ -80,6 +80,7 @@ function build(root, services, begin) {
   const life = new AbortController();
   const { signal } = life;
   store.listeners.clear();
+  store.followers.clear();
   const veil = h("div.veil", { hidden: true }, h("div.spinner"));
   const busy = async (work, part) => {
     show(veil, true);

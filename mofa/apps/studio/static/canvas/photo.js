@@ -6,6 +6,9 @@ import { mapOf, poseOf } from "./pose.js";
 import { editedAt } from "./thing_tools.js";
 import { nearby, pullsAt, seenAt, together } from "./warp.js";
 
+/** How fine the photo is drawn under a hand that it could not follow otherwise. */
+const COARSE = 0.5;
+
 /**
  * Draws the photo as it is at the playhead, or under the hand; says what is shown: "still", "guess", "true".
  * @param {import("./stage.js").Stage} stage
@@ -26,7 +29,8 @@ export function drawPhoto(stage) {
     show(moving.element, false);
     return "still";
   }
-  moving.resize(picture.width * stage.viewport.scale * devicePixelRatio, picture.height * stage.viewport.scale * devicePixelRatio);
+  const fineness = stage.viewport.scale * devicePixelRatio * (stage.lags ? COARSE : 1);
+  moving.resize(picture.width * fineness, picture.height * fineness);
   if (sheet && !drafted && held === null) {
     moving.drawSheet(sheet, frame / (frames - 1), picture, document.fit);
     show(moving.element, true);

@@ -4,10 +4,13 @@
  */
 
 import { penOf } from "../elements/dom.js";
+import { extentOf } from "./outline.js";
 
 const LONGEST = 1280;
 /** Pixels that a hole reaches beyond its thing, so that no rim of the thing stays behind. */
 const RIM = 3;
+/** Pixels of the photo around a thing's box, for its soft rim. */
+const AROUND = 6;
 
 export class Pieces {
   /** @type {HTMLCanvasElement | null} */
@@ -40,7 +43,7 @@ export class Pieces {
   }
 
   /**
-   * The part of the photo under a mask.
+   * The part of the photo under a mask, no larger than it has to be: what is drawn with every frame costs its area.
    * @param {HTMLCanvasElement} mask white on transparent, of any size
    * @param {{width: number, height: number}} picture
    * @returns {Piece}
@@ -49,12 +52,19 @@ export class Pieces {
     let piece = this.#cut.get(mask);
     if (!piece) {
       const { width, height } = this.photo;
-      const canvas = blank(width, height);
+      const [across, down] = [width / picture.width, height / picture.height];
+      const [left, top, right, bottom] = extentOf(mask, picture).box;
+      // The box in the photo's pixels, on whole ones; that of nothing is no box.
+      const [x0, y0] = [Math.max(0, Math.floor((left + 0.5) * across - AROUND)), Math.max(0, Math.floor((top + 0.5) * down - AROUND))];
+      const [x1, y1] = [Math.min(width, Math.ceil((right + 0.5) * across + AROUND)), Math.min(height, Math.ceil((bottom + 0.5) * down + AROUND))];
+      const seen = x1 > x0 && y1 > y0;
+      const [x, y, w, h] = seen ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 1, 1];
+      const canvas = blank(w, h);
       const pen = penOf(canvas);
-      pen.drawImage(mask, 0, 0, width, height);
+      pen.drawImage(mask, -x, -y, width, height);
       pen.globalCompositeOperation = "source-in";
-      pen.drawImage(this.photo, 0, 0);
-      piece = { canvas, box: [-0.5, -0.5, picture.width - 0.5, picture.height - 0.5] };
+      pen.drawImage(this.photo, -x, -y);
+      piece = { canvas, box: [x / across - 0.5, y / down - 0.5, (x + w) / across - 0.5, (y + h) / down - 0.5] };
       this.#cut.set(mask, piece);
     }
     return piece;

@@ -45,10 +45,11 @@ export const paintingTool = (operation, whose = SELECTED) => ({
       const next = onMask(place);
       pen.beginPath();
       pen.moveTo(...last);
-      pen.lineTo(...next);
+      // A press alone leaves a dot: a line of no length is none.
+      pen.lineTo(next[0] + 0.01, next[1]);
       pen.stroke();
       last = next;
-      store.look({ painting: mask.canvas });
+      store.follow({ painting: mask.canvas });
     };
     strokeTo(point);
     return {

@@ -155,7 +155,7 @@ export const drawTool = {
         times.push(timeStamp);
         stroke = shiftKey ? [held, to] : [...stroke, to];
         drawn ||= !drafting && apart(place, held) * stage.viewport.scale > CLICK;
-        if (drawn) store.look({ drafting: stroke });
+        if (drawn) store.follow({ drafting: stroke });
       },
       up() {
         if (drawn) {

@@ -30,6 +30,9 @@ const STIRS = 24;
 /** Milliseconds after which a hand over the photo looks at what is under it. */
 const RESTS_AFTER = 160;
 
+/** Milliseconds a frame that a hand feels. */
+const LAGGING = 40;
+
 export class Stage {
   /**
    * @param {import("../main.js").Services} services
@@ -55,6 +58,9 @@ export class Stage {
     this.hovered = null;
     /** @type {import("../state/scene.js").Picture | null | undefined} */
     this.pictured = undefined;
+    /** Milliseconds that frames take while a hand draws, about; whether that is too long for it. */
+    this.pace = 0;
+    this.lags = false;
     this.pieces = new Pieces();
     this.moving = new Moving();
     /** Called when what lies over the photo has moved on the screen. @type {(() => void) | undefined} */
@@ -73,6 +79,10 @@ export class Stage {
     this.element = h("div.canvas", {}, this.photo, this.moving.element, this.flow, this.tints, this.controls, this.overlay);
     this.listen();
     store.subscribe((what) => this.changed(what));
+    store.followers.add(() => {
+      this.painted = Boolean(store.view.painting);
+      this.redraw();
+    });
     for (const source of [faces, preview, regions]) source.addEventListener("change", () => this.arrived(), { signal });
     player.addEventListener("frame", this.redraw, { signal });
     player.addEventListener("state", this.redraw, { signal });
@@ -159,6 +169,9 @@ export class Stage {
 
   loop(now, before) {
     this.player.tick((now - before) / 1000);
+    // A machine that is slow under the hand gets less to draw until the hand is gone.
+    this.pace = this.gesture ? (this.pace + now - before) / 2 : 0;
+    this.lags = this.gesture ? this.lags || this.pace > LAGGING : false;
     // The line round what is selected moves as long as it is there.
     if (this.stale || (this.outline && !this.player.playing)) {
       this.stale = false;
@@ -171,6 +184,8 @@ export class Stage {
     const { store, viewport, cursor, keyboard, player, hovered } = this;
     const { controls, region } = store.document;
     const { selected, point, tool } = store.view;
+    if (this.painted) this.showRegions();
+    this.painted = false;
     const moving = drawPhoto(this);
     const looks = [controls, region, selected, point, tool, viewport.version, hovered, store.view.also];
     if (looks.some((look, k) => look !== this.drawn?.[k])) {

@@ -61,6 +61,15 @@ export function show(element, visible) {
 }
 
 /**
+ * Writes words into an element, where they are not there already: a page is drawn anew where its words are set.
+ * @param {Element} element
+ * @param {string} words
+ */
+export function write(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+/**
  * What draws on a canvas.
  * @param {HTMLCanvasElement} canvas
  */

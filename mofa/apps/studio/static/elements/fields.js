@@ -1,6 +1,6 @@
 /** Form fields bound to the document: each has its element, and an `update` that shows the value of now. */
 
-import { h } from "./dom.js";
+import { h, write } from "./dom.js";
 
 /** A label over a field, with its help as a tooltip. */
 function labelled(text, help, ...content) {
@@ -36,7 +36,7 @@ export function slider({ text, help, min, max, step, get, set, say = String }) {
     const most = typeof max === "function" ? max() : max;
     input.max = String(most);
     input.value = String(get());
-    value.textContent = say(get());
+    write(value, say(get()));
     const share = (Math.min(most, Math.max(min, get())) - min) / (most - min);
     input.style.setProperty("--share", `${100 * share}%`);
   };
@@ -84,9 +84,12 @@ export function toggle({ text, help, get, set }) {
 export function choice({ text, help, choices, get, set }) {
   const pairs = () => (typeof choices === "function" ? choices() : choices);
   const input = h("select", { onchange: () => set(pairs()[input.selectedIndex][0]) });
+  let offered = "";
   const update = () => {
-    const options = pairs().map(([value, name]) => h("option", { value: String(value), selected: value === get() }, name));
-    input.replaceChildren(...options);
+    const now = JSON.stringify(pairs());
+    if (now !== offered) input.replaceChildren(...pairs().map(([value, name]) => h("option", { value: String(value) }, name)));
+    offered = now;
+    input.selectedIndex = Math.max(0, pairs().findIndex(([value]) => value === get()));
   };
   return { element: labelled(text, help, input), update };
 }

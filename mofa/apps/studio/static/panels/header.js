@@ -49,7 +49,9 @@ export function makeHeader(store, { files, busy, sheet, language, results }) {
     redo.disabled = !store.future.length;
     save.disabled = !moves(store.document);
     clips.hidden = !results.count;
-    theme.replaceChildren(icon(currentTheme() === "dark" ? "sun" : "moon"));
+    const other = currentTheme() === "dark" ? "sun" : "moon";
+    if (theme.dataset.icon !== other) theme.replaceChildren(icon(other));
+    theme.dataset.icon = other;
   };
   store.subscribe(update);
   update();

@@ -1,7 +1,7 @@
 /** Everything about the selected control: colour, easing, strength, where it may move; or the whole scene's region. */
 
 import { COLOURS, isAnchor, isBorder } from "../state/scene.js";
-import { h } from "../elements/dom.js";
+import { h, write } from "../elements/dom.js";
 import { poseAt, withPose } from "../canvas/pose.js";
 import { editedAt } from "../canvas/thing_tools.js";
 import { depthFields } from "./depth.js";
@@ -93,7 +93,7 @@ function heading(store, stage) {
       store.look({ point: null });
       deleteSelected(store);
     }));
-  return { element, update: () => { if (store.selected) name.textContent = nameOf(store.selected, store.document); } };
+  return { element, update: () => { if (store.selected) write(name, nameOf(store.selected, store.document)); } };
 }
 
 /** Fields that a problem may be about together. */
@@ -233,7 +233,7 @@ function region(store) {
   const update = () => {
     const own = store.selected ? store.selected.region : store.document.region;
     const words = own ? ("select" in own ? "region.selected" : "region.painted") : store.document.region ? "region.scene" : "region.none";
-    text.textContent = t(words);
+    write(text, t(words));
     clear.hidden = !own;
   };
   return { element, update };

@@ -1,6 +1,6 @@
 /** One line below the photo: what the tool in hand does, until it has been used. */
 
-import { h } from "../elements/dom.js";
+import { h, write } from "../elements/dom.js";
 import { t } from "../state/texts.js";
 
 const KEPT = "mofa-tools-known";
@@ -19,7 +19,7 @@ export function makeTip(store) {
     }
     ({ document, view } = store);
     const key = drafting && !drawing ? "tip.drafting" : known.has(tool) ? null : `tool.${tool}.help`;
-    element.textContent = store.document.picture && key ? t(key) : "";
+    write(element, store.document.picture && key ? t(key) : "");
   };
   store.subscribe(update);
   update();

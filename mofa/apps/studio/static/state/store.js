@@ -22,6 +22,8 @@ export class Store {
     this.gesture = null;
     /** @type {Set<(what: "document" | "view") => void>} */
     this.listeners = new Set();
+    /** Those who show what is under the hand. @type {Set<() => void>} */
+    this.followers = new Set();
     /** Those who stay when the page is drawn anew in another language. @type {((what: "document" | "view") => void)[]} */
     this.lasting = [];
   }
@@ -161,6 +163,16 @@ export class Store {
   look(change) {
     this.view = { ...this.view, ...change };
     this.tell("view");
+  }
+
+  /**
+   * What is under a hand that draws or paints: the canvas alone is told, for a page that is drawn anew with every
+   * move of the hand is no longer at its side.
+   * @param {Partial<View>} change
+   */
+  follow(change) {
+    this.view = { ...this.view, ...change };
+    for (const follower of this.followers) follower();
   }
 
   /** The selected control, if there is one. */
