@@ -140,8 +140,8 @@ def _brushed(path: Path) -> Float[Tensor, "1 H W"] | None:
 
 
 def _luminance(picture: UInt8[Tensor, "3 H W"] | Float[Tensor, "3 H W"]) -> Float[Tensor, "1 H W"]:
-    """0..1. Of floats, which come from grey pictures, one channel; of bytes from blue on, so that grey comes out
-    as it is, and in place: a mask of 50 megapixels takes 750 MB at its height."""
+    """0..1. Of floats, which come from grey pictures, one channel; of bytes from blue on, which keeps grey,
+    and in place: a mask of 50 megapixels takes 750 MB at its height."""
     if picture.is_floating_point():
         return picture[:1].clone()
     blue = picture[2].float()

@@ -26,8 +26,8 @@ from mofa.pipeline.tables import RENDERERS
 ALWAYS = 200_000_000
 """Bytes of whatever clip: encoders, the sense of things, what is imported on the way."""
 PER_PHOTO_PIXEL, PER_MASK_PIXEL = 30, 20
-"""Bytes while a photo (12 when it is decoded) or a mask (4) is read and cut to the clip's size; reading takes 20
-and 16, measured on 49 megapixels."""
+"""Bytes while a photo (12 when it is decoded) or a mask (4) is read and cut to the clip's size; reading takes
+20 and 16, measured on 49 megapixels."""
 TRACK, MOST_TRACKS = 4_000_000, 100
 """Bytes while the sense of things is asked about a track, and about how many it is asked at once."""
 TRACK_FILE, REFERENCE, FACE_VIDEO, FACE_SOUND = 500_000_000, 700_000_000, 500_000_000, 300_000_000
