@@ -34,6 +34,10 @@ TRACK_FILE, REFERENCE, FACE_VIDEO, FACE_SOUND = 500_000_000, 700_000_000, 500_00
 """Bytes of a file of tracks at its limits, of a video that is measured, and of what drives a face."""
 
 
+PER_DEPTH_PIXEL = 110
+"""Bytes per pixel of a clip in which what is near moves further."""
+
+
 def needed_memory(request: AnimationRequest) -> int:
     """Bytes that a request takes at its height; a scene's files are looked at by their headers alone.
 
@@ -51,6 +55,8 @@ def needed_memory(request: AnimationRequest) -> int:
         total += FACE_VIDEO if face.video is not None else FACE_SOUND
     if request.size is not None or width * height:
         width, height = request.size or size_for(request, width, height)
+        deep = any(isinstance(c, CameraControl) and c.depth is not None for c in request.controls)
+        total += PER_DEPTH_PIXEL * deep * width * height
     renderer = RENDERERS[request.renderer or default_renderer(request)]
     return round(total + renderer.memory(request, width, height, request.num_frames))
 

@@ -88,8 +88,12 @@ def _diffusion_slots(asked: Asked) -> Sequence[str]:
     return [*model.slots, *steering_adapters(asked), *DENSIFIERS[_diffusion_densifier(asked)].slots]
 
 
-WARP_PIXEL, WARP_FRAME = 650.0, 500_000.0
-"""Bytes of the warp renderer per pixel of the clip and per frame (see `pipeline.memory`)."""
+WARP_PIXEL, LOOP_PIXEL, WARP_FRAME = 520.0, 130.0, 500_000.0
+"""Bytes of the warp renderer per pixel of the clip, of a loop's besides, per frame (`pipeline.memory`)."""
+
+
+def _warp_memory(asked: Asked, width: int, height: int, frames: int) -> float:
+    return (WARP_PIXEL + LOOP_PIXEL * asked.loop) * width * height + WARP_FRAME * frames
 
 
 def _diffusion_memory(asked: Asked, width: int, height: int, frames: int) -> float:
@@ -106,7 +110,7 @@ def _diffusion_memory(asked: Asked, width: int, height: int, frames: int) -> flo
         chosen = Notch(settings.offload, settings.halves_at_once, settings.decode_chunk)
         ways = list(notches(running.device)) if settings.fit_memory else [chosen]
         own = min(needed_bytes(way, work, running.dtype) for way in ways)
-    return own + WARP_PIXEL * width * height + WARP_FRAME * frames
+    return own + _warp_memory(asked, width, height, frames)
 
 
 RENDERERS: dict[str, RendererEntry] = {
@@ -115,7 +119,7 @@ RENDERERS: dict[str, RendererEntry] = {
         _warp_densifier,
         lambda asked: DENSIFIERS[_warp_densifier(asked)].slots,
         _make_warp,
-        lambda asked, width, height, frames: WARP_PIXEL * width * height + WARP_FRAME * frames,
+        _warp_memory,
     ),
     "diffusion": RendererEntry(
         "runs a video model", _diffusion_densifier, _diffusion_slots, _make_diffusion, _diffusion_memory

@@ -40,6 +40,10 @@ def test_all_that_takes_memory_counts(folder: Path) -> None:
     assert needed(folder, ({"kind": "landmarks", "speech": "v.wav"},)) > plain
     assert needed(folder, size="1920x1080") > needed(folder, size="960x540") > needed(folder, size="64x48")
     assert needed(folder, frames=1000) > needed(folder, frames=10)
+    assert needed(folder, loop=True, size="1280x720") > needed(folder, size="1280x720")
+    camera = {"kind": "camera", "move": "zoom 1.1"}
+    deep = camera | {"depth": str(folder / "small.png")}
+    assert needed(folder, (deep,), size="1280x720") > needed(folder, (camera,), size="1280x720") + 90e6
 
 
 def test_a_picture_without_a_size_in_the_scene_is_counted_as_it_will_be_made(folder: Path) -> None:
