@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mofa.errors import InputError
+from mofa.errors import InputError, WeightsError
 from mofa.models.adapter_config import AdapterConfig
 from mofa.models.backbone import Backbone
 from mofa.models.beginnings import begin_unet, begin_vae
@@ -252,10 +252,15 @@ def new_adapter_config(recipe: AdapterRecipe, backbone: Backbone) -> AdapterConf
 
 
 def folder_or_slot(source: str) -> dict[str, Path]:
-    """The files of a folder, or of a slot of `mofa models`."""
-    if Path(source).is_dir():
-        folder = Path(source)
+    """The files of a folder, or of a slot of `mofa models`; WeightsError where neither is there."""
+    folder = Path(source)
+    if folder.is_dir():
         return dict(files_in(folder) if read_low_rank(folder) is None else own_files(folder))
+    if len(folder.parts) > 1:
+        raise WeightsError(
+            f"{source} is not there: it is a folder that another run writes; make that run first, or name a "
+            "checkpoint that there is."
+        )
     return dict(require([source], "a folder with weights")[source])
 
 

@@ -16,6 +16,7 @@ from mofa.apps.cli import main
 from mofa.errors import InputError, WeightsError
 from mofa.media.image import save_png
 from mofa.training.clips import Clips
+from mofa.training.config import read_recipe
 from mofa.training.loading import Shares, batches
 from mofa.training.loop import check_processes
 from mofa.training.shards import Shards
@@ -110,6 +111,12 @@ def test_changes_may_stand_anywhere_among_the_options(
 ) -> None:
     said = refused(capsys, tmp_path / "run", "loop.steps=3", "--resume", "latest", "loop.bacth=3")
     assert 'did you mean "batch"' in said
+
+
+def test_a_folder_that_another_run_has_yet_to_write_is_told() -> None:
+    recipe = read_recipe("toy-stage1", ["objective.backbone=runs/none/checkpoint-9"])
+    with pytest.raises(WeightsError, match=r"^runs/none/checkpoint-9 is not there: .*another run writes"):
+        recipe.objective.build(torch.device("cpu"), torch.float32)
 
 
 def test_a_folder_of_another_network_is_told(tmp_path: Path) -> None:
