@@ -62,6 +62,9 @@ def test_settings_come_back_and_two_clips_are_compared(canvas: Any, hand: Any) -
     canvas.click(".entry [aria-pressed]")
     assert canvas.locator(".result-stage video").count() == 2
     canvas.wait_for_function("document.querySelector('.differences').textContent.includes('easing')")
+    for one in canvas.locator(".result-stage figure").all():
+        clip, name = one.locator("video").bounding_box(), one.locator("figcaption").bounding_box()
+        assert 0 <= name["y"] - clip["y"] - clip["height"] < 20, "its name is close below a clip"
     canvas.click(".entry .thumbnail >> nth=1")
     canvas.click(".results .again")
     canvas.wait_for_function("mofaStudio.store.document.controls[0].ease === 'linear'")

@@ -37,6 +37,7 @@ function betweenControls(one, other, index) {
 
 function said(key, value) {
   if (value === null || value === undefined) return "–";
+  if (key === "size") return String(value).replace("x", " × ");
   if (key === "renderer") return t(`renderer.${value}`);
   return typeof value === "boolean" ? inLanguage(value ? { en: "yes", zh: "是" } : { en: "no", zh: "否" }) : String(value);
 }
