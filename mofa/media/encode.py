@@ -87,8 +87,8 @@ def frame_writer(
 
 
 def _rate(fps: float) -> Fraction:
-    """29.97 and its like as the fraction they stand for."""
-    return Fraction(fps).limit_denominator(1001)
+    """29.97 and its like as the fraction they stand for; a frame is shown for 1001 seconds at the most."""
+    return max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
 
 
 def _writer(path: Path, writing: Writing) -> AbstractContextManager[AddFrame]:

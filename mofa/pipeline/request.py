@@ -64,6 +64,8 @@ MAX_FRAMES = 20_000
 """Over thirteen minutes at 25 per second: longer than any speech that is taken without being asked."""
 MAX_SIDE = 16_384
 """No picture format that is written here holds more, WebP (16,383) and video coders less."""
+LEAST_FPS = 0.01
+"""Frames of a hundred seconds: slower than any show of slides."""
 DEFAULT_FRAMES, DEFAULT_FPS = 25, 8.0
 """Of a clip in which nothing of a length of its own drives a face."""
 
@@ -639,7 +641,7 @@ class AnimationRequest(_Frozen):
     """When the size has another aspect than the picture: crop what is too much, or pad what is missing."""
     frames: int | None = Field(default=None, ge=2, le=MAX_FRAMES)
     """Number of frames, the photo being the first; as long as what drives a face, else 25, when not given."""
-    fps: float | None = Field(default=None, gt=0, le=240)
+    fps: float | None = Field(default=None, ge=LEAST_FPS, le=240)
     """Frames per second; those of the video that drives a face, 25 for speech, else 8, when not given."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of everything random; the same scene makes the same clip, bit for bit."""
@@ -813,7 +815,7 @@ class ResolvedRequest(AnimationRequest):
 
     size: Size
     frames: int = Field(ge=2, le=MAX_FRAMES)
-    fps: float = Field(gt=0, le=240)
+    fps: float = Field(ge=LEAST_FPS, le=240)
     renderer: RendererName
 
     @property

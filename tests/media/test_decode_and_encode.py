@@ -311,3 +311,10 @@ def test_no_bytes_raise_anything_else(
         return
     assert 1 <= len(clip.frames) <= 3
     assert clip.fps > 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+def test_the_slowest_clip_is_written(tmp_path: Path, suffix: str) -> None:
+    """Previews have fewer frames than their clip in the same time: 1e-9 a second was an error of ours."""
+    write_clip(Clip(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), 1e-9), tmp_path / f"a{suffix}")
+    assert (tmp_path / f"a{suffix}").stat().st_size > 0

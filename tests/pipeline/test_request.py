@@ -360,6 +360,12 @@ def test_what_a_compatible_scene_says_itself_goes_first() -> None:
     assert AnimationRequest.from_data(RELEASED | {"diffusion": "draft"}).diffusion == PRESETS["draft"]
 
 
+@pytest.mark.parametrize("fps", [0, 1e-9, 0.005, float("nan"), 241])
+def test_a_rate_that_no_clip_can_have_is_refused(fps: float) -> None:
+    with pytest.raises(InputError, match="fps"):
+        AnimationRequest.from_data({"picture": "a.jpg", "fps": fps, "controls": [CAMERA]})
+
+
 def test_a_misspelt_compatibility_is_told() -> None:
     with pytest.raises(InputError, match="compatibility"):
         AnimationRequest.from_data(RELEASED | {"compatibility": "relased"})

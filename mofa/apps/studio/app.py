@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mofa.apps.serve.keys import Key
@@ -78,6 +79,7 @@ def build_app(
     app.state.studio = studio
     app.add_exception_handler(MofaError, _explained)
     app.add_exception_handler(RequestValidationError, _misunderstood)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.include_router(router)
     app.include_router(clips.router)
     app.include_router(looking.router)
@@ -122,6 +124,12 @@ async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
     """A question that no page of ours asks, or one of before an update does."""
     said = {"error": "this question is not understood: reload the page.", "key": "page.old", "values": {}}
     return JSONResponse(said, status_code=422)
+
+
+async def _gone(request: Request, error: Exception) -> JSONResponse:
+    """A sender that has gone, or was let go because it was too slow; it may still listen."""
+    said = {"error": "this file stopped on the way: send it again.", "key": "file.stopped", "values": {}}
+    return JSONResponse(said, status_code=408)
 
 
 class Gate:

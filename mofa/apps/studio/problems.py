@@ -125,6 +125,7 @@ _PAIRS = {
         "This file is cut off before its index was written: record, copy or download it again.",
         "文件在写入索引前被截断：请重新录制、复制或下载。",
     ),
+    "file.stopped": ("This file stopped on the way: send it again.", "文件上传中断，请重新发送。"),
     "file.empty": ("There is nothing in this file: choose another one.", "此文件是空的，请选择其他文件。"),
     "file.kind": ("{name} is no file that can be used here.", "此处不能使用 {name}。"),
     "file.suffix": (

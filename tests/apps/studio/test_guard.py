@@ -88,6 +88,34 @@ def test_a_sender_that_stops_is_let_go(tmp_path: Path, monkeypatch: pytest.Monke
         threads.submit(lambda: asyncio.run(asyncio.wait_for(ask(), LONG))).result()
 
 
+def test_an_upload_that_stops_is_told_and_leaves_nothing(client: TestClient, tmp_path: Path) -> None:
+    import asyncio
+
+    client.get("/studio/start").raise_for_status()
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = {"host": "localhost", "cookie": cookie, "content-length": "5000000"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/studio/files/photo", "query_string": b"name=a.jpg",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "http_version": "1.1", "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80), "raw_path": b"/studio/files/photo",
+    }  # fmt: skip
+    coming = [{"type": "http.request", "body": b"x" * 1000, "more_body": True}]
+    said: list[guard.Message] = []
+
+    async def receive() -> guard.Message:
+        return coming.pop(0) if coming else {"type": "http.disconnect"}
+
+    async def send(message: guard.Message) -> None:
+        said.append(message)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(lambda: asyncio.run(client.app(scope, receive, send))).result()
+    assert said[0]["status"] == 408
+    assert b"file.stopped" in said[1]["body"]
+    assert list(tmp_path.rglob("photo-*")) == []
+
+
 @pytest.mark.parametrize(
     "file",
     [

@@ -172,7 +172,8 @@ def test_no_visitor_meets_an_error_without_a_key() -> None:
 @pytest.mark.parametrize(
     ("change", "key", "place"),
     [
-        ({"fps": -1}, "value.above", "fps"),
+        ({"fps": -1}, "value.least", "fps"),
+        ({"region": {"border": 0}}, "value.above", "region.border"),
         ({"frames": 1}, "value.least", "frames"),
         ({"renderer": "oil"}, "value.choice", "renderer"),
         ({"diffusion": {"steps": -3}}, "value.least", "diffusion.steps"),
