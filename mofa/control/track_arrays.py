@@ -4,8 +4,9 @@ Places are [N, T, 2] or [T, N, 2] in pixels, one per frame, perhaps with a batch
 them, or with x, y and visibility (0..1) in the last axis; [T, 2] is one track. They lie alone (.npy, a
 tensor), or under `tracks`, `pred_tracks`, `track_path`, `points`, `coords` or `trajectories`, else in the
 only array that ends in 2. Visibility, with the axes of the places, is read from `visible`, `visibility`,
-`visibles`, `pred_visibility` or `track_visibility` (seen above 0.5), else from `occluded`, `occlusion` or
-`occlusions` (hidden above 0.5). A place that is NaN is hidden, and so is 0, 0 where a track would jump there.
+`visibles`, `visibilities`, `vis`, `pred_visibility` or `track_visibility` (seen above 0.5), else from
+`occluded`, `occlusion` or `occlusions` (hidden above 0.5). A place that is NaN is hidden, and so is 0, 0
+where a track would jump there.
 
 Which axis is time, in this order: what the scene says (`axis`); where one axis has length 1, the other; the
 names (`pred_tracks` and `track_path` of CoTracker and ComfyUI have time first; `tracks` or `points` beside
@@ -31,7 +32,9 @@ from mofa.types import Note, unsaid
 Arrays = Mapping[str, np.ndarray]
 
 POINT_ARRAYS = ("tracks", "pred_tracks", "track_path", "points", "coords", "trajectories")
-VISIBLE_ARRAYS = ("visible", "visibility", "visibles", "pred_visibility", "track_visibility")
+VISIBLE_ARRAYS = (
+    "visible", "visibility", "visibles", "visibilities", "vis", "pred_visibility", "track_visibility"
+)  # fmt: skip
 HIDDEN_ARRAYS = ("occluded", "occlusion", "occlusions")
 TIME_FIRST = ("pred_tracks", "track_path")
 POINTS_FIRST_BESIDE = ("visibles", "occluded", "occlusion", "occlusions")

@@ -66,6 +66,8 @@ def _rows(data: bytes) -> list[list[str]]:
     except csv.Error as error:
         raise InputError("it is no table of numbers: save it as CSV.") from error
     rows = [[cell for cell in row if cell] if separator == " " else row for row in rows]
+    if separator in ";\t":  # commas are then those of numbers
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
     if not rows:
         raise InputError("it holds no lines: write the tracks again.")
     return rows

@@ -96,7 +96,7 @@ def test_either_order_of_a_tracker_is_understood(tmp_path, points, kind) -> None
 @pytest.mark.parametrize("name", ["tracks", "pred_tracks", "points", "anything"])
 @pytest.mark.parametrize(
     ("key", "hidden"),
-    [("visible", False), ("pred_visibility", False), ("occluded", True), ("occlusion", True)],
+    [("visible", False), ("vis", False), ("pred_visibility", False), ("occluded", True), ("occlusion", True)],
 )
 def test_archives_of_trackers(tmp_path, name, key, hidden) -> None:
     points = walks()
@@ -420,6 +420,7 @@ TABLE = [(frame, k, *moving()[frame, k]) for frame in range(49) for k in range(1
     [
         ("t.csv", ["frame,id,x,y", *(f"{f},{k},{x},{y}" for f, k, x, y in TABLE)]),
         ("t.csv", ["Track ID;Frame;X;Y", *(f"{k};{f + 7};{x};{y}" for f, k, x, y in TABLE)]),
+        ("t.csv", ["frame;id;x;y", *(f"{f};{k};{x};{y}".replace(".", ",") for f, k, x, y in TABLE)]),
         ("t.tsv", ["x\ty\tid\tt", *(f"{x}\t{y}\tp{k}\t{f}".replace("p", "") for f, k, x, y in TABLE)]),
         ("mot.txt", [f"{f + 1},{k},{x - 9},{y - 5},18,10,1,-1,-1,-1" for f, k, x, y in TABLE]),
         ("spaces.txt", [f"{f + 1} {k} {x - 9} {y - 5} 18 10" for f, k, x, y in TABLE]),
