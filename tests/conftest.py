@@ -1,6 +1,8 @@
 """Shared fixtures. Shapes in annotations are checked while tests run (jaxtyping and beartype)."""
 
+import logging
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,24 @@ settings.register_profile("mofa", deadline=None, print_blob=True)
 settings.load_profile("mofa")
 # Toy sizes gain nothing from a second thread, and lose much where the machine has other things to do.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that runs in the tests' own process leaves nothing to the log that others listen to."""
+    logger = logging.getLogger("mofa")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.level, logger.propagate, logger.handlers = before
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What is logged, even after a command has begun to send the log to the error stream alone."""
+    logger = logging.getLogger("mofa")
+    monkeypatch.setattr(logger, "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(logger, "propagate", True)
+    return caplog
 
 
 def _arc(x: float, y: float, across: float, down: float, start: float, end: float, count: int) -> list:

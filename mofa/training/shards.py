@@ -135,14 +135,14 @@ def clip_in(sample: dict[str, Any], name: str, settings: ClipSettings, rng: np.r
 
 def packed(clip: Clips) -> bytes:
     """A prepared clip as bytes; flows and latents in half precision."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for f in fields(clip):
         value = getattr(clip, f.name)
         if isinstance(value, torch.Tensor):
             half = value.is_floating_point() and f.name != "landmarks"
             arrays[f.name] = (value.half() if half else value).cpu().numpy()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -1,20 +1,11 @@
 """The log: silent unless asked, and then with what a bug report needs."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from mofa.apps.log import start_logging
 from mofa.apps.studio.jobs import FairQueue
-
-
-@pytest.fixture(autouse=True)
-def fresh_logger() -> Iterator[None]:
-    logger = logging.getLogger("mofa")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    logger.level, logger.propagate, logger.handlers = before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Runs that choose by the free memory how they run."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise, repeat
@@ -75,7 +74,6 @@ def test_where_memory_runs_out_it_goes_on_lower_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fitted, "free_memory", lambda device: int(80e9))
-    monkeypatch.setattr(logging.getLogger("mofa"), "propagate", True)
     tried: list[DiffusionSettings] = []
 
     def make(settings: DiffusionSettings) -> Any:
