@@ -77,6 +77,7 @@ def test_a_guided_model_is_judged_with_its_adapters_and_without(
     assert " better |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -84,6 +84,7 @@ def test_a_local_scene_may_name_a_photo_at_a_url_and_a_lost_one_is_its_own_fault
     assert "memory://bucket/gone.png cannot be read" in bad.error
 
 
+@pytest.mark.slow
 def test_a_batch_from_url_to_url_goes_on_on_another_machine(
     store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

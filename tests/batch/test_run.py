@@ -195,6 +195,7 @@ def test_sources_that_are_not_there_leave_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_batch_and_is_no_fault_of_a_scene(
     home: Path,
     in_this_process: list[str],
@@ -235,6 +236,7 @@ def test_workers_share_the_devices_of_a_machine_and_a_scene_that_names_one_keeps
     assert device_of_worker(1) is None
 
 
+@pytest.mark.slow
 def test_a_watched_folder_is_gone_on_with_when_its_files_are_whole(
     home: Path, in_this_process: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,7 @@ def test_real_clips_ask_about_what_moves(moving_square, tmp_path: Path) -> None:
         suite.open("square-0")
 
 
+@pytest.mark.slow
 def test_the_papers_protocol_takes_14_frames_at_a_stride_of_4(moving_square, tmp_path: Path) -> None:
     write_clip(Clip(moving_square((0.2, 0.1), num_frames=56), 24.0), tmp_path / "slow.mp4")
     scene = FolderSuite(tmp_path).open("slow")

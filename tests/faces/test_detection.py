@@ -64,6 +64,7 @@ def test_of_several_faces_the_largest_is_first_and_a_click_chooses(person):
         find_face(picture, 3)
 
 
+@pytest.mark.slow
 def test_of_several_faces_in_a_video_the_largest_is_followed_and_that_is_told(person):
     picture = torch.full((3, 256, 448), 128, dtype=torch.uint8)
     picture[:, :, :256] = person()
@@ -78,6 +79,7 @@ def test_of_several_faces_in_a_video_the_largest_is_followed_and_that_is_told(pe
     assert len(notes) == 1
 
 
+@pytest.mark.slow
 def test_a_face_that_is_small_in_a_large_picture_is_found(person):
     picture = torch.full((3, 700, 700), 128, dtype=torch.uint8)
     picture[:, 500:660, 30:190] = person(size=160)
@@ -96,6 +98,7 @@ def crowded(person) -> torch.Tensor:
     return picture
 
 
+@pytest.mark.slow
 def test_a_face_of_60_pixels_is_found_where_it_is_pointed_at(crowded, person):
     face, count = find_face(crowded, (1555.0, 985.0))
     alone, _ = find_face(person(size=130))
@@ -109,6 +112,7 @@ def test_another_face_than_the_one_pointed_at_is_not_driven(crowded):
         find_face(crowded, (300.0, 1300.0), "it")
 
 
+@pytest.mark.slow
 def test_a_small_face_alone_is_found_unasked(crowded):
     alone = crowded.clone()
     alone[:, 200:456, 2000:2256] = alone[:, 500:756, 2000:2256]

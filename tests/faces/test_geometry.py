@@ -88,6 +88,7 @@ def test_a_similarity_is_found_whatever_has_no_weight() -> None:
     torch.testing.assert_close(fit_similarity_3d(before, after, weight), matrix)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 200), st.binary(max_size=300)), max_size=6))
 def test_fields_of_a_message_are_read_back(fields: list[tuple[int, bytes]]) -> None:
     def varint(value: int) -> bytes:

@@ -73,6 +73,7 @@ def test_a_driving_videos_damaged_sound_is_told_and_missing_sound_is_not(folder,
     )
 
 
+@pytest.mark.slow
 def test_a_still_video_of_the_person_moves_nothing(folder, person):
     planned = plan(request(folder, video_file(folder, torch.stack([person()] * 4))))
     assert planned.settings.frames == 4
@@ -173,6 +174,7 @@ def test_a_track_beyond_a_driven_clip_is_refused_once_its_length_is_known(folder
         plan(request(folder, control, late))
 
 
+@pytest.mark.slow
 def test_several_faces_and_none_chosen_is_said(folder, person, face_points):
     both = torch.full((3, 256, 448), 128, dtype=torch.uint8)
     both[:, :, :256] = person()
@@ -199,6 +201,7 @@ def test_landmarks_are_drawn_beside_the_clip(folder, face_points):
         output_files(settled)
 
 
+@pytest.mark.slow
 def test_a_take_turns_the_head_to_the_persons_right_and_a_flip_to_the_left(folder):
     rows = [f"0,{0.4 * k / 4},0,0" for k in range(5)]
     (folder / "take.csv").write_text("\n".join(["JawOpen,HeadYaw,HeadPitch,HeadRoll", *rows]))
@@ -216,6 +219,7 @@ def test_a_take_turns_the_head_to_the_persons_right_and_a_flip_to_the_left(folde
     assert still == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_face_that_is_small_in_a_large_driving_video_drives(folder, person):
     frames = torch.full((4, 3, 720, 1280), 128, dtype=torch.uint8)
     for index, frame in enumerate(frames):
@@ -274,6 +278,7 @@ def test_several_voices_are_heard_together():
     assert sound_of({}, 15, 25.0) is None
 
 
+@pytest.mark.slow
 def test_a_learned_driver_without_weights_says_how_to_get_them(folder, monkeypatch):
     monkeypatch.setenv("MOFA_HOME", str(folder / "none"))
     for driver in ("aniportrait", "sadtalker"):

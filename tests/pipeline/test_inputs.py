@@ -97,6 +97,7 @@ def test_what_is_wrong_is_told_before_a_network_is_built(
     assert len(built) == 1
 
 
+@pytest.mark.slow
 def test_a_reference_whose_data_break_off_is_told(folder: Path) -> None:
     noise = torch.randint(0, 256, (30, 3, 32, 48), dtype=torch.uint8, generator=torch.manual_seed(0))
     write_clip(Clip(noise, 25.0), folder / "whole.mp4")
@@ -135,6 +136,7 @@ def test_data_in_memory_moves_the_picture_as_the_same_data_in_files_does(
     assert from_files.abs().max() > 5
 
 
+@pytest.mark.slow
 def test_a_voice_and_a_video_in_memory_are_taken_too(
     picture: torch.Tensor, face_points: torch.Tensor
 ) -> None:

@@ -75,6 +75,7 @@ def test_alpha_moves_with_the_thing_and_nothing_is_left_behind(photo: Path) -> N
     assert last[soft][:, 2].mean() < 60
 
 
+@pytest.mark.slow
 def test_a_form_without_alpha_is_laid_on_white_and_it_is_said(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +115,7 @@ def request(photo: Path) -> AnimationRequest:
     return AnimationRequest.from_data(data)
 
 
+@pytest.mark.slow
 def test_callers_in_python_have_frames_of_three_channels(photo: Path) -> None:
     assert animate(request(photo)).clip.frames.shape == (4, 3, HEIGHT, WIDTH)
 

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -48,6 +49,7 @@ def test_agrees_with_the_naive_loop() -> None:
         torch.testing.assert_close(mass, naive_mass)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_naive_loop_where_it_has_them() -> None:
     values, flow, weight = (part.requires_grad_() for part in random_scene())
     assert torch.autograd.gradcheck(lambda *parts: splat(*parts), (values, flow, weight), atol=1e-6)

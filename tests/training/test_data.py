@@ -164,6 +164,7 @@ def test_a_stream_goes_on_where_it_was(tmp_path: Path) -> None:
     assert first_pixels(list(islice(stream.share(0, 1, 4), 6))) == whole[4:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2, 3])
 def test_batches_of_a_stream_go_on_whatever_the_number_of_workers(tmp_path: Path, workers: int) -> None:
     for shard in range(4):

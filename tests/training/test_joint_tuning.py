@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from mofa.models.backbone import Backbone
@@ -19,6 +20,7 @@ from mofa.training.synthetic import SceneSettings
 from mofa.weights.networks import files_in, load_sparse_to_dense
 
 
+@pytest.mark.slow
 def test_the_sparse_to_dense_network_learns_from_the_denoising_and_is_written_beside_the_adapter(
     tmp_path: Path,
 ) -> None:

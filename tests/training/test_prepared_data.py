@@ -43,6 +43,7 @@ def test_prepared_shards_hold_the_clips_and_are_not_made_again(tmp_path: Path, c
     assert frames == {source[i].frames.numpy().tobytes() for i in range(5)}
 
 
+@pytest.mark.slow
 def test_a_page_shows_frames_flow_and_landmarks(tmp_path: Path) -> None:
     for recipe in ("toy-stage1", "toy-landmark"):
         page = tmp_path / f"{recipe}.html"
@@ -151,6 +152,7 @@ def test_a_process_that_dies_is_told_and_what_was_made_stays(
     assert [path.name for path in tmp_path.glob("*.tar")] == ["000000.tar"]
 
 
+@pytest.mark.slow
 def test_others_are_not_put_among_shards_and_more_of_the_same_are(backbone: Path, tmp_path: Path) -> None:
     prepare_shards(preparation(backbone, tmp_path, "embedding", count=2))
     assert len(prepare_shards(preparation(backbone, tmp_path, "embedding", count=4))) == 1

@@ -45,6 +45,7 @@ def test_jobs_of_all_queues_together_stay_below_the_budget() -> None:
     assert budget.taken == 0
 
 
+@pytest.mark.slow
 def test_whoever_came_first_begins_first_and_nobody_passes_a_large_job() -> None:
     budget, begun = Budget(10), []
     waits = [threading.Event() for _ in range(2)]
@@ -65,6 +66,7 @@ def test_whoever_came_first_begins_first_and_nobody_passes_a_large_job() -> None
     assert begun == ["large", "small"]
 
 
+@pytest.mark.slow
 def test_a_job_that_waits_for_memory_can_be_called_off() -> None:
     budget = Budget(10)
 

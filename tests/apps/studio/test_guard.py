@@ -228,6 +228,7 @@ def test_wrong_passwords_are_throttled_and_logged(tmp_path: Path, caplog: pytest
     assert not failures.too_many("elsewhere")
 
 
+@pytest.mark.slow
 def test_who_only_looks_leaves_nothing_behind(tmp_path: Path) -> None:
     client = TestClient(build_app(tmp_path))
     for _ in range(3):
@@ -262,6 +263,7 @@ def test_a_job_that_failed_holds_nothing(tmp_path: Path) -> None:
     assert held[0]() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_job_that_was_cancelled_holds_nothing(known: bool) -> None:
     """Whether it is stopped at its own report or by what it waits for; 165 MB of frames stayed once."""

@@ -281,6 +281,7 @@ def test_a_scene_may_come_with_tracks_as_json(
     assert unpack_scene(again, visitor, None)["controls"][0]["file"].startswith("tracks-")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [None, 20])
 def test_tracks_from_a_file_are_previewed_as_the_same_that_are_drawn(
     visitor: Visitor, end: int | None

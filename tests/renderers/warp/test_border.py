@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -59,6 +60,7 @@ def test_the_drawn_point_of_a_cut_thing_goes_the_whole_way() -> None:
     assert is_like(RED, frame[:, 40, :35]).all()
 
 
+@pytest.mark.slow
 def test_along_the_border_and_out_of_it_a_cut_thing_moves_as_a_whole() -> None:
     thing = (ROWS > 24) & (ROWS < 56) & (COLUMNS < 60)
     along = last(photo(thing, (2, 40)), plan(thing, 0.0, 15.0))

@@ -1,5 +1,6 @@
 """Taking the photo apart: whole things in front, their holes behind them, nothing else touched."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -47,6 +48,7 @@ def test_the_hub_of_a_wheel_belongs_to_the_wheel() -> None:
     assert torch.equal(front.matte[0] > 0.5, DISC)
 
 
+@pytest.mark.slow
 def test_a_blurred_step_moves_whole_pixels_of_one_side_or_the_other() -> None:
     ramp = ((22 - torch.hypot(ROWS, COLUMNS)) / 4).clamp(0, 1)  # 1 within 18 px, 0 beyond 22
     back, front = apart(shifted(ramp, 30))
@@ -63,6 +65,7 @@ def test_only_what_opens_is_filled() -> None:
     assert (back.pixels[:, changed] < 0.25).all()
 
 
+@pytest.mark.slow
 def test_nothing_is_filled_outside_the_painted_region() -> None:
     back, front = apart(shifted(DISC.float(), 40), DISC)
     assert front is not None

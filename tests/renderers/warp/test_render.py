@@ -112,6 +112,7 @@ def test_the_ground_keeps_its_values_where_the_object_neither_was_nor_is() -> No
         assert (frames[frame] != to_bytes(pixels)).any()
 
 
+@pytest.mark.slow
 def test_outside_a_painted_region_nothing_changes_but_what_is_covered() -> None:
     pixels, region = texture(3), disc(60, 60, 25)
     displacement = moving(torch.ones(1, HEIGHT, WIDTH), [(20, 0), (40, 0)])
@@ -163,6 +164,7 @@ def test_things_that_part_show_what_is_behind_them() -> None:
     assert (frame[:, 40:80, 122:140] > 0.85 * 255).all()
 
 
+@pytest.mark.slow
 def test_growing_to_twice_the_size_leaves_no_cracks() -> None:
     pixels = torch.full((3, HEIGHT, WIDTH), 0.1)
     mask = disc(88, 60, 22)
