@@ -102,17 +102,22 @@ def test_a_checkpoint_of_another_architecture_is_refused(line_recipe, tmp_path: 
         train(line_recipe(steps=9), tmp_path / "run", resume=str(last), on_cpu=True)
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
-    line_recipe, tmp_path: Path, monkeypatch, capsys
-) -> None:
+def fill_disk(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Nothing more can be written into a checkpoint of that name."""
     real = checkpoint_module.save_file
 
     def full(tensors, path):
-        if "checkpoint-4" in str(path):
+        if at in str(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(tensors, path)
 
     monkeypatch.setattr(checkpoint_module, "save_file", full)
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
+    line_recipe, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    fill_disk(monkeypatch, at="checkpoint-4")
     last = train(line_recipe(checkpoint_every=2), tmp_path / "run", on_cpu=True)
     assert last.name == "checkpoint-8"
     assert list(checkpoints(tmp_path / "run")) == [2, 6, 8]
@@ -124,14 +129,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(
 def test_a_disk_that_is_full_at_the_end_is_told_with_where_to_go_on(
     line_recipe, tmp_path: Path, monkeypatch
 ) -> None:
-    real = checkpoint_module.save_file
-
-    def full(tensors, path):
-        if "checkpoint-8" in str(path):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(tensors, path)
-
-    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    fill_disk(monkeypatch, at="checkpoint-8")
     with pytest.raises(OutputError, match=r"make room, and go on with --resume latest from checkpoint-4\.$"):
         train(line_recipe(), tmp_path / "run", on_cpu=True)
 

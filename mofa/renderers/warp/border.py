@@ -30,7 +30,8 @@ def joined_to_border(
     labels = torch.from_numpy(found).long().to(peak.device)
     # Per thing, 0 being none: how far it goes at most, and so over how much of it it is stretched.
     ways = peak.new_zeros(count + 1).scatter_reduce(0, labels.flatten(), peak.flatten(), "amax")
-    hold, told = peak.new_ones(4, *peak.shape), points_within(front.member, drawn)
+    thing, told = labels.flatten()[front.donor], points_within(front.member, drawn)
+    hold = peak.new_ones(4, *peak.shape)
     for side, distance in enumerate(distances(labels)):
         rigid = distance[told].to(ways)
         lengths = (STRETCH * ways).scatter_reduce(0, labels[told], rigid, "amin")
@@ -38,7 +39,6 @@ def joined_to_border(
         cut[labels[(distance == 0) & sides[side]]] = True
         cut &= lengths >= 1
         cut[0] = False
-        thing = labels.flatten()[front.donor]
         hold[side] = (distance / lengths[thing].clamp(min=1)).clamp(max=1).where(cut[thing], 1)
     return front if bool((hold == 1).all()) else replace(front, hold=hold)
 
